@@ -1,0 +1,335 @@
+//! What can go wrong with a call.
+
+use std::fmt;
+use std::time::Duration;
+
+use http::StatusCode;
+
+use super::transport::{TransportError, TransportErrorKind};
+use crate::wire::{ErrorBody, code};
+
+/// A call that failed.
+///
+/// `Display` and `Debug` show the kind, the status and Descope's error code. They never show tokens, codes,
+/// addresses or upstream text; [`description`](Self::description) and [`message`](Self::message) have the
+/// latter, for those who want to log it knowingly.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct ClientError {
+    inner: Box<Inner>,
+}
+
+/// The kinds of [`ClientError`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum ClientErrorKind {
+    /// Descope answered with a 4xx status and an error code: it understood the call and refused it.
+    Api,
+    /// Too many calls (status 429). [`ClientError::retry_after`] always has a value, between 1 s and 3600 s:
+    /// 60 s when Descope named none that can be read.
+    RateLimited,
+    /// No answer that says anything about the call: unreachable, too slow, 5xx, a redirect, a page of a proxy or
+    /// firewall, or a body that is not what the API sends. A POST may have had its effect. Nothing follows for
+    /// the user's tokens.
+    Unavailable,
+    /// The arguments cannot be right; nothing was sent.
+    InvalidRequest,
+}
+
+/// Why a call is [`ClientErrorKind::Unavailable`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum UnavailableReason {
+    /// No connection was established; nothing was sent.
+    NotConnected,
+    /// The deadline passed.
+    Timeout,
+    /// The connection broke, or the answer was not HTTP.
+    Interrupted,
+    /// The body was longer than the limit.
+    TooLarge,
+    /// An error status without one of Descope's error codes, or any 5xx.
+    Status,
+    /// A redirect. None is followed.
+    Redirect,
+    /// A successful status with a body that is not what the API sends.
+    Malformed,
+}
+
+#[derive(Clone)]
+struct Inner {
+    kind: ClientErrorKind,
+    reason: Option<UnavailableReason>,
+    status: Option<StatusCode>,
+    body: ErrorBody,
+    retry_after: Option<Duration>,
+    argument: &'static str,
+    source: Option<TransportError>,
+}
+
+impl ClientError {
+    /// What went wrong.
+    pub fn kind(&self) -> ClientErrorKind {
+        self.inner.kind
+    }
+
+    /// More about [`ClientErrorKind::Unavailable`]; `None` for the other kinds.
+    pub fn unavailable_reason(&self) -> Option<UnavailableReason> {
+        self.inner.reason
+    }
+
+    /// The status of the answer, if there was one.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.inner.status
+    }
+
+    /// Descope's error code (see [`wire::code`](crate::wire::code)), if the answer had one. Always there for
+    /// [`ClientErrorKind::Api`].
+    pub fn code(&self) -> Option<&str> {
+        non_empty(&self.inner.body.error_code)
+    }
+
+    /// What Descope says the code means. Upstream text: do not send it anywhere unread.
+    pub fn description(&self) -> Option<&str> {
+        non_empty(&self.inner.body.error_description)
+    }
+
+    /// What Descope says went wrong. Upstream text, which may repeat an address or a code.
+    pub fn message(&self) -> Option<&str> {
+        non_empty(&self.inner.body.error_message).or(non_empty(&self.inner.body.message))
+    }
+
+    /// How long to wait before the next attempt, between 1 s and 3600 s.
+    ///
+    /// Always there for [`ClientErrorKind::RateLimited`], for other kinds only when the answer had a readable
+    /// `Retry-After`.
+    pub fn retry_after(&self) -> Option<Duration> {
+        self.inner.retry_after
+    }
+
+    /// Whether Descope refused the credential itself: 401 or 403 with an error code.
+    ///
+    /// Only then may a session be given up. A bare 403 is what firewalls send, and says nothing about it.
+    pub fn is_definite_refusal(&self) -> bool {
+        self.inner.kind == ClientErrorKind::Api
+            && matches!(
+                self.inner.status,
+                Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            )
+    }
+
+    /// Whether the user has not sent the nOTP message yet.
+    pub fn is_notp_pending(&self) -> bool {
+        self.inner.kind == ClientErrorKind::Api && self.code() == Some(code::NOTP_PENDING)
+    }
+
+    fn new(kind: ClientErrorKind) -> Self {
+        Self {
+            inner: Box::new(Inner {
+                kind,
+                reason: None,
+                status: None,
+                body: ErrorBody::default(),
+                retry_after: None,
+                argument: "",
+                source: None,
+            }),
+        }
+    }
+
+    /// `argument` says what is wrong, without quoting it.
+    pub(crate) fn invalid(argument: &'static str) -> Self {
+        let mut error = Self::new(ClientErrorKind::InvalidRequest);
+        error.inner.argument = argument;
+        error
+    }
+
+    pub(crate) fn unavailable(reason: UnavailableReason) -> Self {
+        let mut error = Self::new(ClientErrorKind::Unavailable);
+        error.inner.reason = Some(reason);
+        error
+    }
+
+    /// An answer with this status whose body is of no use.
+    pub(crate) fn malformed(status: StatusCode) -> Self {
+        let mut error = Self::unavailable(UnavailableReason::Malformed);
+        error.inner.status = Some(status);
+        error
+    }
+
+    /// What an answer other than 2xx means. `body` is there only when it has an error code.
+    pub(super) fn refused(
+        status: StatusCode,
+        body: Option<ErrorBody>,
+        retry_after: Option<Duration>,
+    ) -> Self {
+        let has_code = body.is_some();
+        let mut error = if status == StatusCode::TOO_MANY_REQUESTS {
+            Self::new(ClientErrorKind::RateLimited)
+        } else if status.is_redirection() {
+            Self::unavailable(UnavailableReason::Redirect)
+        } else if status.is_client_error() && has_code {
+            Self::new(ClientErrorKind::Api)
+        } else {
+            Self::unavailable(UnavailableReason::Status)
+        };
+        error.inner.status = Some(status);
+        error.inner.body = body.unwrap_or_default();
+        error.inner.retry_after = match error.inner.kind {
+            ClientErrorKind::RateLimited => Some(retry_after.unwrap_or(DEFAULT_RETRY_AFTER)),
+            _ => retry_after,
+        };
+        error
+    }
+}
+
+impl From<TransportError> for ClientError {
+    fn from(source: TransportError) -> Self {
+        let mut error = Self::unavailable(match source.kind() {
+            TransportErrorKind::NotConnected => UnavailableReason::NotConnected,
+            TransportErrorKind::Timeout => UnavailableReason::Timeout,
+            TransportErrorKind::TooLarge => UnavailableReason::TooLarge,
+            TransportErrorKind::Interrupted => UnavailableReason::Interrupted,
+        });
+        error.inner.source = Some(source);
+        error
+    }
+}
+
+impl fmt::Debug for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut debug = f.debug_struct("ClientError");
+        debug.field("kind", &self.inner.kind);
+        if let Some(reason) = self.inner.reason {
+            debug.field("reason", &reason);
+        }
+        if let Some(status) = self.inner.status {
+            debug.field("status", &status.as_u16());
+        }
+        if let Some(code) = self.code() {
+            debug.field("code", &code);
+        }
+        if let Some(retry_after) = self.inner.retry_after {
+            debug.field("retry_after", &retry_after);
+        }
+        if self.inner.kind == ClientErrorKind::InvalidRequest {
+            debug.field("argument", &self.inner.argument);
+        }
+        debug.finish()
+    }
+}
+
+impl fmt::Display for ClientError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let status = self.inner.status.map_or(0, |status| status.as_u16());
+        match self.inner.kind {
+            ClientErrorKind::Api => write!(
+                f,
+                "descope refused the call with {} (status {status})",
+                self.inner.body.error_code
+            ),
+            ClientErrorKind::RateLimited => write!(
+                f,
+                "descope's rate limit is exceeded, retry after {} s",
+                self.inner.retry_after.unwrap_or_default().as_secs()
+            ),
+            ClientErrorKind::InvalidRequest => {
+                write!(f, "invalid request: {}", self.inner.argument)
+            }
+            ClientErrorKind::Unavailable => {
+                f.write_str("descope is unavailable: ")?;
+                match self.inner.reason {
+                    Some(UnavailableReason::NotConnected) => f.write_str("no connection"),
+                    Some(UnavailableReason::Timeout) => f.write_str("no answer in time"),
+                    Some(UnavailableReason::Interrupted) => {
+                        f.write_str("the connection broke or did not speak http")
+                    }
+                    Some(UnavailableReason::TooLarge) => f.write_str("the answer is too large"),
+                    Some(UnavailableReason::Redirect) => {
+                        write!(f, "it redirects (status {status}), which is never followed")
+                    }
+                    Some(UnavailableReason::Malformed) => {
+                        write!(f, "the answer (status {status}) is not what the api sends")
+                    }
+                    Some(UnavailableReason::Status) | None => write!(f, "status {status}"),
+                }
+            }
+        }
+    }
+}
+
+impl std::error::Error for ClientError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.inner.source.as_ref().map(|source| source as _)
+    }
+}
+
+fn non_empty(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+// The back-off of Descope's published limits, and what its Java SDK assumes.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, code: Option<&str>, retry_after: Option<u64>) -> ClientError {
+        ClientError::refused(
+            StatusCode::from_u16(status).unwrap(),
+            code.map(|code| ErrorBody::new(code, "d").with_message("to jane@example.com")),
+            retry_after.map(Duration::from_secs),
+        )
+    }
+
+    #[test]
+    fn what_a_status_means() {
+        use ClientErrorKind::{Api, RateLimited, Unavailable};
+        for (status, code, kind, definite) in [
+            (400, Some("E011001"), Api, false),
+            (401, Some("E061005"), Api, true),
+            (403, Some("E061005"), Api, true),
+            (404, Some("E063302"), Api, false),
+            (401, None, Unavailable, false),
+            (403, None, Unavailable, false),
+            (404, None, Unavailable, false),
+            (429, Some("E130429"), RateLimited, false),
+            (429, None, RateLimited, false),
+            (500, Some("E061005"), Unavailable, false),
+            (503, None, Unavailable, false),
+            (302, Some("E061005"), Unavailable, false),
+        ] {
+            let error = refused(status, code, None);
+            assert_eq!(error.kind(), kind, "{status} {code:?}");
+            assert_eq!(error.is_definite_refusal(), definite, "{status} {code:?}");
+            assert_eq!(error.code(), code);
+        }
+    }
+
+    #[test]
+    fn a_rate_limit_always_says_how_long() {
+        assert_eq!(
+            refused(429, None, None).retry_after().unwrap().as_secs(),
+            60
+        );
+        assert_eq!(
+            refused(429, None, Some(7)).retry_after().unwrap().as_secs(),
+            7
+        );
+        assert_eq!(
+            refused(503, None, Some(2)).retry_after().unwrap().as_secs(),
+            2
+        );
+        assert_eq!(refused(503, None, None).retry_after(), None);
+    }
+
+    #[test]
+    fn req_46_text_of_upstream_needs_a_getter() {
+        let error = refused(400, Some("E011001"), None);
+        assert_eq!(error.message(), Some("to jane@example.com"));
+        let shown = format!("{error} {error:?} {error:#?}");
+        assert!(!shown.contains("jane"), "{shown}");
+        assert!(shown.contains("E011001"));
+    }
+}

@@ -1,0 +1,293 @@
+//! Calls for the rest of the crate: the key set, and what the mounted routes pass on.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::CACHE_CONTROL;
+use http::{HeaderMap, Method, StatusCode};
+use serde_json::{Map, Value};
+
+use super::call::Call;
+use super::error::ClientError;
+use super::secret::is_token;
+use super::{Client, reply};
+use crate::wire::path;
+
+/// A successful answer, with members that this version does not know.
+#[derive(Clone, PartialEq)]
+pub(crate) struct Reply {
+    /// 2xx.
+    pub(crate) status: StatusCode,
+    /// An object or an array. Tokens that came as `Set-Cookie` are in `sessionJwt` and `refreshJwt`.
+    pub(crate) body: Value,
+}
+
+/// The key set as it came.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct KeySet {
+    /// Unparsed, at most the client's body limit.
+    pub(crate) body: Bytes,
+    /// `max-age` of `Cache-Control`.
+    pub(crate) max_age: Option<Duration>,
+}
+
+impl Client {
+    /// Makes a call of the auth API with a body that is passed on as it is (`{}` if there is none).
+    ///
+    /// `bearer` is the JWT that stands next to the project id. A path outside the auth API and a bearer that is
+    /// no JWT are refused without a call.
+    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
+    pub(crate) async fn forward(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Bytes>,
+        bearer: Option<&str>,
+    ) -> Result<Reply, ClientError> {
+        if !is_auth_path(path) {
+            return Err(ClientError::invalid("not a path of the auth api"));
+        }
+        if bearer.is_some_and(|bearer| !is_token(bearer.as_bytes())) {
+            return Err(ClientError::invalid("not a token"));
+        }
+        let body = match body {
+            _ if method == Method::GET => Bytes::new(),
+            Some(body) if !body.is_empty() => body,
+            _ => Bytes::from_static(b"{}"),
+        };
+        let response = self
+            .send(Call {
+                method,
+                path,
+                body,
+                credential: bearer,
+                managed: true,
+                deadline: self.inner.deadline,
+            })
+            .await?;
+
+        let body = match reply::first_byte(response.body()) {
+            Some(b'[') => Value::Array(reply::array(&response)?),
+            None if matches!(path, path::LOGOUT | path::LOGOUT_ALL) => Value::Object(Map::new()),
+            _ => {
+                let reply::UniqueObject(mut body) = reply::object(&response)?;
+                self.inner
+                    .cookies
+                    .move_tokens(response.headers(), &mut body);
+                Value::Object(body)
+            }
+        };
+        Ok(Reply {
+            status: response.status(),
+            body,
+        })
+    }
+
+    /// The project's key set (`GET /v2/keys/{project id}`), within five seconds even if calls may take longer.
+    ///
+    /// The body is anything but empty; whether it is a key set, the caller finds out. `None` when the answer is that
+    /// nothing has changed (304), which a cache in between may say without being asked.
+    pub(crate) async fn fetch_keys(&self) -> Result<Option<KeySet>, ClientError> {
+        let path = format!("{}/{}", path::KEYS, self.inner.project);
+        let response = self
+            .send(Call {
+                deadline: self.inner.deadline.min(KEYS_DEADLINE),
+                // The key set is public; there is no reason to show a secret for it.
+                managed: false,
+                ..self.get(&path, None)
+            })
+            .await;
+        let response = match response {
+            Err(error) if error.status() == Some(StatusCode::NOT_MODIFIED) => return Ok(None),
+            response => response?,
+        };
+        if reply::is_blank(response.body()) {
+            return Err(ClientError::malformed(response.status()));
+        }
+        Ok(Some(KeySet {
+            max_age: max_age(response.headers()),
+            body: response.into_body(),
+        }))
+    }
+}
+
+// The path is the routes' own constant plus a segment that they checked; this is the second lock.
+fn is_auth_path(path: &str) -> bool {
+    path.strip_prefix("/v1/auth/").is_some_and(|rest| {
+        rest.split('/').all(|segment| {
+            !segment.is_empty()
+                && segment
+                    .bytes()
+                    .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
+        })
+    })
+}
+
+fn max_age(headers: &HeaderMap) -> Option<Duration> {
+    headers
+        .get_all(CACHE_CONTROL)
+        .into_iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .find_map(|directive| {
+            let (name, seconds) = directive.split_once('=')?;
+            if !name.trim().eq_ignore_ascii_case("max-age") {
+                return None;
+            }
+            seconds.trim().trim_matches('"').parse().ok()
+        })
+        .map(Duration::from_secs)
+}
+
+const KEYS_DEADLINE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use serde_json::json;
+
+    use super::*;
+    use crate::client::testing::Script;
+    use crate::client::{AccessKey, ClientErrorKind, UnavailableReason};
+
+    #[tokio::test]
+    async fn unknown_members_and_tokens_of_cookies_are_passed_on() {
+        let cookies = [
+            ("set-cookie", "DS=s.s.s; Path=/"),
+            ("set-cookie", "DSR=r.r.r; Path=/"),
+        ];
+        let script =
+            Script::default().answer_with(200, &cookies, r#"{"sessionJwt":"","new":[1],"x":null}"#);
+        let body = Some(Bytes::from_static(br#"{"loginId":"a","y":1}"#));
+        let reply = script
+            .client()
+            .forward(Method::POST, "/v1/auth/otp/verify/sms", body, Some("a.b.c"))
+            .await
+            .unwrap();
+        assert_eq!(reply.status, 200);
+        assert_eq!(
+            reply.body,
+            json!({"sessionJwt": "s.s.s", "refreshJwt": "r.r.r", "new": [1], "x": null})
+        );
+        let [request]: [_; 1] = script.seen().try_into().unwrap();
+        assert_eq!(request.body(), r#"{"loginId":"a","y":1}"#);
+        assert_eq!(request.headers()["authorization"], "Bearer P2abc:a.b.c");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_json_is_not_passed_on() {
+        for body in ["", "<html>", "{\"a\":1", r#"{"a":1,"a":2}"#, "1", "null"] {
+            let script = Script::default().answer(200, body);
+            let error = script
+                .client()
+                .forward(Method::POST, path::REFRESH, None, None)
+                .await
+                .err()
+                .unwrap();
+            assert_eq!(
+                error.unavailable_reason(),
+                Some(UnavailableReason::Malformed),
+                "{body}"
+            );
+        }
+        let script = Script::default().answer(200, "").answer(200, " [{}]");
+        let client = script.client();
+        let logout = client.forward(Method::POST, path::LOGOUT, None, None).await;
+        assert_eq!(logout.unwrap().body, json!({}));
+        let history = client.forward(Method::GET, path::ME_HISTORY, None, None);
+        assert_eq!(history.await.unwrap().body, json!([{}]));
+        let [post, get]: [_; 2] = script.seen().try_into().unwrap();
+        assert_eq!((&**post.body(), &**get.body()), (&b"{}"[..], &b""[..]));
+    }
+
+    #[tokio::test]
+    async fn req_48_foreign_paths_and_credentials_are_not_sent() {
+        let script = Script::default();
+        let client = script.client();
+        for (path, bearer) in [
+            ("/v1/mgmt/user", None),
+            ("/v1/auth/../mgmt", None),
+            (path::ME, Some("a:key")),
+            (path::ME, Some("a\r\nx: y")),
+            (path::ME, Some("")),
+        ] {
+            let error = client.forward(Method::POST, path, None, bearer).await.err();
+            assert_eq!(error.unwrap().kind(), ClientErrorKind::InvalidRequest);
+        }
+        assert!(script.seen().is_empty());
+    }
+
+    #[tokio::test]
+    async fn keys_are_raw_and_asked_for_without_a_secret() {
+        let headers = [("cache-control", "public, max-age=60")];
+        let script = Script::default()
+            .fail(crate::client::TransportErrorKind::Interrupted)
+            .answer_with(200, &headers, "{\"keys\": []}")
+            .answer(200, "")
+            .answer(304, "");
+        let client = script
+            .builder()
+            .auth_management_key(AccessKey::new("key").unwrap())
+            .build()
+            .unwrap();
+        let keys = client.fetch_keys().await.unwrap().unwrap();
+        assert_eq!(keys.body, "{\"keys\": []}");
+        assert_eq!(keys.max_age, Some(Duration::from_secs(60)));
+        assert!(client.fetch_keys().await.is_err());
+        assert_eq!(client.fetch_keys().await.unwrap(), None);
+        let seen = script.seen();
+        assert_eq!(seen.len(), 4);
+        assert_eq!(seen[1].uri().path(), "/v2/keys/P2abc");
+        assert_eq!(seen[1].headers()["authorization"], "Bearer P2abc");
+    }
+
+    #[test]
+    fn req_48_only_paths_of_the_auth_api() {
+        for good in [
+            path::REFRESH,
+            path::OTP_UPDATE_EMAIL,
+            "/v1/auth/otp/verify/sms",
+            "/v1/auth/notp/pending-session",
+        ] {
+            assert!(is_auth_path(good), "{good}");
+        }
+        for bad in [
+            "",
+            "/v1/auth/",
+            "/v1/auth//me",
+            "/v1/mgmt/user",
+            "/v1/auth/../mgmt",
+            "/v1/auth/me?x=1",
+            "/v1/auth/me#x",
+            "/v1/auth/me%2f",
+            "/v1/auth/me/",
+            "//evil.example/v1/auth/me",
+            "@evil.example/v1/auth/me",
+            "/v1/auth/m\u{e9}",
+            "/v1/auth/me\r\nx: y",
+        ] {
+            assert!(!is_auth_path(bad), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn max_age_of_cache_control() {
+        let max_age = |value: &'static str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(CACHE_CONTROL, HeaderValue::from_static(value));
+            super::max_age(&headers).map(|age| age.as_secs())
+        };
+        assert_eq!(max_age("public, max-age=300"), Some(300));
+        assert_eq!(max_age("Max-Age = 5"), Some(5));
+        for none in [
+            "",
+            "no-store",
+            "max-age",
+            "max-age=-1",
+            "max-age=x",
+            "s-maxage=9",
+        ] {
+            assert_eq!(max_age(none), None, "{none}");
+        }
+    }
+}

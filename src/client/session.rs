@@ -1,0 +1,162 @@
+//! Sessions, and the user behind one.
+
+use serde_json::{Map, Value};
+
+use super::error::ClientError;
+use super::{AccessKey, Client, RefreshToken, SessionToken, reply};
+use crate::wire::{
+    AccessKeyExchangeRequest, AccessKeyExchangeResponse, AccessKeyLoginOptions, HistoryEntry,
+    JwtResponse, LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest,
+    TenantsResponse, UserProfile, path,
+};
+
+/// Calls that need a token of the user; see [`Client::session`].
+///
+/// All but two take the refresh JWT. Tokens in the answers are as Descope sent them: nothing here checks a
+/// signature.
+#[derive(Clone, Copy, Debug)]
+pub struct Sessions<'a> {
+    pub(super) client: &'a Client,
+}
+
+impl Sessions<'_> {
+    /// Renews the session (`POST /v1/auth/refresh`).
+    ///
+    /// The answer has a new session JWT. A refresh JWT is in it only when the project rotates them; the old one
+    /// is dead then. Never repeated after a connection was established.
+    pub async fn refresh(self, token: &RefreshToken) -> Result<JwtResponse, ClientError> {
+        let call = self.client.post(
+            path::REFRESH,
+            &RefreshRequest::default(),
+            Some(token.expose()),
+        )?;
+        self.client.send_for_tokens(call).await
+    }
+
+    /// Renews the session if the token is still good (`POST /v1/auth/try-refresh`).
+    ///
+    /// `None` when Descope answers with an empty object, which it does instead of refusing the token.
+    pub async fn try_refresh(
+        self,
+        token: &RefreshToken,
+    ) -> Result<Option<JwtResponse>, ClientError> {
+        let call = self.client.post(
+            path::TRY_REFRESH,
+            &RefreshRequest::default(),
+            Some(token.expose()),
+        )?;
+        let response = self.client.send(call).await?;
+        let reply = self.client.inner.cookies.tokens(&response)?;
+        let has_tokens = !reply.session_jwt.is_empty() || !reply.refresh_jwt.is_empty();
+        Ok(has_tokens.then_some(reply))
+    }
+
+    /// Ends the session (`POST /v1/auth/logout`).
+    pub async fn logout(self, token: &RefreshToken) -> Result<(), ClientError> {
+        self.end(path::LOGOUT, token).await
+    }
+
+    /// Ends all sessions of the user (`POST /v1/auth/logoutall`).
+    pub async fn logout_all(self, token: &RefreshToken) -> Result<(), ClientError> {
+        self.end(path::LOGOUT_ALL, token).await
+    }
+
+    /// The user object (`GET /v1/auth/me`).
+    ///
+    /// Repeated once when the connection fails.
+    pub async fn me(self, token: &RefreshToken) -> Result<UserProfile, ClientError> {
+        let call = self.client.get(path::ME, Some(token.expose()));
+        let response = self.client.send(call).await?;
+        let user: UserProfile = reply::object(&response)?;
+        if user.user_id.is_empty() {
+            return Err(ClientError::malformed(response.status()));
+        }
+        Ok(user)
+    }
+
+    /// The tenants of the user (`POST /v1/auth/me/tenants`).
+    ///
+    /// A request that asks for both the current tenant and a list, or for neither, is refused without a call.
+    pub async fn my_tenants(
+        self,
+        request: &MyTenantsRequest,
+        token: &RefreshToken,
+    ) -> Result<TenantsResponse, ClientError> {
+        if request.dct != request.ids.is_empty() {
+            return Err(ClientError::invalid(
+                "ask for the current tenant or for a list of tenants",
+            ));
+        }
+        let call = self
+            .client
+            .post(path::ME_TENANTS, request, Some(token.expose()))?;
+        reply::object(&self.client.send(call).await?)
+    }
+
+    /// The sign-ins of the user (`GET /v1/auth/me/history`).
+    ///
+    /// Repeated once when the connection fails.
+    pub async fn history(self, token: &RefreshToken) -> Result<Vec<HistoryEntry>, ClientError> {
+        let call = self.client.get(path::ME_HISTORY, Some(token.expose()));
+        reply::array(&self.client.send(call).await?)
+    }
+
+    /// Moves the session into a tenant (`POST /v1/auth/tenant/select`).
+    ///
+    /// The tokens of the answer carry the tenant as `dct`.
+    pub async fn select_tenant(
+        self,
+        request: &TenantSelectRequest,
+        token: &RefreshToken,
+    ) -> Result<JwtResponse, ClientError> {
+        let call = self
+            .client
+            .post(path::TENANT_SELECT, request, Some(token.expose()))?;
+        self.client.send_for_tokens(call).await
+    }
+
+    /// Has Descope check a session JWT (`POST /v1/auth/validate`); the answer is its claims.
+    ///
+    /// Unlike in the JWT, times are RFC 3339 texts. For a check per request use the session layer, which needs no
+    /// network.
+    pub async fn validate(self, token: &SessionToken) -> Result<Map<String, Value>, ClientError> {
+        let call =
+            self.client
+                .post(path::VALIDATE, &serde_json::json!({}), Some(token.expose()))?;
+        let response = self.client.send(call).await?;
+        let reply::UniqueObject(claims) = reply::object(&response)?;
+        if claims.is_empty() {
+            return Err(ClientError::malformed(response.status()));
+        }
+        Ok(claims)
+    }
+
+    /// Turns an access key into a session JWT (`POST /v1/auth/accesskey/exchange`).
+    ///
+    /// E062803 when the key is not valid. There is no refresh JWT: exchange again when the session JWT runs out.
+    pub async fn exchange_access_key(
+        self,
+        key: &AccessKey,
+        options: &AccessKeyLoginOptions,
+    ) -> Result<AccessKeyExchangeResponse, ClientError> {
+        let request = AccessKeyExchangeRequest {
+            login_options: options.clone(),
+        };
+        let call = self
+            .client
+            .post(path::ACCESS_KEY_EXCHANGE, &request, Some(key.expose()))?;
+        let response = self.client.send(call).await?;
+        let reply: AccessKeyExchangeResponse = reply::object(&response)?;
+        if reply.session_jwt.is_empty() {
+            return Err(ClientError::malformed(response.status()));
+        }
+        Ok(reply)
+    }
+
+    async fn end(self, path: &str, token: &RefreshToken) -> Result<(), ClientError> {
+        let call = self
+            .client
+            .post(path, &LogoutRequest::default(), Some(token.expose()))?;
+        reply::acknowledgement(&self.client.send(call).await?)
+    }
+}

@@ -1,0 +1,103 @@
+//! Where time comes from.
+//!
+//! Everything in this crate that depends on time asks a [`Clock`], so that expiry, skew and outages are
+//! deterministic tests. Timers of the runtime (deadlines of calls) are tokio's, which tests can pause.
+
+use std::fmt;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+/// A source of wall-clock and of monotonic time.
+pub trait Clock: fmt::Debug + Send + Sync + 'static {
+    /// Time since the Unix epoch. May jump, also backwards.
+    fn unix(&self) -> Duration;
+
+    /// Time since an arbitrary fixed moment. Never goes backwards; ages of cached things are measured with it.
+    fn monotonic(&self) -> Duration;
+}
+
+/// The clock of the operating system. The default.
+#[derive(Clone, Copy, Debug)]
+pub struct SystemClock {
+    origin: Instant,
+}
+
+impl SystemClock {
+    /// The system's clock.
+    pub fn new() -> Self {
+        Self {
+            origin: Instant::now(),
+        }
+    }
+}
+
+impl Default for SystemClock {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Clock for SystemClock {
+    fn unix(&self) -> Duration {
+        // A clock before 1970 reads as 1970: every token is then "not yet valid", which fails closed.
+        SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.origin.elapsed()
+    }
+}
+
+/// A clock that stands still until it is told to move. For tests.
+///
+/// ```
+/// use std::time::Duration;
+/// use tower_descope::clock::{Clock, ManualClock};
+///
+/// let clock = ManualClock::at_unix_seconds(1_800_000_000);
+/// clock.advance(Duration::from_secs(60));
+/// assert_eq!(clock.unix().as_secs(), 1_800_000_060);
+/// clock.jump(-3600); // what an operator or NTP does to the wall clock; ages do not change
+/// assert_eq!(clock.monotonic().as_secs(), 60);
+/// ```
+#[derive(Debug)]
+pub struct ManualClock {
+    unix_millis: AtomicI64,
+    monotonic_millis: AtomicU64,
+}
+
+impl ManualClock {
+    /// A clock that shows this Unix time.
+    pub fn at_unix_seconds(seconds: i64) -> Self {
+        Self {
+            unix_millis: AtomicI64::new(seconds.saturating_mul(1000)),
+            monotonic_millis: AtomicU64::new(0),
+        }
+    }
+
+    /// Lets time pass, on the wall clock and on the monotonic one.
+    pub fn advance(&self, by: Duration) {
+        let millis = by.as_millis().min(i64::MAX as u128);
+        self.unix_millis.fetch_add(millis as i64, Ordering::SeqCst);
+        self.monotonic_millis
+            .fetch_add(millis as u64, Ordering::SeqCst);
+    }
+
+    /// Moves the wall clock alone, forwards or backwards, by whole seconds.
+    pub fn jump(&self, seconds: i64) {
+        self.unix_millis
+            .fetch_add(seconds.saturating_mul(1000), Ordering::SeqCst);
+    }
+}
+
+impl Clock for ManualClock {
+    fn unix(&self) -> Duration {
+        Duration::from_millis(self.unix_millis.load(Ordering::SeqCst).max(0) as u64)
+    }
+
+    fn monotonic(&self) -> Duration {
+        Duration::from_millis(self.monotonic_millis.load(Ordering::SeqCst))
+    }
+}

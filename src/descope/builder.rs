@@ -1,0 +1,538 @@
+use std::sync::Arc;
+use std::time::Duration;
+
+use moka::sync::Cache;
+
+use super::{ConfigError, Descope, Inner};
+use crate::client::{BaseUrl, Client, ProjectId, Transport};
+use crate::clock::{Clock, SystemClock};
+use crate::refresh::Renewer;
+#[cfg(feature = "routes")]
+use crate::routes::TokenDelivery;
+use crate::session::SameSite;
+use crate::session::cookies::{CookieConfig, is_attribute_value, is_cookie_name};
+use crate::session::csrf::{OriginPolicy, normalize_origin};
+#[cfg(feature = "shared-store")]
+use crate::store::SharedStore;
+use crate::token::keys::{FetchFailed, FetchedKeys, KeyTimes, Keys};
+use crate::token::{KeySet, Revoked, Rules, SignatureAlgorithm, TokenCache, Tokens, Verifier};
+
+/// Configures a [`Descope`] handle. Every option has a default that is right for production.
+#[derive(Debug)]
+pub struct DescopeBuilder {
+    project: ProjectId,
+    base_url: Option<BaseUrl>,
+    transport: Option<SharedTransport>,
+    clock: Arc<dyn Clock>,
+    public_key: Option<String>,
+    algorithms: Vec<SignatureAlgorithm>,
+    issuers: Vec<String>,
+    audience: Option<String>,
+    leeway: Duration,
+    accept_missing_drn: bool,
+    max_token_bytes: usize,
+    deadline: Duration,
+    key_times: KeyTimes,
+    refresh_memo: Duration,
+    cookies: CookieConfig,
+    origins: Vec<String>,
+    public_origin: Option<String>,
+    private_responses: bool,
+    early_renewal: Duration,
+    token_cache: TokenCache,
+    #[cfg(feature = "shared-store")]
+    store: Option<BoxedStore>,
+    #[cfg(feature = "routes")]
+    delivery: TokenDelivery,
+    #[cfg(feature = "utoipa")]
+    serve_openapi: bool,
+}
+
+struct SharedTransport(Arc<dyn Transport>);
+
+impl std::fmt::Debug for SharedTransport {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Transport")
+    }
+}
+
+#[cfg(feature = "shared-store")]
+struct BoxedStore(Box<dyn SharedStore>);
+
+#[cfg(feature = "shared-store")]
+impl std::fmt::Debug for BoxedStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SharedStore")
+    }
+}
+
+impl DescopeBuilder {
+    pub(super) fn new(project: ProjectId) -> Self {
+        Self {
+            project,
+            base_url: None,
+            transport: None,
+            clock: Arc::new(SystemClock::new()),
+            public_key: None,
+            algorithms: vec![SignatureAlgorithm::Rs256],
+            issuers: Vec::new(),
+            audience: None,
+            leeway: Duration::from_secs(5),
+            accept_missing_drn: false,
+            max_token_bytes: 16 * 1024,
+            deadline: Duration::from_secs(5),
+            key_times: KeyTimes::default(),
+            refresh_memo: Duration::from_secs(10),
+            cookies: CookieConfig::default(),
+            origins: Vec::new(),
+            public_origin: None,
+            private_responses: true,
+            early_renewal: Duration::from_secs(20),
+            token_cache: TokenCache::new(),
+            #[cfg(feature = "shared-store")]
+            store: None,
+            #[cfg(feature = "routes")]
+            delivery: TokenDelivery::default(),
+            #[cfg(feature = "utoipa")]
+            serve_openapi: false,
+        }
+    }
+
+    /// Where the API is. Default: Descope's host for the project's region. Plain `http` only to this machine.
+    ///
+    /// # Errors
+    ///
+    /// When it is no absolute URL, has more than scheme, host, port and path, or is plain http to another machine.
+    pub fn base_url(mut self, url: &str) -> Result<Self, ConfigError> {
+        self.base_url = Some(url.parse()?);
+        Ok(self)
+    }
+
+    /// How calls travel. Default: a `reqwest::Client` without redirects, proxies for loopback, or cookies.
+    #[must_use]
+    pub fn transport(mut self, transport: impl Transport) -> Self {
+        self.transport = Some(SharedTransport(Arc::new(transport)));
+        self
+    }
+
+    /// Where time comes from. Default: the system's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
+        self.clock = clock;
+        self
+    }
+
+    /// The project's public key, as a JWK or a key set in JSON. With it no key is ever fetched, and tokens of
+    /// another `kid` are refused, also after Descope rotates its keys. Default: keys are fetched.
+    #[must_use]
+    pub fn public_key(mut self, jwk: impl Into<String>) -> Self {
+        self.public_key = Some(jwk.into());
+        self
+    }
+
+    /// Signature algorithms to accept. Default: RS256 alone, which Descope uses. Each key still verifies only the
+    /// one that it is published for.
+    #[must_use]
+    pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = SignatureAlgorithm>) -> Self {
+        self.algorithms = algorithms.into_iter().collect();
+        self
+    }
+
+    /// Accepts one more issuer, compared exactly: a custom domain with the project id behind it, say. Always
+    /// accepted are the project id, `{base}/{project id}` and `{base}/v1/apps/{project id}`, where base is the base
+    /// URL or Descope's own host.
+    #[must_use]
+    pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
+        self.issuers.push(issuer.into());
+        self
+    }
+
+    /// Demands this audience (`aud`) of session JWTs. Default: the audience is not looked at.
+    #[must_use]
+    pub fn audience(mut self, audience: impl Into<String>) -> Self {
+        self.audience = Some(audience.into());
+        self
+    }
+
+    /// Tolerance for clocks that differ. Default 5 s, as in Descope's SDKs; at most 60 s.
+    #[must_use]
+    pub fn leeway(mut self, leeway: Duration) -> Self {
+        self.leeway = leeway;
+        self
+    }
+
+    /// Accepts tokens that do not say whether they are session or refresh JWTs (`drn`). Some JWT templates drop the
+    /// claim. What breaks: a refresh JWT without `drn` passes for a session. Default: they are refused.
+    #[must_use]
+    pub fn accept_missing_drn(mut self) -> Self {
+        self.accept_missing_drn = true;
+        self
+    }
+
+    /// Longest token that is looked at, in bytes. Default 16384.
+    #[must_use]
+    pub fn max_token_bytes(mut self, bytes: usize) -> Self {
+        self.max_token_bytes = bytes;
+        self
+    }
+
+    /// Longest duration of one call of the API, everything included. Default 5 s.
+    #[must_use]
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How long keys serve on while the key endpoint fails. Default 24 h; after it, and before the first keys, 503.
+    ///
+    /// Without keys the endpoint is asked again after a second, or after the pause that it asked for, a minute at
+    /// most; the first request after that is served when it is back. With keys at hand nobody waits for it.
+    #[must_use]
+    pub fn stale_keys_for(mut self, limit: Duration) -> Self {
+        self.key_times.stale_for = limit;
+        self
+    }
+
+    /// Least time between two key fetches that unknown key ids cause. Default 30 s. A longer one delays the moment
+    /// at which a new key is known; a shorter one lets attackers cause more traffic.
+    ///
+    /// A token with an unknown id is refused (401) once the endpoint has been asked. While the endpoint fails it is
+    /// undecided (503): it may be signed with a new key.
+    #[must_use]
+    pub fn unknown_key_cooldown(mut self, cooldown: Duration) -> Self {
+        self.key_times.unknown_kid_cooldown = cooldown;
+        self
+    }
+
+    /// How long the outcome of a renewal is found by late requests that carry the old refresh JWT. Default 10 s.
+    #[must_use]
+    pub fn refresh_memo(mut self, memo: Duration) -> Self {
+        self.refresh_memo = memo;
+        self
+    }
+
+    /// How long before its expiry a session is renewed. The request that is first in this window is served at once
+    /// with the session that it has; the renewal runs beside it. Default 20 s, of which each session uses between
+    /// half and all; zero renews only what has run out.
+    #[must_use]
+    pub fn early_renewal(mut self, window: Duration) -> Self {
+        self.early_renewal = window;
+        self
+    }
+
+    /// Sizes or disables the cache of verified session JWTs. Default: 10,000 sessions or 32 MiB.
+    #[must_use]
+    pub fn token_cache(mut self, bounds: TokenCache) -> Self {
+        self.token_cache = bounds;
+        self
+    }
+
+    /// Shares renewals and revocations with the other replicas of this app. Default: nothing is shared, which is right
+    /// for a single process. See [`store`](crate::store), also for what happens when the store is gone.
+    #[cfg(feature = "shared-store")]
+    #[must_use]
+    pub fn shared_store(mut self, store: impl SharedStore) -> Self {
+        self.store = Some(BoxedStore(Box::new(store)));
+        self
+    }
+
+    /// Names of the session cookie. All are read, in this order; the first is written. Default `DS`. The names also
+    /// count as `drn`. A `__Host-` prefix is checked against the other options at [`build`](Self::build).
+    #[must_use]
+    pub fn session_cookies<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.cookies.session = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// Names of the refresh cookie. All are read, in this order; the first is written. Default `DSR`.
+    #[must_use]
+    pub fn refresh_cookies<I>(mut self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        self.cookies.refresh = names.into_iter().map(Into::into).collect();
+        self
+    }
+
+    /// `Domain` of the cookies. Default: none, so that no sibling host sees them.
+    #[must_use]
+    pub fn cookie_domain(mut self, domain: impl Into<String>) -> Self {
+        self.cookies.domain = Some(domain.into());
+        self
+    }
+
+    /// `Path` of the cookies. Default `/`.
+    #[must_use]
+    pub fn cookie_path(mut self, path: impl Into<String>) -> Self {
+        self.cookies.path = path.into();
+        self
+    }
+
+    /// `SameSite` of the cookies. Default [`SameSite::Lax`].
+    #[must_use]
+    pub fn same_site(mut self, same_site: SameSite) -> Self {
+        self.cookies.same_site = same_site;
+        self
+    }
+
+    /// Writes cookies without `Secure`, for a server that speaks plain http on this machine.
+    ///
+    /// Dangerous: whoever sees one plain request of the browser has the session. The library never guesses this
+    /// from a request, because a proxy in front may say anything.
+    #[must_use]
+    pub fn dangerous_insecure_cookies(mut self) -> Self {
+        self.cookies.secure = false;
+        self
+    }
+
+    /// Lets pages of another origin use the cookies in requests that change something. Default: none.
+    ///
+    /// # Errors
+    ///
+    /// When it is not `https://host[:port]`.
+    pub fn allow_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
+        self.origins.push(parse_origin(origin)?);
+        Ok(self)
+    }
+
+    /// The origin under which browsers see this app, when a proxy rewrites `Host`. Default: `Host` counts.
+    ///
+    /// # Errors
+    ///
+    /// When it is not `https://host[:port]`.
+    pub fn public_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
+        self.public_origin = Some(parse_origin(origin)?);
+        Ok(self)
+    }
+
+    /// Leaves the caching of responses to the handlers, also where they asked for the user. Default: such responses
+    /// get `Cache-Control: private, no-store` unless they say something themselves.
+    #[must_use]
+    pub fn leave_cache_control(mut self) -> Self {
+        self.private_responses = false;
+        self
+    }
+
+    /// Where the mounted routes put tokens. Default [`TokenDelivery::Cookies`]: no script ever sees one.
+    #[cfg(feature = "routes")]
+    #[must_use]
+    pub fn token_delivery(mut self, delivery: TokenDelivery) -> Self {
+        self.delivery = delivery;
+        self
+    }
+
+    /// Short for [`TokenDelivery::CookiesAndSession`]: for pages that call other origins with the session JWT.
+    /// What it costs: injected script can read it.
+    #[cfg(feature = "routes")]
+    #[must_use]
+    pub fn session_jwt_in_body(self) -> Self {
+        self.token_delivery(TokenDelivery::CookiesAndSession)
+    }
+
+    /// Mounts `GET openapi.json` beside the routes: their OpenAPI document, for whoever asks. Default: not.
+    #[cfg(feature = "utoipa")]
+    #[must_use]
+    pub fn serve_openapi(mut self) -> Self {
+        self.serve_openapi = true;
+        self
+    }
+
+    /// The handle.
+    ///
+    /// # Errors
+    ///
+    /// What contradicts itself in the options, or why the default transport cannot be built: no TLS, or no CA
+    /// certificates on this machine.
+    pub fn build(self) -> Result<Descope, ConfigError> {
+        if self.leeway > Duration::from_secs(60) {
+            return Err(ConfigError::OutOfRange("the leeway is more than 60 s"));
+        }
+        if self.algorithms.is_empty() {
+            return Err(ConfigError::OutOfRange("no signature algorithm is allowed"));
+        }
+        check_cookies(&self.cookies)?;
+
+        let clock = self.clock;
+        let mut client = Client::builder(self.project.clone())
+            .clock(clock.clone())
+            .deadline(self.deadline);
+        for name in &self.cookies.session {
+            client = client.session_cookie_name(name);
+        }
+        for name in &self.cookies.refresh {
+            client = client.refresh_cookie_name(name);
+        }
+        if let Some(base_url) = self.base_url {
+            client = client.base_url(base_url);
+        }
+        if let Some(SharedTransport(transport)) = self.transport {
+            client = client.transport(transport);
+        }
+        let client = client.build()?;
+
+        let keys = match &self.public_key {
+            Some(jwk) => {
+                let set = KeySet::from_jwk_or_set(jwk, &self.algorithms)
+                    .ok()
+                    .filter(|set| !set.is_empty())
+                    .ok_or(ConfigError::PublicKey)?;
+                Keys::fixed(set, clock.clone())
+            }
+            None => remote_keys(&client, &self.algorithms, self.key_times, clock.clone()),
+        };
+        let verifier = Arc::new(Verifier {
+            rules: Rules {
+                issuers: issuers(&client, self.issuers),
+                algorithms: self.algorithms.into(),
+                max_token_bytes: self.max_token_bytes,
+                audience: self.audience,
+                leeway: self.leeway,
+                accept_missing_drn: self.accept_missing_drn,
+                session_drn: kinds("DS", &self.cookies.session),
+                refresh_drn: kinds("DSR", &self.cookies.refresh),
+            },
+            keys: Arc::new(keys),
+            tokens: Tokens::new(self.token_cache),
+            revoked: Revoked::default(),
+            clock,
+        });
+        #[cfg_attr(not(feature = "shared-store"), allow(unused_mut))]
+        let mut renewer = Renewer::new(
+            client.clone(),
+            verifier.clone(),
+            self.refresh_memo,
+            self.deadline,
+        );
+        #[cfg(feature = "shared-store")]
+        if let Some(BoxedStore(store)) = self.store {
+            renewer.share(store);
+        }
+        Ok(Descope {
+            inner: Arc::new(Inner {
+                client,
+                verifier,
+                renewer: Arc::new(renewer),
+                origins: OriginPolicy {
+                    allowed: self.origins,
+                    public: self.public_origin,
+                    plain_http: !self.cookies.secure,
+                },
+                cookies: self.cookies,
+                profiles: Cache::builder()
+                    .max_capacity(10_000)
+                    .time_to_live(Duration::from_secs(60))
+                    .build(),
+                private_responses: self.private_responses,
+                early_renewal: self.early_renewal,
+                #[cfg(feature = "routes")]
+                delivery: self.delivery,
+                #[cfg(feature = "utoipa")]
+                serve_openapi: self.serve_openapi,
+            }),
+        })
+    }
+}
+
+fn remote_keys(
+    client: &Client,
+    algorithms: &[SignatureAlgorithm],
+    times: KeyTimes,
+    clock: Arc<dyn Clock>,
+) -> Keys {
+    let client = client.clone();
+    let fetch = Box::new(move || {
+        let client = client.clone();
+        let fetched: crate::token::keys::FetchFuture = Box::pin(async move {
+            match client.fetch_keys().await {
+                Ok(Some(set)) => Ok(FetchedKeys::Set {
+                    body: set.body,
+                    max_age: set.max_age,
+                }),
+                Ok(None) => Ok(FetchedKeys::Unchanged),
+                Err(error) => {
+                    // A wrong project id or base URL shows here first.
+                    tracing::warn!(
+                        %error,
+                        project_id = %client.project_id(),
+                        base_url = client.base_url().as_str(),
+                        "the project's keys could not be fetched"
+                    );
+                    Err(FetchFailed {
+                        retry_after: error.retry_after(),
+                    })
+                }
+            }
+        });
+        fetched
+    });
+    Keys::remote(fetch, algorithms, times, clock)
+}
+
+fn issuers(client: &Client, mut issuers: Vec<String>) -> Box<[String]> {
+    let project = client.project_id();
+    let own = BaseUrl::for_project(project);
+    issuers.push(project.as_str().to_owned());
+    for base in [client.base_url(), &own] {
+        issuers.push(format!("{}/{project}", base.as_str()));
+        issuers.push(format!("{}/v1/apps/{project}", base.as_str()));
+    }
+    issuers.dedup();
+    issuers.into()
+}
+
+fn kinds(default: &str, names: &[String]) -> Box<[String]> {
+    let mut kinds = vec![default.to_owned()];
+    kinds.extend(names.iter().filter(|name| *name != default).cloned());
+    kinds.into()
+}
+
+fn parse_origin(origin: &str) -> Result<String, ConfigError> {
+    normalize_origin(origin).ok_or_else(|| ConfigError::Origin(origin.to_owned()))
+}
+
+fn check_cookies(cookies: &CookieConfig) -> Result<(), ConfigError> {
+    if cookies.session.is_empty() || cookies.refresh.is_empty() {
+        return Err(ConfigError::Cookie("a cookie has no name".to_owned()));
+    }
+    for name in cookies.session.iter().chain(&cookies.refresh) {
+        if !is_cookie_name(name) {
+            return Err(ConfigError::Cookie(format!("not a cookie name: {name:?}")));
+        }
+        // Browsers ignore a cookie whose prefix its attributes contradict (RFC 6265bis section 4.1.3).
+        let host_only = cookies.domain.is_none() && cookies.path == "/";
+        if (name.starts_with("__Host-") && !(host_only && cookies.secure))
+            || (name.starts_with("__Secure-") && !cookies.secure)
+        {
+            return Err(ConfigError::Cookie(format!(
+                "the prefix of {name} needs Secure cookies, and __Host- also Path=/ and no Domain"
+            )));
+        }
+    }
+    if let Some(name) = cookies
+        .session
+        .iter()
+        .find(|name| cookies.refresh.contains(name))
+    {
+        return Err(ConfigError::Cookie(format!(
+            "{name} is the name of both the session and the refresh cookie"
+        )));
+    }
+    if cookies.same_site == SameSite::None && !cookies.secure {
+        return Err(ConfigError::Cookie(
+            "SameSite=None needs Secure cookies".to_owned(),
+        ));
+    }
+    for value in cookies.domain.iter().chain([&cookies.path]) {
+        if !is_attribute_value(value) {
+            return Err(ConfigError::Cookie(format!(
+                "not a cookie attribute: {value:?}"
+            )));
+        }
+    }
+    Ok(())
+}

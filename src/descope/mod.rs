@@ -1,0 +1,252 @@
+//! The handle that everything hangs on.
+
+mod builder;
+mod error;
+mod revocation;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+use moka::sync::Cache;
+
+pub use self::builder::DescopeBuilder;
+pub use self::error::ConfigError;
+pub use self::revocation::Revocation;
+use crate::client::{Client, ProjectId};
+use crate::error::AuthError;
+use crate::refresh::{Presented, Renewer};
+#[cfg(feature = "routes")]
+use crate::routes::TokenDelivery;
+use crate::session::cookies::CookieConfig;
+use crate::session::csrf::OriginPolicy;
+use crate::session::source::{CookieLines, Credentials};
+use crate::session::{Session, SessionLayer, auth_error, decide, decide_bearer};
+use crate::token::{Failure, Verified, Verifier, keys};
+use crate::user::User;
+use crate::wire::UserProfile;
+
+/// A handle on one Descope project: keys, renewals under way, revocations and the API client.
+///
+/// Cheap to clone; clones share everything. Building it does no I/O and needs no runtime. There is no global state:
+/// two handles know nothing of each other, so build one and clone it.
+///
+/// ```
+/// use tower_descope::Descope;
+///
+/// # fn main() -> Result<(), tower_descope::ConfigError> {
+/// let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+/// let layer = descope.session_layer();
+/// # let _ = layer;
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Descope {
+    inner: Arc<Inner>,
+}
+
+pub(crate) struct Inner {
+    pub(crate) client: Client,
+    pub(crate) verifier: Arc<Verifier>,
+    pub(crate) renewer: Arc<Renewer>,
+    pub(crate) cookies: CookieConfig,
+    pub(crate) origins: OriginPolicy,
+    pub(crate) profiles: Cache<Box<str>, Arc<UserProfile>>,
+    pub(crate) private_responses: bool,
+    pub(crate) early_renewal: Duration,
+    #[cfg(feature = "routes")]
+    pub(crate) delivery: TokenDelivery,
+    #[cfg(feature = "utoipa")]
+    pub(crate) serve_openapi: bool,
+}
+
+impl Inner {
+    pub(crate) fn credentials<'a>(&self, headers: &'a HeaderMap) -> Credentials<'a> {
+        self.attend();
+        Credentials::read(
+            headers,
+            self.client.project_id(),
+            &self.cookies.session,
+            &self.cookies.refresh,
+        )
+    }
+
+    /// Hears from now on what other replicas end.
+    fn attend(&self) {
+        #[cfg(feature = "shared-store")]
+        self.renewer.attend();
+    }
+
+    /// Ends a session, here and in other replicas: its refresh JWT, every session JWT that is known to belong to it,
+    /// and the one that came with the request.
+    pub(crate) fn end_session(&self, presented: Option<&Presented>, session: Option<&Verified>) {
+        self.attend();
+        if let Some(presented) = presented {
+            self.renewer.end(presented);
+        }
+        if let Some(session) = session {
+            self.renewer.revoke(session);
+        }
+    }
+
+    /// Ends every session of a user, here and in other replicas: tokens issued up to now are refused.
+    pub(crate) fn end_all_sessions(&self, sub: &str) {
+        self.attend();
+        self.renewer.revoke_user(sub);
+    }
+}
+
+impl Descope {
+    /// Starts a handle for a project.
+    ///
+    /// # Errors
+    ///
+    /// When the project id is empty or has characters that none has.
+    pub fn builder(project_id: impl Into<String>) -> Result<DescopeBuilder, ConfigError> {
+        Ok(DescopeBuilder::new(ProjectId::new(project_id)?))
+    }
+
+    /// A handle from the environment: `DESCOPE_PROJECT_ID`, and `DESCOPE_BASE_URL` if it is set.
+    ///
+    /// Nothing else is read from the environment, and nothing there can weaken verification.
+    ///
+    /// # Errors
+    ///
+    /// When the project id is missing, or one of the two is malformed.
+    pub fn from_env() -> Result<Self, ConfigError> {
+        let project_id =
+            std::env::var("DESCOPE_PROJECT_ID").map_err(|_| ConfigError::NoProjectId)?;
+        let mut builder = Self::builder(project_id)?;
+        if let Ok(base_url) = std::env::var("DESCOPE_BASE_URL") {
+            builder = builder.base_url(base_url.as_str())?;
+        }
+        builder.build()
+    }
+
+    /// The layer that finds out who sent a request.
+    pub fn session_layer(&self) -> SessionLayer {
+        SessionLayer::new(self.clone())
+    }
+
+    /// Typed calls of the API.
+    pub fn client(&self) -> &Client {
+        &self.inner.client
+    }
+
+    /// The project.
+    pub fn project_id(&self) -> &ProjectId {
+        self.inner.client.project_id()
+    }
+
+    /// Who sent these headers? The session layer's decision for a place where it cannot run: a WebSocket message, a
+    /// job that carries a token.
+    ///
+    /// Origins are not checked, because there is no method to judge by, and a renewal's cookies have nowhere to go:
+    /// they are kept for the browser's next request. `Ok(None)` when nothing was sent.
+    ///
+    /// # Errors
+    ///
+    /// Why the credentials are no good, or that they cannot be checked now.
+    pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<User>, AuthError> {
+        let decided = decide(&self.inner, headers, false).await;
+        let session = Session::new(self.clone(), decided, CookieLines::of(headers));
+        match User::from_session(session) {
+            Ok(user) => Ok(Some(user)),
+            Err(error) if *error.kind() == crate::AuthErrorKind::MissingCredentials => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Verifies a session JWT that came by another way than a header: from a message queue, say.
+    ///
+    /// Nothing is renewed. For requests prefer [`session_layer`](Self::session_layer), for headers
+    /// [`authenticate`](Self::authenticate).
+    ///
+    /// # Errors
+    ///
+    /// [`AuthErrorKind::InvalidToken`](crate::AuthErrorKind::InvalidToken) with an
+    /// [`InvalidToken`](crate::InvalidToken) as source,
+    /// [`ExpiredToken`](crate::AuthErrorKind::ExpiredToken), or
+    /// [`Unavailable`](crate::AuthErrorKind::Unavailable) when there are no keys to verify with.
+    pub async fn validate_session(&self, jwt: &str) -> Result<User, AuthError> {
+        self.inner.attend();
+        let decided = decide_bearer(&self.inner, jwt.as_bytes()).await;
+        User::from_session(Session::new(self.clone(), decided, CookieLines::default()))
+    }
+
+    /// Loads the project's keys unless they are there. For a readiness probe, and to spare the first request the
+    /// wait. With a shared store it also waits, for a second at the longest, for what other replicas have revoked.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthErrorKind::Unavailable`](crate::AuthErrorKind::Unavailable) when there are none to be had.
+    pub async fn ready(&self) -> Result<(), AuthError> {
+        #[cfg(feature = "shared-store")]
+        self.inner.renewer.caught_up().await;
+        self.update_keys(keys::Reason::Age).await
+    }
+
+    /// Asks for the project's keys now, after an emergency rotation. Keys that are gone stop verifying at once.
+    ///
+    /// # Errors
+    ///
+    /// When there are no keys at all. A failed call is no error while keys are at hand.
+    pub async fn refresh_keys(&self) -> Result<(), AuthError> {
+        self.update_keys(keys::Reason::Forced).await
+    }
+
+    async fn update_keys(&self, reason: keys::Reason<'_>) -> Result<(), AuthError> {
+        let keys = &self.inner.verifier.keys;
+        keys.update(reason)
+            .await
+            .map_err(|unavailable| auth_error(Failure::Unavailable(unavailable)))
+    }
+
+    /// How old the keys are, for a gauge: it grows while the endpoint fails. `None` before the first load, and when
+    /// the keys were [given](DescopeBuilder::public_key).
+    pub fn key_age(&self) -> Option<Duration> {
+        self.inner.verifier.keys.age()
+    }
+
+    /// Counts, for gauges.
+    pub fn stats(&self) -> Stats {
+        let verifier = &self.inner.verifier;
+        Stats {
+            cached_sessions: verifier.tokens.len(),
+            cache_misses: verifier.tokens.misses(),
+            remembered_renewals: self.inner.renewer.remembered_count(),
+        }
+    }
+
+    pub(crate) fn inner(&self) -> &Inner {
+        &self.inner
+    }
+
+    /// Whether both are clones of one handle.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.inner, &other.inner)
+    }
+}
+
+/// What a handle holds; see [`Descope::stats`].
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Session JWTs whose signature need not be checked again.
+    pub cached_sessions: usize,
+    /// Session JWTs, good and bad, that were not among them when they came. Compare with the number of requests that
+    /// carried one to learn the hit ratio.
+    pub cache_misses: u64,
+    /// Renewals that are under way or remembered.
+    pub remembered_renewals: usize,
+}
+
+impl fmt::Debug for Descope {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Descope")
+            .field("project_id", self.project_id())
+            .finish_non_exhaustive()
+    }
+}

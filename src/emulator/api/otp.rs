@@ -1,0 +1,105 @@
+//! `/v1/auth/otp/…`
+
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use super::super::error::ApiError;
+use super::super::shared::Shared;
+use super::credentials::{Credentials, Peer};
+use super::{Payload, Reply, Segment, json, reply};
+use crate::wire::{
+    DeliveryMethod, OtpSignInRequest, OtpSignUpRequest, OtpUpdateEmailRequest,
+    OtpUpdatePhoneRequest, OtpVerifyRequest,
+};
+
+/// A path with an unknown method is a path that does not exist.
+fn known(method: &str) -> Result<DeliveryMethod, ApiError> {
+    method
+        .parse()
+        .map_err(|_| ApiError::not_found("No such delivery method"))
+}
+
+pub(super) async fn sign_up(
+    State(shared): State<Arc<Shared>>,
+    Segment(method): Segment,
+    _: Credentials,
+    Payload(request): Payload<OtpSignUpRequest>,
+) -> Reply {
+    let method = known(&method)?;
+    let masked = shared.state().otp_sign_up(method, request)?;
+    Ok(json(&masked))
+}
+
+pub(super) async fn sign_in(
+    State(shared): State<Arc<Shared>>,
+    Segment(method): Segment,
+    credentials: Credentials,
+    Payload(request): Payload<OtpSignInRequest>,
+) -> Reply {
+    let method = known(&method)?;
+    let masked = shared
+        .state()
+        .otp_sign_in(method, request, &credentials.presented())?;
+    Ok(json(&masked))
+}
+
+pub(super) async fn sign_up_or_in(
+    State(shared): State<Arc<Shared>>,
+    Segment(method): Segment,
+    credentials: Credentials,
+    Payload(request): Payload<OtpSignInRequest>,
+) -> Reply {
+    let method = known(&method)?;
+    let masked = shared
+        .state()
+        .otp_sign_up_or_in(method, request, &credentials.presented())?;
+    Ok(json(&masked))
+}
+
+pub(super) async fn verify(
+    State(shared): State<Arc<Shared>>,
+    Segment(method): Segment,
+    peer: Peer,
+    _: Credentials,
+    Payload(request): Payload<OtpVerifyRequest>,
+) -> Reply {
+    let method = known(&method)?;
+    let grant = shared.state().otp_verify(method, &request, &peer.ip())?;
+    reply::tokens(grant)
+}
+
+pub(super) async fn update_email(
+    State(shared): State<Arc<Shared>>,
+    credentials: Credentials,
+    Payload(request): Payload<OtpUpdateEmailRequest>,
+) -> Reply {
+    let masked = shared.state().otp_update(
+        DeliveryMethod::Email,
+        &request.login_id,
+        request.email,
+        request.options,
+        &credentials.presented(),
+    )?;
+    Ok(json(&masked))
+}
+
+pub(super) async fn update_phone(
+    State(shared): State<Arc<Shared>>,
+    Segment(method): Segment,
+    credentials: Credentials,
+    Payload(request): Payload<OtpUpdatePhoneRequest>,
+) -> Reply {
+    let method = known(&method)?;
+    if !method.is_phone() {
+        return Err(ApiError::not_found("No such delivery method"));
+    }
+    let masked = shared.state().otp_update(
+        method,
+        &request.login_id,
+        request.phone,
+        request.options,
+        &credentials.presented(),
+    )?;
+    Ok(json(&masked))
+}

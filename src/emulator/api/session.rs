@@ -1,0 +1,103 @@
+//! Sessions, the signed-in user's own data, and access keys.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use super::super::shared::Shared;
+use super::credentials::Credentials;
+use super::{Payload, Reply, empty_object, json, reply};
+use crate::wire::{
+    AccessKeyExchangeRequest, LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest,
+};
+
+pub(super) async fn refresh(
+    State(shared): State<Arc<Shared>>,
+    credentials: Credentials,
+    _: Payload<RefreshRequest>,
+) -> Reply {
+    let grant = shared.state().refresh(&credentials.presented())?;
+    reply::tokens(grant)
+}
+
+/// The web SDK asks at page load; somebody who is not signed in is no error then.
+pub(super) async fn try_refresh(
+    State(shared): State<Arc<Shared>>,
+    credentials: Credentials,
+    _: Payload<RefreshRequest>,
+) -> Reply {
+    let grant = shared.state().refresh(&credentials.presented());
+    match grant {
+        Ok(grant) => reply::tokens(grant),
+        Err(error) if error.status.is_server_error() => Err(error),
+        Err(_) => Ok(empty_object()),
+    }
+}
+
+pub(super) async fn logout(
+    State(shared): State<Arc<Shared>>,
+    credentials: Credentials,
+    _: Payload<LogoutRequest>,
+) -> Reply {
+    let mut state = shared.state();
+    state.logout(&credentials.presented())?;
+    reply::signed_out(state.config.token_delivery)
+}
+
+pub(super) async fn logout_all(
+    State(shared): State<Arc<Shared>>,
+    credentials: Credentials,
+    _: Payload<LogoutRequest>,
+) -> Reply {
+    let mut state = shared.state();
+    state.logout_all(&credentials.presented())?;
+    reply::signed_out(state.config.token_delivery)
+}
+
+pub(super) async fn me(State(shared): State<Arc<Shared>>, credentials: Credentials) -> Reply {
+    let user = shared.state().me(&credentials.presented())?;
+    Ok(json(&user))
+}
+
+pub(super) async fn history(State(shared): State<Arc<Shared>>, credentials: Credentials) -> Reply {
+    let history = shared.state().history(&credentials.presented())?;
+    Ok(json(&history))
+}
+
+pub(super) async fn my_tenants(
+    State(shared): State<Arc<Shared>>,
+    credentials: Credentials,
+    Payload(request): Payload<MyTenantsRequest>,
+) -> Reply {
+    let tenants = shared
+        .state()
+        .my_tenants(&credentials.presented(), &request)?;
+    Ok(json(&tenants))
+}
+
+pub(super) async fn select_tenant(
+    State(shared): State<Arc<Shared>>,
+    credentials: Credentials,
+    Payload(request): Payload<TenantSelectRequest>,
+) -> Reply {
+    let grant = shared
+        .state()
+        .select_tenant(&credentials.presented(), &request.tenant)?;
+    reply::tokens(grant)
+}
+
+pub(super) async fn validate(State(shared): State<Arc<Shared>>, credentials: Credentials) -> Reply {
+    let claims = shared.state().validate(credentials.jwt())?;
+    Ok(json(&claims))
+}
+
+pub(super) async fn exchange_access_key(
+    State(shared): State<Arc<Shared>>,
+    credentials: Credentials,
+    Payload(request): Payload<AccessKeyExchangeRequest>,
+) -> Reply {
+    let grant = shared
+        .state()
+        .exchange_access_key(credentials.access_key(), request)?;
+    Ok(json(&grant.sign()?))
+}

@@ -1,0 +1,52 @@
+//! `/v1/auth/totp/…`
+
+use std::sync::Arc;
+
+use axum::extract::State;
+
+use super::super::qr;
+use super::super::shared::Shared;
+use super::super::state::ShownKey;
+use super::credentials::{Credentials, Peer};
+use super::{Payload, Reply, json, reply};
+use crate::wire::{TotpEnrolment, TotpSignUpRequest, TotpUpdateRequest, TotpVerifyRequest};
+
+fn enrolment(key: ShownKey) -> Reply {
+    Ok(json(&TotpEnrolment {
+        image: qr::png_base64(&key.uri)?,
+        provisioning_url: key.uri,
+        key: key.base32,
+    }))
+}
+
+pub(super) async fn sign_up(
+    State(shared): State<Arc<Shared>>,
+    _: Credentials,
+    Payload(request): Payload<TotpSignUpRequest>,
+) -> Reply {
+    let key = shared.state().totp_sign_up(request)?;
+    enrolment(key)
+}
+
+pub(super) async fn update(
+    State(shared): State<Arc<Shared>>,
+    credentials: Credentials,
+    Payload(request): Payload<TotpUpdateRequest>,
+) -> Reply {
+    let key = shared
+        .state()
+        .totp_update(&request, &credentials.presented())?;
+    enrolment(key)
+}
+
+pub(super) async fn verify(
+    State(shared): State<Arc<Shared>>,
+    peer: Peer,
+    credentials: Credentials,
+    Payload(request): Payload<TotpVerifyRequest>,
+) -> Reply {
+    let grant = shared
+        .state()
+        .totp_verify(&request, &credentials.presented(), &peer.ip())?;
+    reply::tokens(grant)
+}

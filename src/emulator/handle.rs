@@ -1,0 +1,308 @@
+//! The handle of a running emulator: what the control API does, without HTTP.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use tokio::task::JoinHandle;
+
+use super::builder::EmulatorBuilder;
+use super::config::Config;
+use super::control;
+use super::error::EmulatorError;
+use super::fault::Fault;
+use super::shared::Shared;
+use super::snapshot;
+use super::state::{Message, NewAccessKey};
+use crate::wire::UserProfile;
+
+/// A running emulator. Dropping it stops the server and closes all connections.
+///
+/// Nothing is static: tests can run as many as they like side by side.
+///
+/// ```
+/// use tower_descope::emulator::Emulator;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let emulator = Emulator::builder().start().await?;
+/// println!("DESCOPE_BASE_URI={}", emulator.base_url());
+/// println!("DESCOPE_PROJECT_ID={}", emulator.project_id());
+/// println!("inbox: {}", emulator.inbox_url());
+///
+/// // The code that was sent to Ann, as her inbox would show it:
+/// assert_eq!(emulator.last_code("ann@example.com"), None);
+/// emulator.shutdown().await?;
+/// # Ok(())
+/// # }
+/// ```
+pub struct Emulator {
+    project_id: String,
+    addr: SocketAddr,
+    shared: Arc<Shared>,
+    server: JoinHandle<()>,
+    saver: Option<JoinHandle<()>>,
+    snapshot_file: Option<PathBuf>,
+}
+
+impl Emulator {
+    /// An emulator of the development project on a free loopback port, unless told otherwise.
+    pub fn builder() -> EmulatorBuilder {
+        EmulatorBuilder::new()
+    }
+
+    pub(crate) fn new(
+        project_id: String,
+        addr: SocketAddr,
+        shared: Arc<Shared>,
+        server: JoinHandle<()>,
+        saver: Option<JoinHandle<()>>,
+        snapshot_file: Option<PathBuf>,
+    ) -> Self {
+        Self {
+            project_id,
+            addr,
+            shared,
+            server,
+            saver,
+            snapshot_file,
+        }
+    }
+
+    /// The base URL for clients, without a trailing slash: `http://127.0.0.1:40123`.
+    pub fn base_url(&self) -> &str {
+        &self.shared.base_url
+    }
+
+    /// The project that is served.
+    pub fn project_id(&self) -> &str {
+        &self.project_id
+    }
+
+    /// The page that shows messages and users: `{base}/emulator`.
+    pub fn inbox_url(&self) -> String {
+        format!("{}/emulator", self.shared.base_url)
+    }
+
+    /// The address that is listened on.
+    pub fn addr(&self) -> SocketAddr {
+        self.addr
+    }
+
+    /// The messages to this address or number, oldest first; the last 100 are kept.
+    ///
+    /// `GET /emulator/v1/messages?to=…`
+    pub fn messages(&self, to: &str) -> Vec<Message> {
+        self.shared.state().messages(Some(to))
+    }
+
+    /// All messages, oldest first. `GET /emulator/v1/messages`
+    pub fn inbox(&self) -> Vec<Message> {
+        self.shared.state().messages(None)
+    }
+
+    /// The code of the newest message to this address or number.
+    pub fn last_code(&self, to: &str) -> Option<String> {
+        self.messages(to).pop().map(|message| message.code)
+    }
+
+    /// Sends the pre-filled nOTP message from this phone; without one, from the phone that the flow was started
+    /// for. The next poll then gets the session.
+    ///
+    /// `POST /emulator/v1/notp/{pendingRef}/complete`
+    ///
+    /// # Errors
+    ///
+    /// `Refused`, if there is no such flow, if it is completed or expired, if no phone is known, or if the flow
+    /// is for another phone.
+    pub fn complete_notp(
+        &self,
+        pending_ref: &str,
+        from: Option<&str>,
+    ) -> Result<(), EmulatorError> {
+        self.shared.state().complete_notp(pending_ref, from)?;
+        Ok(())
+    }
+
+    /// Forgets users, tenants, codes, messages, flows, sessions, access keys, faults and counts; sets clock and
+    /// settings back. The signing keys stay.
+    ///
+    /// `POST /emulator/v1/reset`
+    pub fn reset(&self) {
+        self.shared.state().reset();
+        self.shared.changed.notify_one();
+    }
+
+    /// Moves the emulator's clock by this many seconds, also back, and answers what it shows then (Unix
+    /// seconds). `0` reads it. Every time that the emulator takes comes from this clock.
+    ///
+    /// `POST /emulator/v1/clock`
+    pub fn advance_clock(&self, seconds: i64) -> i64 {
+        let mut state = self.shared.state();
+        state.advance(seconds);
+        state.now()
+    }
+
+    /// Makes a new signing key and signs with it from now on; answers its kid. The older keys stay published
+    /// and their tokens good.
+    ///
+    /// `POST /emulator/v1/keys/rotate`
+    ///
+    /// # Errors
+    ///
+    /// `Refused`, if no key could be generated.
+    pub async fn rotate_keys(&self) -> Result<String, EmulatorError> {
+        self.rotate(false).await
+    }
+
+    /// As [`rotate_keys`](Self::rotate_keys), and unpublishes the older keys: their tokens are refused from now
+    /// on, also refresh JWTs. `retireOld` in the control API.
+    ///
+    /// # Errors
+    ///
+    /// `Refused`, if no key could be generated.
+    pub async fn replace_keys(&self) -> Result<String, EmulatorError> {
+        self.rotate(true).await
+    }
+
+    async fn rotate(&self, retire_old: bool) -> Result<String, EmulatorError> {
+        let kid = control::rotate(&self.shared, retire_old).await?;
+        self.shared.changed.notify_one();
+        Ok(kid)
+    }
+
+    /// The settings. `PATCH /emulator/v1/config` with `{}`
+    pub fn config(&self) -> Config {
+        self.shared.state().config.clone()
+    }
+
+    /// Changes settings and answers all of them. Takes effect with the next call.
+    ///
+    /// `PATCH /emulator/v1/config`
+    ///
+    /// ```
+    /// # use tower_descope::emulator::{Emulator, RefreshRotation};
+    /// # async fn example(emulator: &Emulator) {
+    /// emulator.configure(|config| {
+    ///     config.refresh_rotation = RefreshRotation::SingleUse;
+    ///     config.latency_ms = 200;
+    /// });
+    /// # }
+    /// ```
+    pub fn configure(&self, change: impl FnOnce(&mut Config)) -> Config {
+        // The closure is the caller's code: it runs without the lock, so it may use the handle.
+        let mut config = self.config();
+        change(&mut config);
+        self.shared.state().config = config.clone();
+        config
+    }
+
+    /// Creates or changes the user with this login id: the API itself has no way to grant roles or tenants.
+    /// Unknown tenants are created. Id, creation time and `totp` cannot be changed.
+    ///
+    /// `PUT /emulator/v1/users`
+    ///
+    /// # Errors
+    ///
+    /// `Refused`, if the login id is empty, or another user has one of the login ids.
+    ///
+    /// ```
+    /// # use tower_descope::emulator::{Emulator, EmulatorError};
+    /// # fn example(emulator: &Emulator) -> Result<(), EmulatorError> {
+    /// emulator.put_user("ann@example.com", |user| {
+    ///     user.email = "ann@example.com".to_owned();
+    ///     user.role_names = vec!["admin".to_owned()];
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn put_user(
+        &self,
+        login_id: &str,
+        change: impl FnOnce(&mut UserProfile),
+    ) -> Result<UserProfile, EmulatorError> {
+        let profile = self.shared.state().put_user(login_id, |profile| {
+            change(profile);
+            Ok(())
+        })?;
+        self.shared.changed.notify_one();
+        Ok(profile)
+    }
+
+    /// All users. `GET /emulator/v1/users`
+    pub fn users(&self) -> Vec<UserProfile> {
+        self.shared.state().users()
+    }
+
+    /// Lets something go wrong with the next calls of a path. `POST /emulator/v1/faults`
+    pub fn fault(&self, fault: Fault) {
+        self.shared.state().faults.push(fault);
+    }
+
+    /// How often each path of the API was called since the last reset, faults included.
+    ///
+    /// `GET /emulator/v1/stats`
+    pub fn stats(&self) -> BTreeMap<String, u64> {
+        self.shared.state().calls.clone()
+    }
+
+    /// How often this path of the API was called since the last reset.
+    pub fn calls(&self, path: &str) -> u64 {
+        self.shared.state().calls.get(path).copied().unwrap_or(0)
+    }
+
+    /// Makes an access key and answers its text. `POST /emulator/v1/accesskeys`
+    ///
+    /// # Errors
+    ///
+    /// `Refused`, if there is no randomness.
+    pub fn create_access_key(&self, rights: NewAccessKey) -> Result<String, EmulatorError> {
+        let key = self.shared.state().create_access_key(rights)?;
+        self.shared.changed.notify_one();
+        Ok(key)
+    }
+
+    /// Stops the server, closes all connections, and writes the snapshot file if there is one.
+    ///
+    /// # Errors
+    ///
+    /// `Snapshot`, if the file cannot be written; the server is stopped all the same.
+    pub async fn shutdown(mut self) -> Result<(), EmulatorError> {
+        self.server.abort();
+        // The result says that it was aborted.
+        let _ = (&mut self.server).await;
+        if let Some(saver) = &mut self.saver {
+            saver.abort();
+            let _ = saver.await;
+        }
+        match self.snapshot_file.take() {
+            Some(path) => snapshot::save_for_good(&self.shared, &path),
+            None => Ok(()),
+        }
+    }
+}
+
+impl Drop for Emulator {
+    fn drop(&mut self) {
+        self.server.abort();
+        if let Some(saver) = &self.saver {
+            saver.abort();
+        }
+        if let Some(path) = self.snapshot_file.take()
+            && let Err(error) = snapshot::save_for_good(&self.shared, &path)
+        {
+            tracing::error!(%error, "the emulator's snapshot was not written");
+        }
+    }
+}
+
+impl fmt::Debug for Emulator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Emulator")
+            .field("base_url", &self.base_url())
+            .field("project_id", &self.project_id)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,77 @@
+//! A local Descope for development and tests.
+//!
+//! Real codes, real TOTP keys and QR images, real RS256 signatures and key rotation, and an inbox page where an
+//! SMS gateway would be. No account and no network are needed, and Descope's own SDKs work against it.
+//!
+//! ```
+//! use tower_descope::emulator::Emulator;
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let emulator = Emulator::builder().start().await?;
+//! let api = reqwest::Client::new();
+//! let bearer = format!("Bearer {}", emulator.project_id());
+//! let reply = api
+//!     .post(format!("{}/v1/auth/otp/signup/email", emulator.base_url()))
+//!     .header("authorization", bearer)
+//!     .body(r#"{"loginId": "ann@example.com"}"#)
+//!     .send()
+//!     .await?;
+//! assert!(reply.status().is_success());
+//! let code = emulator.last_code("ann@example.com").expect("a message");
+//! assert_eq!(code.len(), 6);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What it serves
+//!
+//! * `/v1/auth/…` and `/v2/keys/…`: OTP on five channels, TOTP, nOTP (provider `whatsapp`; another one is 400
+//!   E011004), sessions, access keys, the key set. Cross-origin calls are allowed with credentials, as by
+//!   Descope.
+//! * `/emulator`: a page with messages and users, and `/emulator/v1/…`, the control API, for tests in any
+//!   language. Rust tests use the methods of [`Emulator`].
+//!
+//! # Where it is strict
+//!
+//! It means to refuse whatever Descope refuses, so that a bug does not wait for production. Session and refresh
+//! JWTs cannot stand in for each other. A code is good once, for the login id, the channel and the purpose that
+//! it was sent for; the newest one of a purpose is the only one. An authenticator code is good once, and
+//! accepted one step of 30 s early or late. A rotated or logged-out refresh JWT is refused (E064001). Step-up
+//! and MFA need the caller's own refresh JWT.
+//!
+//! Where Descope's behaviour is not documented, it decides: rotation does not prolong a session; a second
+//! sign-in to a session raised by step-up stays in that session; a refreshed session JWT is no longer stepped
+//! up; on a merge the kept user's own values win, and login ids, roles and tenants are united; tokens carry a
+//! random `jti`, without which two sign-ins within a second would yield the same token.
+//!
+//! # Who may reach it
+//!
+//! The control API hands out codes to whoever asks. So the emulator listens on loopback only, answers `/emulator`
+//! only under a loopback `Host`, and sends no CORS headers there.
+//! [`dangerous_listen_beyond_loopback`](EmulatorBuilder::dangerous_listen_beyond_loopback) lifts the first rule.
+
+mod api;
+mod builder;
+mod config;
+mod control;
+mod edge;
+mod error;
+mod fault;
+mod handle;
+mod keys;
+mod mask;
+mod qr;
+mod random;
+mod server;
+mod shared;
+mod snapshot;
+mod state;
+mod token;
+
+pub use self::builder::{DEVELOPMENT_PROJECT_ID, EmulatorBuilder};
+pub use self::config::{Config, RefreshRotation, TokenDelivery};
+pub use self::error::{EmulatorError, EmulatorErrorKind};
+pub use self::fault::Fault;
+pub use self::handle::Emulator;
+pub use self::state::{Message, NewAccessKey};

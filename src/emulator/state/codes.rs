@@ -1,0 +1,321 @@
+//! One-time codes that were sent and not yet used.
+//!
+//! A code is bound to the login id that it was requested for, to the delivery method and to its purpose. Only a
+//! keyed digest is kept. Tries are counted before the comparison, and a code that matches is gone: both happen
+//! under the state's lock, so parallel guesses win nothing.
+
+use std::collections::HashMap;
+use std::fmt;
+
+use aws_lc_rs::hmac;
+
+use super::super::error::ApiError;
+use crate::wire::{DeliveryMethod, LoginOptions, SignUpUser, UpdateOptions};
+
+/// What a code is good for.
+#[derive(Clone, Debug)]
+pub(crate) enum Purpose {
+    /// Creates the user.
+    SignUp {
+        user: SignUpUser,
+        options: LoginOptions,
+    },
+    /// Signs the user in.
+    SignIn {
+        user_id: String,
+        address: String,
+        options: LoginOptions,
+        base: Option<String>,
+    },
+    /// Changes the user's address.
+    Update {
+        user_id: String,
+        address: String,
+        options: UpdateOptions,
+        base: Option<String>,
+    },
+    /// Nothing: keeps an unknown login id from being told apart from a known one.
+    Decoy,
+}
+
+impl Purpose {
+    fn is_update(&self) -> bool {
+        matches!(self, Self::Update { .. })
+    }
+}
+
+struct Code {
+    method: DeliveryMethod,
+    purpose: Purpose,
+    digest: hmac::Tag,
+    sent: i64,
+    expires: i64,
+    tries: u32,
+}
+
+/// Codes by login id.
+pub(crate) struct Codes {
+    key: hmac::Key,
+    by_login_id: HashMap<String, Vec<Code>>,
+    /// Wrong tries in a row, over all codes of a login id, and when the last one was.
+    failures: HashMap<String, (u32, i64)>,
+}
+
+/// After so many wrong tries in a row, however many codes they were spread over, a login id is locked; NIST
+/// SP 800-63B allows no more.
+const MAX_FAILURES: u32 = 100;
+/// For how long, in seconds.
+const LOCK: i64 = 3_600;
+
+impl Codes {
+    pub(crate) fn new(key: hmac::Key) -> Self {
+        Self {
+            key,
+            by_login_id: HashMap::new(),
+            failures: HashMap::new(),
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.by_login_id.clear();
+        self.failures.clear();
+    }
+
+    /// Remembers a code. An earlier one of this login id and purpose is dead from now on.
+    pub(crate) fn insert(
+        &mut self,
+        login_id: &str,
+        method: DeliveryMethod,
+        purpose: Purpose,
+        code: &str,
+        now: i64,
+        expires: i64,
+    ) {
+        const LOGIN_IDS: usize = 10_000;
+        if self.by_login_id.len() >= LOGIN_IDS {
+            self.by_login_id.retain(|_, codes| {
+                codes.retain(|code| now < code.expires);
+                !codes.is_empty()
+            });
+            self.failures
+                .retain(|_, (_, last)| (now - *last).abs() < LOCK);
+        }
+        let digest = hmac::sign(&self.key, code.as_bytes());
+        let codes = self.by_login_id.entry(login_id.to_owned()).or_default();
+        codes.retain(|old| old.purpose.is_update() != purpose.is_update());
+        codes.push(Code {
+            method,
+            purpose,
+            digest,
+            sent: now,
+            expires,
+            tries: 0,
+        });
+    }
+
+    /// When the last code for this login id was sent, or pretended to be.
+    pub(crate) fn last_sent(&self, login_id: &str) -> Option<i64> {
+        let codes = self.by_login_id.get(login_id)?;
+        codes.iter().map(|code| code.sent).max()
+    }
+
+    /// Spends the code, if it is the right one.
+    ///
+    /// The record of a code with too many tries, or of an expired one, stays until another code replaces it:
+    /// the right code, too, is then answered by what is wrong with it.
+    pub(crate) fn redeem(
+        &mut self,
+        login_id: &str,
+        method: DeliveryMethod,
+        code: &str,
+        max_tries: u32,
+        now: i64,
+    ) -> Result<Purpose, ApiError> {
+        let Some(codes) = self.by_login_id.get_mut(login_id) else {
+            return Err(ApiError::wrong_code());
+        };
+        if let Some((count, last)) = self.failures.get(login_id)
+            && *count >= MAX_FAILURES
+            && (now - last).abs() < LOCK
+        {
+            return Err(ApiError::too_many_attempts());
+        }
+        let mut refusal = None;
+        let mut was_compared = false;
+        let mut hit = None;
+        for (index, known) in codes.iter_mut().enumerate() {
+            if known.method != method {
+                continue;
+            }
+            if now >= known.expires {
+                refusal = Some(ApiError::code_expired());
+                continue;
+            }
+            if known.tries >= max_tries {
+                refusal = Some(ApiError::too_many_attempts());
+                continue;
+            }
+            known.tries += 1;
+            was_compared = true;
+            if hmac::verify(&self.key, code.as_bytes(), known.digest.as_ref()).is_ok()
+                && !matches!(known.purpose, Purpose::Decoy)
+            {
+                hit = Some(index);
+                break;
+            }
+        }
+        match (hit, refusal) {
+            (Some(index), _) => {
+                self.failures.remove(login_id);
+                let purpose = codes.swap_remove(index).purpose;
+                if codes.is_empty() {
+                    self.by_login_id.remove(login_id);
+                }
+                Ok(purpose)
+            }
+            (None, Some(refusal)) if !was_compared => Err(refusal),
+            _ => {
+                if was_compared {
+                    let (count, last) = self.failures.entry(login_id.to_owned()).or_default();
+                    if (now - *last).abs() >= LOCK {
+                        *count = 0;
+                    }
+                    *count += 1;
+                    *last = now;
+                }
+                Err(ApiError::wrong_code())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Codes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Codes")
+            .field("login_ids", &self.by_login_id.len())
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::digest_key;
+    use super::*;
+    use crate::wire::code;
+
+    const EMAIL: DeliveryMethod = DeliveryMethod::Email;
+
+    fn sign_up() -> Purpose {
+        Purpose::SignUp {
+            user: SignUpUser::default(),
+            options: LoginOptions::default(),
+        }
+    }
+
+    fn update() -> Purpose {
+        Purpose::Update {
+            user_id: "U1".to_owned(),
+            address: "new@example.com".to_owned(),
+            options: UpdateOptions::default(),
+            base: None,
+        }
+    }
+
+    fn codes() -> Codes {
+        Codes::new(digest_key().unwrap())
+    }
+
+    fn refusal(result: Result<Purpose, ApiError>) -> String {
+        result.unwrap_err().body.error_code
+    }
+
+    #[test]
+    fn a_code_works_once_and_only_for_its_login_id_and_method() {
+        let mut codes = codes();
+        codes.insert("ann", EMAIL, sign_up(), "042917", 0, 100);
+        assert!(codes.redeem("bob", EMAIL, "042917", 5, 1).is_err());
+        assert!(
+            codes
+                .redeem("ann", DeliveryMethod::Sms, "042917", 5, 1)
+                .is_err()
+        );
+        assert!(codes.redeem("ann", EMAIL, "042917", 5, 1).is_ok());
+        assert_eq!(
+            refusal(codes.redeem("ann", EMAIL, "042917", 5, 1)),
+            code::WRONG_OTP_CODE
+        );
+    }
+
+    #[test]
+    fn a_newer_code_kills_the_older_of_the_same_purpose_only() {
+        let mut codes = codes();
+        codes.insert("ann", EMAIL, sign_up(), "111111", 0, 100);
+        codes.insert("ann", EMAIL, update(), "222222", 0, 100);
+        codes.insert("ann", EMAIL, sign_up(), "333333", 0, 100);
+        assert!(codes.redeem("ann", EMAIL, "111111", 5, 1).is_err());
+        assert!(
+            codes
+                .redeem("ann", EMAIL, "222222", 5, 1)
+                .unwrap()
+                .is_update()
+        );
+        assert!(
+            !codes
+                .redeem("ann", EMAIL, "333333", 5, 1)
+                .unwrap()
+                .is_update()
+        );
+    }
+
+    #[test]
+    fn too_many_tries_kill_the_right_code_too() {
+        let mut codes = codes();
+        codes.insert("ann", EMAIL, sign_up(), "042917", 0, 100);
+        for _ in 0..3 {
+            assert_eq!(
+                refusal(codes.redeem("ann", EMAIL, "000000", 3, 1)),
+                code::WRONG_OTP_CODE
+            );
+        }
+        assert_eq!(
+            refusal(codes.redeem("ann", EMAIL, "042917", 3, 1)),
+            code::TOO_MANY_OTP_ATTEMPTS
+        );
+    }
+
+    #[test]
+    fn many_codes_do_not_mean_many_guesses() {
+        let mut codes = codes();
+        for n in 0..100 {
+            codes.insert("ann", EMAIL, sign_up(), "042917", n, n + 100);
+            assert!(codes.redeem("ann", EMAIL, "000000", 5, n).is_err());
+        }
+        codes.insert("ann", EMAIL, sign_up(), "042917", 100, 10_000);
+        assert_eq!(
+            refusal(codes.redeem("ann", EMAIL, "042917", 5, 100)),
+            code::TOO_MANY_OTP_ATTEMPTS
+        );
+        assert!(codes.redeem("ann", EMAIL, "042917", 5, 3_699).is_ok());
+    }
+
+    #[test]
+    fn an_expired_code_says_so_and_revives_when_the_clock_goes_back() {
+        let mut codes = codes();
+        codes.insert("ann", EMAIL, sign_up(), "042917", 0, 100);
+        assert_eq!(
+            refusal(codes.redeem("ann", EMAIL, "042917", 5, 100)),
+            code::OTP_EXPIRED
+        );
+        assert!(codes.redeem("ann", EMAIL, "042917", 5, 99).is_ok());
+    }
+
+    #[test]
+    fn a_decoy_never_matches() {
+        let mut codes = codes();
+        codes.insert("ann", EMAIL, Purpose::Decoy, "042917", 0, 100);
+        assert_eq!(
+            refusal(codes.redeem("ann", EMAIL, "042917", 5, 1)),
+            code::WRONG_OTP_CODE
+        );
+    }
+}

@@ -1,0 +1,86 @@
+use std::fmt;
+use std::marker::PhantomData;
+use std::ops::Deref;
+
+use axum_core::extract::FromRequestParts;
+use http::request::Parts;
+
+use super::rejection::AuthRejection;
+use crate::require::Requirement;
+use crate::user::User;
+
+/// What a handler demands of its user, as a type.
+pub trait Policy: 'static {
+    /// The demand.
+    fn requirement() -> Requirement;
+}
+
+/// A [`User`] who meets a [`Policy`]: the signature of a handler says who may call it.
+///
+/// ```
+/// # #[cfg(feature = "routes")] {
+/// use axum::{Router, routing::get};
+/// use tower_descope::{Allowed, Policy, require::Requirement};
+///
+/// struct Admin;
+///
+/// impl Policy for Admin {
+///     fn requirement() -> Requirement {
+///         Requirement::new().role("admin")
+///     }
+/// }
+///
+/// async fn admin(user: Allowed<Admin>) -> String {
+///     format!("welcome {}", user.id())
+/// }
+///
+/// let app: Router = Router::new().route("/admin", get(admin));
+/// # let _ = app; }
+/// ```
+pub struct Allowed<P> {
+    user: User,
+    policy: PhantomData<fn() -> P>,
+}
+
+impl<P> Allowed<P> {
+    /// The user.
+    pub fn into_user(self) -> User {
+        self.user
+    }
+}
+
+impl<P> Deref for Allowed<P> {
+    type Target = User;
+
+    fn deref(&self) -> &User {
+        &self.user
+    }
+}
+
+impl<P: Policy, S: Send + Sync> FromRequestParts<S> for Allowed<P> {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let user = User::from_extensions(&parts.extensions)?;
+        P::requirement().check(&user)?;
+        Ok(Self {
+            user,
+            policy: PhantomData,
+        })
+    }
+}
+
+impl<P> Clone for Allowed<P> {
+    fn clone(&self) -> Self {
+        Self {
+            user: self.user.clone(),
+            policy: PhantomData,
+        }
+    }
+}
+
+impl<P> fmt::Debug for Allowed<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Allowed").field(&self.user).finish()
+    }
+}

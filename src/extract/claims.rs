@@ -1,0 +1,51 @@
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
+use http::request::Parts;
+use serde::de::DeserializeOwned;
+
+use super::rejection::AuthRejection;
+use crate::user::User;
+
+/// The claims of the session JWT as a type of yours.
+///
+/// Members that the type does not name are ignored. Claims that do not fit are a 403, not a 500: a service token
+/// without `email` is somebody else's token, no defect of the app.
+///
+/// ```
+/// # #[cfg(feature = "routes")] {
+/// use axum::{Router, routing::get};
+/// use tower_descope::Claims;
+///
+/// #[derive(serde::Deserialize)]
+/// struct Subscription {
+///     plan: String,
+/// }
+///
+/// async fn plan(Claims(subscription): Claims<Subscription>) -> String {
+///     subscription.plan
+/// }
+///
+/// let app: Router = Router::new().route("/plan", get(plan));
+/// # let _ = app; }
+/// ```
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Claims<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Claims<T> {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
+        let user = User::from_extensions(&parts.extensions)?;
+        Ok(Self(user.custom_claims()?))
+    }
+}
+
+impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequestParts<S> for Claims<T> {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        let user = User::optional_from_extensions(&parts.extensions)?;
+        Ok(user
+            .map(|user| user.custom_claims().map(Self))
+            .transpose()?)
+    }
+}

@@ -1,0 +1,96 @@
+//! Entry points for this package's own tests, fuzz targets and benchmarks.
+//!
+//! Behind the feature `__fuzzing`, which is no part of the public interface: it may change or go with any release.
+//! The functions are thin, take bytes as they come from outside, and must never panic.
+
+use http::{HeaderMap, HeaderValue, header::COOKIE};
+
+use crate::client::ProjectId;
+use crate::session::source::Credentials;
+use crate::token::{InvalidToken, KeySet, SignatureAlgorithm};
+use crate::{client, token};
+
+/// Verifies a JWS in compact form by the rules for tokens, up to and without the claims. Returns the payload.
+///
+/// # Errors
+///
+/// Why it is refused. A key set that is none has no key.
+pub fn jws(
+    key_set: &[u8],
+    algorithms: &[SignatureAlgorithm],
+    token: &[u8],
+) -> Result<Vec<u8>, InvalidToken> {
+    let set = KeySet::from_json(key_set, algorithms).unwrap_or_default();
+    token::fuzzing::jws(&set, algorithms, token)
+}
+
+/// Verifies a signature by the only key of a set, whatever it signs.
+pub fn signature(
+    key_set: &[u8],
+    algorithm: SignatureAlgorithm,
+    signing_input: &[u8],
+    signature: &[u8],
+) -> bool {
+    KeySet::from_json(key_set, &[algorithm])
+        .is_ok_and(|set| token::fuzzing::signature(&set, signing_input, signature))
+}
+
+/// Reads header and claims of a token as if its signature were good, and everything that a handler may ask of them.
+///
+/// # Errors
+///
+/// Why it is refused.
+pub fn unverified(token: &[u8]) -> Result<serde_json::Value, InvalidToken> {
+    let claims = token::fuzzing::unverified(token)?;
+    for tenant in claims.tenants() {
+        assert!(claims.is_in_tenant(tenant));
+        let (roles, permissions) = (
+            claims.tenant_roles(tenant),
+            claims.tenant_permissions(tenant),
+        );
+        let _ = roles.chain(permissions).count();
+    }
+    let _ = claims
+        .amr()
+        .chain(claims.roles())
+        .chain(claims.permissions())
+        .count();
+    let _ = (
+        claims.id(),
+        claims.sub(),
+        claims.dct(),
+        format!("{claims:?}"),
+    );
+    claims.decode().map_err(|_| InvalidToken::Malformed)
+}
+
+/// Reads a key set. Returns the number of usable keys.
+pub fn key_set(json: &[u8]) -> Option<usize> {
+    KeySet::from_json(json, &SignatureAlgorithm::ALL)
+        .ok()
+        .map(|set| set.len())
+}
+
+/// Reads the session cookie `DS` out of a `Cookie` header. Returns the candidates.
+pub fn cookies(header: &[u8]) -> Vec<Vec<u8>> {
+    let Ok(value) = HeaderValue::from_bytes(header) else {
+        return Vec::new();
+    };
+    let Ok(project) = ProjectId::new("P2abc") else {
+        return Vec::new();
+    };
+    let headers = HeaderMap::from_iter([(COOKIE, value)]);
+    let (session, refresh) = (["DS".to_owned()], ["DSR".to_owned()]);
+    let credentials = Credentials::read(&headers, &project, &session, &refresh);
+    credentials.session.iter().map(<[u8]>::to_vec).collect()
+}
+
+/// Reads the body of an answer of the API as everything that it might be.
+pub fn upstream_json(body: &[u8]) {
+    client::fuzzing::upstream_json(body);
+}
+
+/// Reads a `Retry-After` header at this Unix time. Returns seconds.
+pub fn retry_after(value: &[u8], now: u64) -> Option<u64> {
+    client::fuzzing::retry_after(value, now)
+}

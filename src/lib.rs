@@ -1,0 +1,124 @@
+//! Sign-in with [Descope](https://www.descope.com) for tower, axum, hyper and tonic.
+//!
+//! * [`SessionLayer`] validates the session JWT of every request and renews it through the refresh JWT. It
+//!   identifies and never rejects.
+//! * [`User`], [`Claims`] and [`Allowed`] bring the authenticated user into axum handlers; [`RequireLayer`] protects
+//!   routes of any tower stack.
+//! * [`Descope::routes`] mounts sign-up, sign-in, verify, update and session endpoints. They have Descope's own paths,
+//!   so that its browser SDK works against them, and keep the tokens in first-party cookies.
+//! * [`Client`] makes typed calls of the API, with no HTTP server around.
+#![cfg_attr(
+    feature = "emulator",
+    doc = "* [`Emulator`] is a Descope on this machine: demo, development and tests need no account and no network."
+)]
+//!
+//! # In five lines
+//!
+#![cfg_attr(feature = "routes", doc = "```")]
+#![cfg_attr(not(feature = "routes"), doc = "```ignore")]
+//! use axum::{Router, routing::get};
+//! use tower_descope::{Descope, RequireLayer, User};
+//!
+//! # fn app() -> Result<Router, Box<dyn std::error::Error>> {
+//! let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?; // or Descope::from_env()
+//! let app = Router::new()
+//!     .route("/me", get(async |user: User| user.id().to_owned()))
+//!     .route("/admin", get(async || "welcome").route_layer(RequireLayer::new().role("admin")))
+//!     .nest("/auth", descope.routes())
+//!     .layer(descope.session_layer());
+//! # Ok(app) }
+//! # app().unwrap();
+//! ```
+//!
+//! # What a request meets
+//!
+//! ```text
+//! request
+//!   SessionLayer   where are the tokens?      Authorization, then the cookies DS and DSR
+//!                  is the session good?       keys, signature, claims, all in memory
+//!                  if it has run out          one call to Descope, however many requests wait
+//!   RequireLayer   is this user allowed?      401, 403 or 503 before the body is read
+//!   handler        User, Option<User>         no I/O
+//!   SessionLayer   renewed tokens leave       Set-Cookie, Cache-Control: private, no-store
+//! response
+//! ```
+//!
+//! # When something fails
+//!
+//! | what | then |
+//! |---|---|
+//! | Descope is down, the session is good | nothing; keys serve on for 24 h |
+//! | Descope is down, the session has run out | 503 with `Retry-After` where a user is asked for, and the cookies stay |
+//! | Descope is down at the first request ever | 503, with a new attempt every second |
+//! | Descope refuses the refresh JWT | 401; the cookies are deleted when it is presented and refused again after 10 s |
+//! | a forged or foreign token | 401, no call to anybody |
+//! | cookies on another site's POST | 403, the cookies are neither used nor renewed |
+//! | the store that replicas share is gone | each goes on by itself and says so once |
+//! | a public page in any of these cases | is served |
+//!
+//! # Features
+//!
+//! | feature | default | what for |
+//! |---|---|---|
+//! | `aws-lc` | yes | signatures with aws-lc-rs, and TLS through rustls |
+//! | `rust-crypto` | | signatures in pure Rust, about twelve times slower; brings no TLS |
+//! | `native-tls` | | TLS through the operating system's library |
+//! | `axum` | yes | the extractors |
+//! | `routes` | yes | the mounted endpoints |
+//! | `utoipa` | | an OpenAPI 3.1 document of the mounted endpoints |
+//! | `emulator` | yes | the local Descope; switch it off in release builds |
+//! | `redis` | | several replicas share renewals and revocations through Redis, see the module `store` |
+//! | `shared-store` | | the same through a store that you implement |
+//!
+//! One of `aws-lc` and `rust-crypto` is needed; with both, `aws-lc` is used. Neither touches the process-wide
+//! backend of jsonwebtoken, so that an app's own use of that crate is undisturbed.
+//!
+//! # Foreign types in the public API
+//!
+//! `http`, `http-body`, `bytes`, `tower-layer`, `tower-service`, `axum-core`, `axum` (`Router`), `serde`,
+//! `serde_json`, `utoipa` (`OpenApi`) and `reqwest` (`Client`, as a transport). A new major version of one of them is
+//! one of this crate.
+#![cfg_attr(docsrs, feature(doc_cfg))]
+#![forbid(unsafe_code)]
+#![warn(missing_docs, unreachable_pub)]
+#![deny(clippy::incompatible_msrv)]
+
+#[cfg(not(any(feature = "aws-lc", feature = "rust-crypto")))]
+compile_error!(
+    "tower-descope needs a signature backend: enable the feature `aws-lc` (default) or `rust-crypto`"
+);
+
+#[cfg(feature = "__fuzzing")]
+#[doc(hidden)]
+#[path = "fuzzing.rs"]
+pub mod __fuzzing;
+pub mod client;
+pub mod clock;
+mod descope;
+#[cfg(feature = "emulator")]
+pub mod emulator;
+mod error;
+#[cfg(feature = "axum")]
+mod extract;
+mod refresh;
+pub mod require;
+#[cfg(feature = "routes")]
+pub mod routes;
+pub mod session;
+#[cfg(feature = "shared-store")]
+pub mod store;
+mod token;
+mod user;
+pub mod wire;
+
+pub use self::client::{Client, ClientError, ProjectId};
+pub use self::descope::{ConfigError, Descope, DescopeBuilder, Revocation, Stats};
+#[cfg(feature = "emulator")]
+pub use self::emulator::Emulator;
+pub use self::error::{AuthError, AuthErrorKind};
+#[cfg(feature = "axum")]
+pub use self::extract::{Allowed, AuthRejection, Claims, Policy};
+pub use self::require::RequireLayer;
+pub use self::session::{SameSite, SessionLayer};
+pub use self::token::{InvalidToken, SignatureAlgorithm, TokenCache};
+pub use self::user::{ProfileError, User};

@@ -1,0 +1,478 @@
+//! The state machine of shared renewals: no runtime, no I/O, no clock of its own.
+//!
+//! One refresh JWT is spent once, however many requests carry it. The first to come leads, the others wait, and
+//! those who come later find the outcome. What a caller hands in as `now` is monotonic time.
+//!
+//! How long an outcome is found:
+//!
+//! * one with a new refresh JWT: until it was written onto a response or expires (the browser may have hung up
+//!   and return later with the old cookie), and for the memo window beyond the delivery, for twins that are still
+//!   on their way;
+//! * any other definite one: for the memo window;
+//! * an indefinite one: only by those who waited for it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Duration;
+
+/// SHA-256 of a refresh JWT.
+pub(crate) type Key = [u8; 32];
+
+/// The renewals that are under way or remembered. `O` is the outcome, `W` wakes a waiter.
+pub(crate) struct Flights<O, W> {
+    entries: HashMap<Key, Entry<O, W>>,
+    /// Remembered entries by the moment at which they are forgotten.
+    expiry: BTreeSet<(Duration, Key)>,
+    /// From a new refresh JWT to the remembered one that it replaced.
+    predecessors: HashMap<Key, Key>,
+    memo: Duration,
+    capacity: usize,
+}
+
+enum Entry<O, W> {
+    UnderWay {
+        waiters: Vec<W>,
+        refused_before: bool,
+        /// The session was ended meanwhile; the outcome must not be used.
+        ended: bool,
+    },
+    Remembered {
+        outcome: O,
+        awaits_delivery: bool,
+        /// Until then the outcome is served.
+        serve_until: Duration,
+        refused: bool,
+        /// Until then it is known that it was refused.
+        forget_at: Duration,
+        /// The refresh JWT that replaced this one.
+        successor: Option<Key>,
+    },
+}
+
+/// How long an outcome is found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Retain {
+    /// Not at all.
+    Drop,
+    /// For the memo window.
+    Memo,
+    /// A new refresh JWT: until delivered, at the longest until this moment, and then for the memo window.
+    UntilDelivered {
+        /// The new token.
+        successor: Key,
+        /// Its expiry.
+        expires: Duration,
+    },
+    /// A new refresh JWT that is kept for its delivery where all replicas find it: here for the memo window.
+    #[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
+    Elsewhere {
+        /// The new token.
+        successor: Key,
+    },
+    /// A refusal: for the memo window, and until this moment it is known that there was one.
+    Refusal(Duration),
+}
+
+/// What a caller has to do.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Joined<O> {
+    /// Make the call, then report it with [`Flights::complete`].
+    Lead {
+        /// The same token was refused before, and the memo window is over.
+        refused_before: bool,
+    },
+    /// Wait to be woken.
+    Wait,
+    /// Use this.
+    Ready(O),
+}
+
+/// What [`Flights::complete`] leaves to do.
+pub(crate) struct Completed<W> {
+    /// To be woken with the outcome.
+    pub(crate) waiters: Vec<W>,
+    /// The session was ended while the call was under way.
+    pub(crate) ended: bool,
+    /// An undelivered outcome had to make room.
+    pub(crate) evicted: bool,
+}
+
+impl<O: Clone, W> Flights<O, W> {
+    pub(crate) fn new(memo: Duration, capacity: usize) -> Self {
+        Self {
+            entries: HashMap::new(),
+            expiry: BTreeSet::new(),
+            predecessors: HashMap::new(),
+            memo,
+            capacity,
+        }
+    }
+
+    /// Asks for a renewal. The leader waits like the others: the call runs on a task of its own.
+    pub(crate) fn join(&mut self, key: Key, waiter: W, now: Duration) -> Joined<O> {
+        self.expire(now);
+        let refused_before = match self.entries.get_mut(&key) {
+            Some(Entry::UnderWay { waiters, .. }) => {
+                waiters.push(waiter);
+                return Joined::Wait;
+            }
+            Some(Entry::Remembered {
+                outcome,
+                serve_until,
+                refused,
+                ..
+            }) => {
+                if now < *serve_until {
+                    return Joined::Ready(outcome.clone());
+                }
+                *refused
+            }
+            None => false,
+        };
+        self.remove(&key);
+        self.entries.insert(
+            key,
+            Entry::UnderWay {
+                waiters: vec![waiter],
+                refused_before,
+                ended: false,
+            },
+        );
+        Joined::Lead { refused_before }
+    }
+
+    /// Takes part in a renewal that is under way or remembered, and causes none.
+    pub(crate) fn follow(&mut self, key: &Key, waiter: W, now: Duration) -> Option<Joined<O>> {
+        self.expire(now);
+        match self.entries.get_mut(key)? {
+            Entry::UnderWay { waiters, .. } => {
+                waiters.push(waiter);
+                Some(Joined::Wait)
+            }
+            Entry::Remembered {
+                outcome,
+                serve_until,
+                ..
+            } if now < *serve_until => Some(Joined::Ready(outcome.clone())),
+            Entry::Remembered { .. } => None,
+        }
+    }
+
+    /// The outcome of a renewal, if it is there already.
+    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
+    pub(crate) fn peek(&mut self, key: &Key, now: Duration) -> Option<O> {
+        self.expire(now);
+        match self.entries.get(key)? {
+            Entry::Remembered {
+                outcome,
+                serve_until,
+                ..
+            } if now < *serve_until => Some(outcome.clone()),
+            _ => None,
+        }
+    }
+
+    /// Reports the outcome of the call.
+    pub(crate) fn complete(
+        &mut self,
+        key: Key,
+        outcome: O,
+        retain: Retain,
+        now: Duration,
+    ) -> Completed<W> {
+        let (waiters, refused_before, ended) = match self.entries.remove(&key) {
+            Some(Entry::UnderWay {
+                waiters,
+                refused_before,
+                ended,
+            }) => (waiters, refused_before, ended),
+            remembered => {
+                // Reported twice; the first report stands.
+                if let Some(entry) = remembered {
+                    self.entries.insert(key, entry);
+                }
+                (Vec::new(), false, false)
+            }
+        };
+        let mut evicted = false;
+        if !ended {
+            let memo = now.saturating_add(self.memo);
+            let mut next = None;
+            if let Retain::UntilDelivered { successor, .. } | Retain::Elsewhere { successor } =
+                retain
+            {
+                next = Some(successor);
+                // The grace covers the immediate predecessor only. Whoever still holds the one before it is late by
+                // two generations, or is a thief. One that nobody has received yet is no generation.
+                if let Some(older) = self.predecessors.get(&key).copied()
+                    && self.was_delivered(&older)
+                {
+                    self.remove(&older);
+                }
+            }
+            let (serve_until, forget_at, awaits_delivery, refused) = match retain {
+                // That there was a refusal is not forgotten by an indefinite outcome.
+                Retain::Drop if refused_before => (now, memo, false, true),
+                Retain::Drop => (now, now, false, false),
+                Retain::Memo => (memo, memo, false, false),
+                Retain::UntilDelivered { expires, .. } => {
+                    (expires.max(memo), expires.max(memo), true, false)
+                }
+                Retain::Elsewhere { .. } => (memo, memo, true, false),
+                Retain::Refusal(until) => (memo, until.max(memo), false, true),
+            };
+            if forget_at > now {
+                evicted = self.remember(
+                    key,
+                    Entry::Remembered {
+                        outcome,
+                        awaits_delivery,
+                        serve_until,
+                        refused,
+                        forget_at,
+                        successor: next,
+                    },
+                    forget_at,
+                );
+            }
+        }
+        Completed {
+            waiters,
+            ended,
+            evicted,
+        }
+    }
+
+    /// The outcome was written onto a response. Answers whether it is the first one.
+    pub(crate) fn delivered(&mut self, key: &Key, now: Duration) -> bool {
+        let until = now.saturating_add(self.memo);
+        if let Some(Entry::Remembered {
+            awaits_delivery: awaits @ true,
+            serve_until,
+            forget_at,
+            ..
+        }) = self.entries.get_mut(key)
+        {
+            *awaits = false;
+            self.expiry.remove(&(*forget_at, *key));
+            *serve_until = until;
+            *forget_at = until;
+            self.expiry.insert((until, *key));
+            return true;
+        }
+        false
+    }
+
+    /// The session was ended: what is remembered goes, what is under way will not count.
+    pub(crate) fn end(&mut self, key: &Key) {
+        match self.entries.get_mut(key) {
+            Some(Entry::UnderWay { ended, .. }) => *ended = true,
+            Some(Entry::Remembered { .. }) => self.remove(key),
+            None => {}
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    fn was_delivered(&self, key: &Key) -> bool {
+        !matches!(
+            self.entries.get(key),
+            Some(Entry::Remembered {
+                awaits_delivery: true,
+                ..
+            })
+        )
+    }
+
+    fn remember(&mut self, key: Key, entry: Entry<O, W>, forget_at: Duration) -> bool {
+        let mut evicted = false;
+        if self.expiry.len() >= self.capacity
+            && let Some(&(_, oldest)) = self.expiry.first()
+        {
+            evicted = !self.was_delivered(&oldest);
+            self.remove(&oldest);
+        }
+        if let Entry::Remembered {
+            successor: Some(successor),
+            ..
+        } = &entry
+        {
+            self.predecessors.insert(*successor, key);
+        }
+        self.entries.insert(key, entry);
+        self.expiry.insert((forget_at, key));
+        evicted
+    }
+
+    fn expire(&mut self, now: Duration) {
+        while let Some(&(at, key)) = self.expiry.first() {
+            if at > now {
+                break;
+            }
+            self.remove(&key);
+        }
+    }
+
+    fn remove(&mut self, key: &Key) {
+        if let Some(Entry::Remembered {
+            forget_at,
+            successor,
+            ..
+        }) = self.entries.remove(key)
+        {
+            self.expiry.remove(&(forget_at, *key));
+            if let Some(successor) = successor {
+                self.predecessors.remove(&successor);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: Key = [1; 32];
+    const MEMO: Duration = Duration::from_secs(10);
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    fn flights() -> Flights<&'static str, u32> {
+        Flights::new(MEMO, 2)
+    }
+
+    fn until_delivered(successor: u8, expires: u64) -> Retain {
+        Retain::UntilDelivered {
+            successor: [successor; 32],
+            expires: at(expires),
+        }
+    }
+
+    // Race "theft-replay".
+    #[test]
+    fn the_grace_covers_the_immediate_predecessor_only() {
+        let mut flights = flights();
+        for generation in 1..3u8 {
+            flights.join([generation; 32], 1, at(0));
+            let retain = until_delivered(generation + 1, 3600);
+            flights.complete([generation; 32], "pair", retain, at(0));
+            flights.delivered(&[generation; 32], at(0));
+        }
+        assert_eq!(flights.join([2; 32], 1, at(1)), Joined::Ready("pair"));
+        assert_eq!(flights.join([1; 32], 1, at(1)), LEAD);
+    }
+
+    const LEAD: Joined<&str> = Joined::Lead {
+        refused_before: false,
+    };
+
+    #[test]
+    fn one_leads_and_the_others_wait() {
+        let mut flights = flights();
+        assert_eq!(flights.join(KEY, 1, at(0)), LEAD);
+        assert_eq!(flights.join(KEY, 2, at(0)), Joined::Wait);
+        let completed = flights.complete(KEY, "new", Retain::Memo, at(1));
+        assert_eq!(completed.waiters, [1, 2]);
+        assert_eq!(flights.join(KEY, 3, at(10)), Joined::Ready("new"));
+        assert_eq!(flights.join(KEY, 4, at(11)), LEAD);
+    }
+
+    #[test]
+    fn a_follower_causes_nothing() {
+        let mut flights = flights();
+        assert_eq!(flights.follow(&KEY, 1, at(0)), None);
+        assert_eq!(flights.join(KEY, 2, at(0)), LEAD);
+        assert_eq!(flights.follow(&KEY, 3, at(0)), Some(Joined::Wait));
+        assert_eq!(flights.peek(&KEY, at(0)), None);
+        let completed = flights.complete(KEY, "no", Retain::Refusal(at(3600)), at(1));
+        assert_eq!(completed.waiters, [2, 3]);
+        assert_eq!(flights.follow(&KEY, 4, at(10)), Some(Joined::Ready("no")));
+        assert_eq!(flights.peek(&KEY, at(10)), Some("no"));
+        assert_eq!(flights.follow(&KEY, 5, at(11)), None);
+        assert_eq!(flights.peek(&KEY, at(11)), None);
+    }
+
+    // Race "nobody-there": the client hung up and returns after ten minutes.
+    #[test]
+    fn an_undelivered_token_is_kept() {
+        let mut flights = flights();
+        flights.join(KEY, 1, at(0));
+        flights.complete(KEY, "rotated", until_delivered(2, 3600), at(0));
+        assert_eq!(flights.join(KEY, 2, at(600)), Joined::Ready("rotated"));
+        flights.delivered(&KEY, at(600));
+        flights.delivered(&KEY, at(609)); // a late twin does not prolong the window
+        assert_eq!(flights.join(KEY, 3, at(609)), Joined::Ready("rotated"));
+        assert_eq!(flights.join(KEY, 4, at(610)), LEAD);
+    }
+
+    #[test]
+    fn what_is_kept_elsewhere_is_served_for_the_memo_window() {
+        let mut flights = flights();
+        flights.join(KEY, 1, at(0));
+        let retain = Retain::Elsewhere { successor: [2; 32] };
+        flights.complete(KEY, "shared", retain, at(0));
+        assert_eq!(flights.join(KEY, 2, at(5)), Joined::Ready("shared"));
+        assert!(flights.delivered(&KEY, at(5)));
+        assert!(!flights.delivered(&KEY, at(6)));
+        assert_eq!(flights.join(KEY, 3, at(14)), Joined::Ready("shared"));
+        assert_eq!(flights.join(KEY, 4, at(15)), LEAD);
+    }
+
+    #[test]
+    fn a_second_refusal_is_known_as_such() {
+        let mut flights = flights();
+        flights.join(KEY, 1, at(0));
+        flights.complete(KEY, "refused", Retain::Refusal(at(3600)), at(0));
+        assert_eq!(flights.join(KEY, 2, at(9)), Joined::Ready("refused"));
+        let again = Joined::Lead {
+            refused_before: true,
+        };
+        assert_eq!(flights.join(KEY, 3, at(10)), again);
+        // An outage in between does not make it the first again.
+        flights.complete(KEY, "outage", Retain::Drop, at(11));
+        assert_eq!(flights.join(KEY, 4, at(12)), again);
+    }
+
+    #[test]
+    fn an_indefinite_outcome_reaches_only_those_who_waited() {
+        let mut flights = flights();
+        flights.join(KEY, 1, at(0));
+        flights.complete(KEY, "outage", Retain::Drop, at(0));
+        assert_eq!(flights.join(KEY, 2, at(0)), LEAD);
+    }
+
+    // Race "logout-vs-refresh".
+    #[test]
+    fn an_ended_session_is_not_remembered() {
+        let mut flights = flights();
+        flights.join(KEY, 1, at(0));
+        flights.end(&KEY);
+        assert!(flights.complete(KEY, "new", Retain::Memo, at(0)).ended);
+        assert_eq!(flights.join(KEY, 2, at(0)), LEAD);
+        flights.complete(KEY, "new", Retain::Memo, at(0));
+        flights.end(&KEY);
+        assert_eq!(flights.join(KEY, 3, at(0)), LEAD);
+    }
+
+    #[test]
+    fn memory_is_bounded_and_eviction_is_told() {
+        let mut flights = flights();
+        for n in 0..3u8 {
+            flights.join([n; 32], 1, at(0));
+            let retain = until_delivered(100 + n, 100 + u64::from(n));
+            let completed = flights.complete([n; 32], "x", retain, at(0));
+            assert_eq!(completed.evicted, n == 2);
+        }
+        assert_eq!(flights.len(), 2);
+        assert_eq!(
+            flights.join([0; 32], 1, at(1)),
+            LEAD,
+            "the one that would have expired first went"
+        );
+        assert_eq!(flights.join([2; 32], 1, at(101)), Joined::Ready("x"));
+        assert_eq!(flights.join([2; 32], 1, at(102)), LEAD);
+    }
+}

@@ -1,0 +1,190 @@
+//! The call upstream, and what is made of its answer: it is verified like anything else that comes from outside.
+
+use super::hold::Report;
+use super::{DEFAULT_RETRY_AFTER, Issued, Outcome, Presented, Renewer, Tokens, unavailable};
+use crate::client::ClientErrorKind;
+use crate::token::{Failure, InvalidToken, Kind, Times, Verified};
+use crate::wire::JwtResponse;
+
+impl Renewer {
+    /// Verifies what upstream has just issued to somebody who signed in, or who was moved into a tenant.
+    ///
+    /// Times are not judged: a skewed clock here must not lose the one live refresh JWT. A session that is over
+    /// by our clock is left out.
+    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
+    pub(crate) async fn accept(
+        &self,
+        response: &JwtResponse,
+        parent: Option<&Verified>,
+    ) -> Result<Tokens, Failure> {
+        let session = self.issued(&response.session_jwt, Kind::Session).await?;
+        let refresh = self.issued(&response.refresh_jwt, Kind::Refresh).await?;
+        let issued = [&session, &refresh];
+        let mut subjects = issued
+            .into_iter()
+            .flatten()
+            .map(|issued| &*issued.verified)
+            .chain(parent)
+            .map(|token| token.claims.sub());
+        let first = subjects.next();
+        if subjects.any(|other| Some(other) != first) {
+            return Err(InvalidToken::Subject.into());
+        }
+        drop(subjects);
+        self.record(parent, session.as_ref(), refresh.as_ref());
+        let session = session.filter(|session| {
+            let over = self.verifier.is_expired(&session.verified.claims);
+            if over {
+                let skew =
+                    self.verifier.clock.unix().as_secs() as i64 - session.verified.claims.exp;
+                tracing::warn!(
+                    seconds_over = skew,
+                    "a session that was issued just now is over by the local clock; check it"
+                );
+            }
+            !over
+        });
+        Ok(Tokens {
+            session,
+            refresh,
+            next_refresh: None,
+        })
+    }
+
+    pub(super) async fn issued(&self, jwt: &str, kind: Kind) -> Result<Option<Issued>, Failure> {
+        if jwt.is_empty() {
+            return Ok(None);
+        }
+        let verified = self
+            .verifier
+            .verify(jwt.as_bytes(), kind, Times::Ignore)
+            .await?;
+        Ok(Some(Issued {
+            jwt: jwt.into(),
+            verified,
+        }))
+    }
+
+    pub(super) fn record(
+        &self,
+        parent: Option<&Verified>,
+        session: Option<&Issued>,
+        refresh: Option<&Issued>,
+    ) {
+        self.lineage.record(
+            parent,
+            session.map(|session| &*session.verified),
+            refresh.map(|refresh| &*refresh.verified),
+            self.verifier.clock.unix(),
+        );
+    }
+
+    /// One call upstream, and the verdict on its answer.
+    pub(super) async fn call(&self, token: &Presented, refused_before: bool) -> Outcome {
+        let now = self.verifier.clock.monotonic();
+        if let Err(wait) = self.hold().enter(now) {
+            return unavailable(Some(wait));
+        }
+        let result = match token.to_token() {
+            Ok(refresh) => self.client.session().refresh(&refresh).await,
+            Err(error) => Err(error),
+        };
+        let report = match &result {
+            Err(error) => match (error.kind(), error.retry_after()) {
+                (ClientErrorKind::RateLimited | ClientErrorKind::Unavailable, Some(wait)) => {
+                    Report::Throttled(wait)
+                }
+                (ClientErrorKind::Unavailable, None) => Report::Failed,
+                _ => Report::Answered,
+            },
+            Ok(_) => Report::Answered,
+        };
+        self.hold().report(report, self.verifier.clock.monotonic());
+        match result {
+            Ok(response) => self.judge(token, &response, Times::Check).await,
+            Err(error) if error.is_definite_refusal() => {
+                tracing::debug!(%error, "refresh token refused");
+                Outcome::Refused {
+                    clear: refused_before,
+                }
+            }
+            Err(error) => {
+                tracing::warn!(%error, "session could not be renewed");
+                unavailable(error.retry_after())
+            }
+        }
+    }
+
+    /// Upstream's answer is verified like anything else that comes from outside. `times`: of the session JWT.
+    pub(super) async fn judge(
+        &self,
+        token: &Presented,
+        response: &JwtResponse,
+        times: Times,
+    ) -> Outcome {
+        let sub = token.verified.claims.sub();
+        let session = self
+            .renewed(&response.session_jwt, Kind::Session, times, sub)
+            .await;
+        let refresh = self
+            .renewed(&response.refresh_jwt, Kind::Refresh, Times::Ignore, sub)
+            .await;
+        let refresh = match refresh {
+            Ok(refresh) => refresh,
+            Err(failure) => {
+                tracing::error!(
+                    ?failure,
+                    "upstream renewed with a refresh token that does not verify"
+                );
+                return unavailable(None);
+            }
+        };
+        match session {
+            Ok(Some(session)) => {
+                self.record(Some(&token.verified), Some(&session), refresh.as_ref());
+                Outcome::Renewed(Tokens {
+                    session: Some(session),
+                    refresh,
+                    next_refresh: next_refresh(response),
+                })
+            }
+            failed => {
+                tracing::error!(
+                    failure = ?failed.err(),
+                    "upstream renewed with a session token that does not verify"
+                );
+                // The old refresh JWT is spent: the new one must reach the browser all the same.
+                self.record(Some(&token.verified), None, refresh.as_ref());
+                Outcome::Unavailable {
+                    retry_after: DEFAULT_RETRY_AFTER,
+                    rescued: refresh,
+                }
+            }
+        }
+    }
+
+    pub(super) async fn renewed(
+        &self,
+        jwt: &str,
+        kind: Kind,
+        times: Times,
+        sub: &str,
+    ) -> Result<Option<Issued>, Failure> {
+        if jwt.is_empty() {
+            return Ok(None);
+        }
+        let verified = self.verifier.verify(jwt.as_bytes(), kind, times).await?;
+        if verified.claims.sub() != sub {
+            return Err(InvalidToken::Subject.into());
+        }
+        Ok(Some(Issued {
+            jwt: jwt.into(),
+            verified,
+        }))
+    }
+}
+
+fn next_refresh(response: &JwtResponse) -> Option<u32> {
+    let seconds = response.other.get("nextRefreshSeconds")?.as_u64()?;
+    u32::try_from(seconds).ok()
+}

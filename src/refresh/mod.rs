@@ -1,0 +1,290 @@
+//! Renewal: one call for however many requests carry the same refresh JWT.
+
+mod flight;
+mod hold;
+mod judge;
+mod lineage;
+mod outcome;
+#[cfg(feature = "shared-store")]
+mod shared;
+mod task;
+
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use tokio::sync::oneshot;
+
+use self::flight::{Flights, Joined, Key, Retain};
+use self::hold::Hold;
+use self::lineage::Lineage;
+pub(crate) use self::outcome::{Issued, Outcome, Presented, Tokens};
+use self::task::Task;
+use crate::client::Client;
+#[cfg(feature = "shared-store")]
+use crate::store::{Notice, Replicas};
+use crate::token::{TokenId, Verified, Verifier};
+
+/// What callers are told when upstream gave no hint.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
+/// How long it is known that a refresh JWT was refused.
+const REMEMBER_REFUSAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Outcomes that are remembered.
+const CAPACITY: usize = 100_000;
+
+/// Renews sessions of one project.
+pub(crate) struct Renewer {
+    client: Client,
+    verifier: Arc<Verifier>,
+    flights: Mutex<Flights<Arc<Outcome>, oneshot::Sender<Arc<Outcome>>>>,
+    hold: Mutex<Hold>,
+    lineage: Lineage,
+    /// Longest wait for somebody else's call.
+    patience: Duration,
+    #[cfg(feature = "shared-store")]
+    memo: Duration,
+    #[cfg(feature = "shared-store")]
+    replicas: Option<Replicas>,
+}
+
+/// Where an outcome waits for its delivery.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Kept {
+    Here,
+    /// In the store that the replicas share.
+    #[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
+    Elsewhere,
+}
+
+impl Renewer {
+    pub(crate) fn new(
+        client: Client,
+        verifier: Arc<Verifier>,
+        memo: Duration,
+        deadline: Duration,
+    ) -> Self {
+        Self {
+            client,
+            verifier,
+            flights: Mutex::new(Flights::new(memo, CAPACITY)),
+            hold: Mutex::default(),
+            lineage: Lineage::default(),
+            // A call of its own ends within the deadline; verification may fetch keys once.
+            patience: deadline.saturating_mul(2),
+            #[cfg(feature = "shared-store")]
+            memo,
+            #[cfg(feature = "shared-store")]
+            replicas: None,
+        }
+    }
+
+    /// Renews, or shares a renewal that is under way or was just made.
+    pub(crate) async fn renew(self: &Arc<Self>, token: &Presented) -> Arc<Outcome> {
+        let receiver = match self.join(token) {
+            Ok(receiver) => receiver,
+            Err(outcome) => return outcome,
+        };
+        match tokio::time::timeout(self.patience, receiver).await {
+            Ok(Ok(outcome)) => outcome,
+            // The call goes on; its outcome is kept for the next request.
+            Ok(Err(_)) | Err(_) => Arc::new(unavailable(None)),
+        }
+    }
+
+    /// Starts a renewal without waiting for it.
+    pub(crate) fn begin(self: &Arc<Self>, token: &Presented) {
+        // Whatever comes of it is found by those who ask later.
+        let _ = self.join(token);
+    }
+
+    fn join(
+        self: &Arc<Self>,
+        token: &Presented,
+    ) -> Result<oneshot::Receiver<Arc<Outcome>>, Arc<Outcome>> {
+        let (sender, receiver) = oneshot::channel();
+        let now = self.verifier.clock.monotonic();
+        let joined = self.flights().join(token.key, sender, now);
+        match joined {
+            Joined::Ready(outcome) => return Err(outcome),
+            Joined::Wait => {}
+            // On its own task: a client that hangs up loses nothing, neither for others nor for itself.
+            Joined::Lead { refused_before } => {
+                let task = Task {
+                    renewer: self.clone(),
+                    token: token.clone(),
+                    refused_before,
+                    in_hand: None,
+                    done: false,
+                };
+                tokio::spawn(task.run());
+            }
+        }
+        Ok(receiver)
+    }
+
+    /// The outcome of a renewal that is under way or was just made; none is started.
+    pub(crate) async fn follow(self: &Arc<Self>, token: &Presented) -> Option<Arc<Outcome>> {
+        let (sender, receiver) = oneshot::channel();
+        let now = self.verifier.clock.monotonic();
+        let joined = self.flights().follow(&token.key, sender, now);
+        match joined {
+            Some(Joined::Ready(outcome)) => Some(outcome),
+            Some(_) => Some(self.wait(receiver).await),
+            None => self.found_elsewhere(token).await,
+        }
+    }
+
+    /// The outcome of a renewal that was just made, without waiting for one that is under way.
+    #[cfg(feature = "routes")]
+    pub(crate) async fn remembered(self: &Arc<Self>, token: &Presented) -> Option<Arc<Outcome>> {
+        let now = self.verifier.clock.monotonic();
+        let here = self.flights().peek(&token.key, now);
+        match here {
+            Some(outcome) => Some(outcome),
+            None => self.found_elsewhere(token).await,
+        }
+    }
+
+    #[cfg(not(feature = "shared-store"))]
+    async fn found_elsewhere(&self, _: &Presented) -> Option<Arc<Outcome>> {
+        None
+    }
+
+    async fn wait(&self, receiver: oneshot::Receiver<Arc<Outcome>>) -> Arc<Outcome> {
+        match tokio::time::timeout(self.patience, receiver).await {
+            Ok(Ok(outcome)) => outcome,
+            // The call goes on; its outcome is kept for the next request.
+            Ok(Err(_)) | Err(_) => Arc::new(unavailable(None)),
+        }
+    }
+
+    pub(crate) fn remembered_count(&self) -> usize {
+        self.flights().len()
+    }
+
+    /// The outcome for this token was written onto a response.
+    pub(crate) fn delivered(&self, token: &Presented) {
+        let now = self.verifier.clock.monotonic();
+        let first = self.flights().delivered(&token.key, now);
+        #[cfg(feature = "shared-store")]
+        if let (true, Some(replicas)) = (first, &self.replicas) {
+            replicas.delivered(&token.jwt);
+        }
+        #[cfg(not(feature = "shared-store"))]
+        let _ = first;
+    }
+
+    /// Somebody signs in anew: what is remembered of the old refresh JWT, or under way, must reach no browser any
+    /// more. The session itself goes on.
+    #[cfg(feature = "routes")]
+    pub(crate) fn forget(&self, token: &Presented) {
+        self.flights().end(&token.key);
+        #[cfg(feature = "shared-store")]
+        if let Some(replicas) = &self.replicas {
+            replicas.forget(&token.jwt);
+            self.announce(&Notice::Renewal { digest: token.key });
+        }
+    }
+
+    /// Ends a session: its refresh JWT, the sessions that were issued for it, and renewals under way.
+    pub(crate) fn end(&self, token: &Presented) {
+        let Verified { id, claims } = &*token.verified;
+        self.end_here(token.key, id, claims.exp);
+        #[cfg(feature = "shared-store")]
+        if let Some(replicas) = &self.replicas {
+            replicas.end(&token.jwt);
+            self.announce(&Notice::Session {
+                id: *id,
+                digest: token.key,
+                exp: claims.exp,
+            });
+        }
+    }
+
+    fn end_here(&self, key: Key, id: &TokenId, exp: i64) {
+        self.flights().end(&key);
+        for session in self.lineage.of(id).iter() {
+            self.deny(session.id, session.exp);
+        }
+        self.deny(*id, exp);
+    }
+
+    /// Denies one token until it expires.
+    pub(crate) fn revoke(&self, token: &Verified) {
+        self.deny(token.id, token.claims.exp);
+        #[cfg(feature = "shared-store")]
+        self.announce(&Notice::Token {
+            id: token.id,
+            exp: token.claims.exp,
+        });
+    }
+
+    /// Denies all tokens of a user that were issued up to now.
+    pub(crate) fn revoke_user(&self, sub: &str) {
+        let now = self.verifier.clock.unix().as_secs();
+        let issued_until = i64::try_from(now).unwrap_or(i64::MAX);
+        self.verifier.revoked.subject(sub, issued_until);
+        #[cfg(feature = "shared-store")]
+        self.announce(&Notice::Subject {
+            sub: sub.to_owned(),
+            issued_until,
+        });
+    }
+
+    fn deny(&self, id: TokenId, exp: i64) {
+        self.verifier.revoked.token(id, self.verifier.until(exp));
+    }
+
+    fn retain(&self, outcome: &Outcome, kept: Kept) -> Retain {
+        let now = self.verifier.clock.monotonic();
+        match outcome {
+            Outcome::Renewed(Tokens {
+                refresh: Some(refresh),
+                ..
+            })
+            | Outcome::Unavailable {
+                rescued: Some(refresh),
+                ..
+            } => {
+                let successor = Sha256::digest(&*refresh.jwt).into();
+                match kept {
+                    Kept::Here => Retain::UntilDelivered {
+                        successor,
+                        expires: now + self.verifier.remaining(&refresh.verified.claims),
+                    },
+                    Kept::Elsewhere => Retain::Elsewhere { successor },
+                }
+            }
+            Outcome::Renewed(_) => Retain::Memo,
+            Outcome::Refused { .. } => Retain::Refusal(now + REMEMBER_REFUSAL),
+            Outcome::Unavailable { rescued: None, .. } => Retain::Drop,
+        }
+    }
+
+    fn flights(&self) -> MutexGuard<'_, Flights<Arc<Outcome>, oneshot::Sender<Arc<Outcome>>>> {
+        // Nothing that can panic runs under the lock.
+        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn hold(&self) -> MutexGuard<'_, Hold> {
+        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Renewer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Renewer")
+            .field("remembered", &self.flights().len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn unavailable(retry_after: Option<Duration>) -> Outcome {
+    Outcome::Unavailable {
+        retry_after: retry_after
+            .unwrap_or(DEFAULT_RETRY_AFTER)
+            .clamp(Duration::from_secs(1), Duration::from_secs(3600)),
+        rescued: None,
+    }
+}

@@ -1,0 +1,78 @@
+//! What goes into a renewal and what comes out of it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::flight::Key;
+use crate::client::{ClientError, RefreshToken};
+use crate::token::Verified;
+
+/// A refresh JWT that verified locally.
+#[derive(Clone)]
+pub(crate) struct Presented {
+    pub(crate) jwt: Box<str>,
+    pub(crate) verified: Arc<Verified>,
+    pub(super) key: Key,
+}
+
+impl Presented {
+    pub(crate) fn new(jwt: &str, verified: Arc<Verified>) -> Self {
+        Self {
+            key: Sha256::digest(jwt).into(),
+            jwt: jwt.into(),
+            verified,
+        }
+    }
+
+    /// For a call of the client.
+    pub(crate) fn to_token(&self) -> Result<RefreshToken, ClientError> {
+        RefreshToken::new(&*self.jwt).map_err(|_| ClientError::invalid("not a token"))
+    }
+}
+
+/// A token that upstream issued and that verified locally.
+#[derive(Clone)]
+pub(crate) struct Issued {
+    pub(crate) jwt: Box<str>,
+    pub(crate) verified: Arc<Verified>,
+}
+
+/// What upstream issued, as far as it can be used.
+#[derive(Clone, Default)]
+pub(crate) struct Tokens {
+    pub(crate) session: Option<Issued>,
+    pub(crate) refresh: Option<Issued>,
+    /// When a browser should renew again, if the project tracks inactivity (`nextRefreshSeconds`).
+    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
+    pub(crate) next_refresh: Option<u32>,
+}
+
+/// How a renewal ended.
+pub(crate) enum Outcome {
+    Renewed(Tokens),
+    /// Upstream said no, in its own words. `clear`: it did so before, and the memo window is over.
+    Refused {
+        clear: bool,
+    },
+    /// No definite answer. A refresh JWT that came with an unusable session is still delivered.
+    Unavailable {
+        retry_after: Duration,
+        rescued: Option<Issued>,
+    },
+}
+
+impl Outcome {
+    /// What has to reach the browser.
+    pub(crate) fn tokens(&self) -> Tokens {
+        match self {
+            Self::Renewed(tokens) => tokens.clone(),
+            Self::Refused { .. } => Tokens::default(),
+            Self::Unavailable { rescued, .. } => Tokens {
+                refresh: rescued.clone(),
+                ..Tokens::default()
+            },
+        }
+    }
+}

@@ -1,0 +1,239 @@
+//! Renewals and revocations of several replicas that share a store.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+
+use super::task::{Finished, Task};
+use super::{Kept, Outcome, Presented, Renewer, Tokens, unavailable};
+use crate::store::{
+    Count, Lease, Listener, Notice, Replicas, SharedOutcome, SharedStore, SharedTokens, StoreKey,
+    Turn,
+};
+use crate::token::{LONGEST_TOKEN, Times};
+use crate::wire::JwtResponse;
+
+impl Renewer {
+    /// Shares renewals and revocations with other replicas.
+    pub(crate) fn share(&mut self, store: Box<dyn SharedStore>) {
+        self.replicas = Some(Replicas::new(store, self.memo, self.patience));
+    }
+
+    /// Hears from now on what other replicas end. To be called by whoever needs that to be known; costs next to
+    /// nothing when it was called before. Without a runtime it is left to the next caller.
+    pub(crate) fn attend(self: &Arc<Self>) {
+        if let Some(replicas) = &self.replicas {
+            replicas.attend(self);
+        }
+    }
+
+    /// Waits until this replica knows what others have ended, or a second.
+    pub(crate) async fn caught_up(self: &Arc<Self>) {
+        self.attend();
+        if let Some(replicas) = &self.replicas {
+            replicas.caught_up().await;
+        }
+    }
+
+    /// Waits until the others can know what this replica has ended, or a second.
+    pub(crate) async fn announced(self: &Arc<Self>) {
+        self.attend();
+        if let Some(replicas) = &self.replicas {
+            replicas.published().await;
+        }
+    }
+
+    /// The outcome of a renewal that another replica has made with this token, if there is one.
+    pub(super) async fn found_elsewhere(
+        self: &Arc<Self>,
+        token: &Presented,
+    ) -> Option<Arc<Outcome>> {
+        let replicas = self.replicas.as_ref()?;
+        if replicas.has_renewed(&token.jwt).await {
+            // Takes what is there. That it goes away at this very moment is no harm: a renewal is as good.
+            Some(self.renew(token).await)
+        } else {
+            None
+        }
+    }
+
+    /// Counts one more event of this name in all replicas together, for rate limits. `None` without a store, or when
+    /// it cannot be asked: then this replica's own count is the one to go by.
+    #[allow(dead_code)] // until the mounted routes have limits
+    pub(crate) async fn count(&self, name: &str, window: Duration) -> Option<Count> {
+        let digest = Sha256::new()
+            .chain_update("tower-descope v1 count ")
+            .chain_update(name)
+            .finalize();
+        let replicas = self.replicas.as_ref()?;
+        replicas.count(&StoreKey::new(digest.into()), window).await
+    }
+
+    pub(super) fn announce(&self, notice: &Notice) {
+        let Some(replicas) = &self.replicas else {
+            return;
+        };
+        let ttl = match notice {
+            // A little longer than the token, for the leeway of those who check it.
+            Notice::Token { exp, .. } | Notice::Session { exp, .. } => {
+                let left = self.verifier.until(*exp);
+                left.saturating_add(Duration::from_secs(60))
+            }
+            Notice::Renewal { .. } => self.patience.saturating_add(self.memo),
+            Notice::Subject { .. } => LONGEST_TOKEN,
+        };
+        replicas.publish(notice, ttl);
+    }
+
+    /// Judges an outcome of another replica as if upstream had given it just now. Except for times: a client that
+    /// comes back late finds a session that has run out, and gets it as it would from this replica's memory.
+    async fn adopt(
+        &self,
+        token: &Presented,
+        outcome: SharedOutcome,
+        refused_before: bool,
+    ) -> Outcome {
+        match outcome {
+            SharedOutcome::Tokens(tokens) => {
+                let mut response = JwtResponse {
+                    session_jwt: tokens.session_jwt,
+                    refresh_jwt: tokens.refresh_jwt,
+                    ..JwtResponse::default()
+                };
+                if let Some(seconds) = tokens.next_refresh_seconds {
+                    let name = "nextRefreshSeconds".to_owned();
+                    response.other.insert(name, seconds.into());
+                }
+                self.judge(token, &response, Times::Ignore).await
+            }
+            SharedOutcome::Refused => Outcome::Refused {
+                clear: refused_before,
+            },
+            // Whoever ended it has written the browser's cookies.
+            SharedOutcome::Ended => Outcome::Refused { clear: false },
+            SharedOutcome::Unavailable {
+                retry_after_seconds,
+            } => unavailable(Some(Duration::from_secs(retry_after_seconds))),
+        }
+    }
+
+    /// What the other replicas get to see, and for how long.
+    fn to_share(&self, outcome: &Outcome) -> (SharedOutcome, Duration) {
+        match outcome {
+            Outcome::Refused { .. } => (SharedOutcome::Refused, self.memo),
+            Outcome::Unavailable {
+                retry_after,
+                rescued: None,
+            } => {
+                let retry_after_seconds = retry_after.as_secs();
+                let outcome = SharedOutcome::Unavailable {
+                    retry_after_seconds,
+                };
+                (outcome, self.memo)
+            }
+            Outcome::Renewed(_) | Outcome::Unavailable { .. } => {
+                let Tokens {
+                    session,
+                    refresh,
+                    next_refresh,
+                } = outcome.tokens();
+                let ttl = refresh.as_ref().map_or(Duration::ZERO, |refresh| {
+                    self.verifier.remaining(&refresh.verified.claims)
+                });
+                let text = |jwt: Option<Box<str>>| jwt.map_or_else(String::new, String::from);
+                let tokens = SharedTokens {
+                    session_jwt: text(session.map(|issued| issued.jwt)),
+                    refresh_jwt: text(refresh.map(|issued| issued.jwt)),
+                    next_refresh_seconds: next_refresh,
+                };
+                (SharedOutcome::Tokens(tokens), ttl.max(self.memo))
+            }
+        }
+    }
+}
+
+impl Listener for Renewer {
+    fn hear(&self, notice: Notice) {
+        match notice {
+            Notice::Token { id, exp } => self.deny(id, exp),
+            Notice::Session { id, digest, exp } => self.end_here(digest, &id, exp),
+            Notice::Renewal { digest } => self.flights().end(&digest),
+            Notice::Subject { sub, issued_until } => {
+                self.verifier.revoked.subject(&sub, issued_until);
+            }
+        }
+    }
+}
+
+impl Task {
+    /// Renews when it is this replica's turn, or takes what another one was given.
+    pub(super) async fn run_in_turn(mut self, replicas: &Replicas) {
+        let renewer = self.renewer.clone();
+        let finished = match replicas.turn(&self.token.jwt).await {
+            Turn::Alone => {
+                let outcome = renewer.call(&self.token, self.refused_before).await;
+                self.finish(outcome, Kept::Here)
+            }
+            Turn::Busy => self.finish(unavailable(None), Kept::Here),
+            Turn::Found(outcome) => {
+                let outcome = renewer
+                    .adopt(&self.token, outcome, self.refused_before)
+                    .await;
+                self.finish(outcome, Kept::Elsewhere)
+            }
+            Turn::Lead {
+                lease,
+                refused_before,
+            } => {
+                self.refused_before |= refused_before;
+                let finished = self.lead(&lease, replicas).await;
+                lease.unlock().await;
+                finished
+            }
+        };
+        self.end_orphan(finished).await;
+    }
+
+    async fn lead(&mut self, lease: &Lease, replicas: &Replicas) -> Finished {
+        let renewer = self.renewer.clone();
+        let outcome = renewer.call(&self.token, self.refused_before).await;
+        match (lease.meanwhile().await, &outcome) {
+            (Some(SharedOutcome::Ended), _) => {
+                renewer.flights().end(&self.token.key);
+                return self.finish(outcome, Kept::Here);
+            }
+            (Some(tokens @ SharedOutcome::Tokens(_)), Outcome::Refused { .. }) => {
+                // This process stood still for longer than its lease, and another one was faster.
+                let outcome = renewer.adopt(&self.token, tokens, false).await;
+                return self.finish(outcome, Kept::Elsewhere);
+            }
+            _ => {}
+        }
+        let (shared, ttl) = renewer.to_share(&outcome);
+        // An outage must not make the others forget that there was a refusal.
+        let worth_sharing =
+            !(self.refused_before && matches!(shared, SharedOutcome::Unavailable { .. }));
+        // Should the runtime shut down at this point, those who wait here still get it.
+        self.in_hand = Some(outcome);
+        let kept = if worth_sharing && lease.put(&shared, ttl).await {
+            Kept::Elsewhere
+        } else {
+            Kept::Here
+        };
+        let outcome = self.in_hand.take().unwrap_or_else(|| unavailable(None));
+        let finished = self.finish(outcome, kept);
+        match shared {
+            _ if finished.ended => replicas.end(&self.token.jwt),
+            SharedOutcome::Tokens(tokens)
+                if kept == Kept::Elsewhere && !tokens.refresh_jwt.is_empty() =>
+            {
+                replicas
+                    .replaced(&self.token.jwt, &tokens.refresh_jwt, ttl)
+                    .await;
+            }
+            _ => {}
+        }
+        finished
+    }
+}

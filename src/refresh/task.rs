@@ -1,0 +1,93 @@
+//! A renewal under way, on a task of its own.
+
+use std::sync::Arc;
+
+use super::{CAPACITY, Issued, Kept, Outcome, Presented, Renewer, unavailable};
+use crate::client::RefreshToken;
+
+/// What is left to do when the outcome is out.
+pub(super) struct Finished {
+    /// The session was ended meanwhile.
+    #[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
+    pub(super) ended: bool,
+    /// The refresh JWT that nobody will ever get.
+    pub(super) orphan: Option<Issued>,
+}
+
+/// A call under way. Dropped unfinished (a panic, a runtime that shuts down), it still releases those who wait.
+pub(super) struct Task {
+    pub(super) renewer: Arc<Renewer>,
+    pub(super) token: Presented,
+    pub(super) refused_before: bool,
+    /// An outcome that is on its way to the other replicas.
+    pub(super) in_hand: Option<Outcome>,
+    pub(super) done: bool,
+}
+
+impl Task {
+    pub(super) async fn run(mut self) {
+        #[cfg(feature = "shared-store")]
+        if let Some(replicas) = self.renewer.replicas.clone() {
+            return self.run_in_turn(&replicas).await;
+        }
+        let outcome = self.renewer.call(&self.token, self.refused_before).await;
+        let finished = self.finish(outcome, Kept::Here);
+        self.end_orphan(finished).await;
+    }
+
+    pub(super) async fn end_orphan(&self, finished: Finished) {
+        // The sign-out could not name a token that was on its way to us.
+        if let Some(issued) = finished.orphan
+            && let Ok(token) = RefreshToken::new(&*issued.jwt)
+            && let Err(error) = self.renewer.client.session().logout(&token).await
+        {
+            tracing::debug!(%error, "a session that was renewed during its sign-out lives on upstream");
+        }
+    }
+
+    /// Reports the outcome.
+    pub(super) fn finish(&mut self, outcome: Outcome, kept: Kept) -> Finished {
+        self.done = true;
+        let renewer = &self.renewer;
+        let retain = renewer.retain(&outcome, kept);
+        let now = renewer.verifier.clock.monotonic();
+        let tokens = outcome.tokens();
+        let mut outcome = Arc::new(outcome);
+        let completed = renewer
+            .flights()
+            .complete(self.token.key, outcome.clone(), retain, now);
+        let mut orphan = None;
+        if completed.ended {
+            // Signed out meanwhile: nothing of this may come to life.
+            for issued in [&tokens.session, &tokens.refresh].into_iter().flatten() {
+                renewer.revoke(&issued.verified);
+            }
+            orphan = tokens.refresh;
+            // Whoever ended the session has written the browser's cookies; by now they may be somebody else's.
+            outcome = Arc::new(Outcome::Refused { clear: false });
+        }
+        if completed.evicted {
+            tracing::warn!(
+                capacity = CAPACITY,
+                "a renewed refresh token that no response has carried yet had to be forgotten"
+            );
+        }
+        for waiter in completed.waiters {
+            // Whoever hung up is not there to hear it.
+            let _ = waiter.send(outcome.clone());
+        }
+        Finished {
+            ended: completed.ended,
+            orphan,
+        }
+    }
+}
+
+impl Drop for Task {
+    fn drop(&mut self) {
+        if !self.done {
+            let outcome = self.in_hand.take();
+            self.finish(outcome.unwrap_or_else(|| unavailable(None)), Kept::Here);
+        }
+    }
+}

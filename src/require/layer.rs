@@ -1,0 +1,109 @@
+use std::time::Duration;
+
+use tower_layer::Layer;
+
+use super::policy::Requirement;
+use super::rejection::ProblemJson;
+use super::service::RequireService;
+
+/// Lets only those users pass who meet a [`Requirement`].
+///
+/// Runs before the body is read and before extractors. Needs a [`SessionLayer`](crate::SessionLayer) outside of it;
+/// without one every request is a 500 whose log line names the missing call.
+///
+/// | outcome | answer |
+/// |---|---|
+/// | nothing was sent | 401, challenge without an error code (RFC 6750 section 3.1) |
+/// | bad, expired or ended session | 401 `invalid_token` |
+/// | role, permission or tenant missing | 403 `insufficient_scope` |
+/// | step-up missing or too old | 401 `insufficient_user_authentication` (RFC 9470) |
+/// | cookies of a cross-origin request | 403 |
+/// | Descope cannot be reached | 503 with `Retry-After`; the cookies stay |
+///
+/// ```
+/// # #[cfg(feature = "routes")] {
+/// use axum::{Router, routing::get};
+/// use tower_descope::RequireLayer;
+///
+/// let admin: Router = Router::new()
+///     .route("/admin", get(async || "welcome"))
+///     .route_layer(RequireLayer::new().role("admin"));
+/// # let _ = admin; }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RequireLayer<R = ProblemJson> {
+    requirement: Requirement,
+    rejection: R,
+    /// Whether `rejection` was chosen here; if not, one that is set on the session layer counts.
+    chosen: bool,
+}
+
+impl RequireLayer {
+    /// Asks for a session and nothing else.
+    pub fn new() -> Self {
+        Self {
+            requirement: Requirement::new(),
+            rejection: ProblemJson,
+            chosen: false,
+        }
+    }
+}
+
+impl Default for RequireLayer {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl<R> RequireLayer<R> {
+    /// See [`Requirement::role`].
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.requirement = self.requirement.role(role);
+        self
+    }
+
+    /// See [`Requirement::permission`].
+    #[must_use]
+    pub fn permission(mut self, permission: impl Into<String>) -> Self {
+        self.requirement = self.requirement.permission(permission);
+        self
+    }
+
+    /// See [`Requirement::tenant`].
+    #[must_use]
+    pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
+        self.requirement = self.requirement.tenant(tenant);
+        self
+    }
+
+    /// See [`Requirement::step_up`].
+    #[must_use]
+    pub fn step_up(mut self, max_age: impl Into<Option<Duration>>) -> Self {
+        self.requirement = self.requirement.step_up(max_age);
+        self
+    }
+
+    /// Answers rejections with `rejection`, whatever the session layer says. Default: the session layer's choice,
+    /// and a problem document (RFC 9457) if it has made none.
+    pub fn with_rejection<R2>(self, rejection: R2) -> RequireLayer<R2> {
+        RequireLayer {
+            requirement: self.requirement,
+            rejection,
+            chosen: true,
+        }
+    }
+}
+
+impl<S, R: Clone> Layer<S> for RequireLayer<R> {
+    type Service = RequireService<S, R>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        RequireService::new(
+            inner,
+            self.requirement.clone(),
+            self.rejection.clone(),
+            self.chosen,
+        )
+    }
+}

@@ -1,0 +1,30 @@
+//! Protecting routes: [`RequireLayer`], and what a rejection looks like.
+//!
+//! ```
+//! use tower_descope::{RequireLayer, require::RedirectToLogin};
+//!
+//! // Somebody, whoever it is:
+//! let signed_in = RequireLayer::new();
+//! // An owner of one tenant:
+//! let owner = RequireLayer::new().tenant("T2acme").role("owner");
+//! // Browsers without a session are sent to the login page:
+//! let page = RequireLayer::new().with_rejection(RedirectToLogin::new("/login"));
+//! # let _ = (signed_in, owner, page);
+//! ```
+
+mod layer;
+mod policy;
+mod redirect;
+mod rejection;
+mod service;
+
+pub use self::layer::RequireLayer;
+pub use self::policy::Requirement;
+pub use self::redirect::RedirectToLogin;
+#[cfg(feature = "axum")]
+pub(crate) use self::rejection::Mark;
+pub use self::rejection::Memo;
+pub use self::rejection::{
+    GrpcStatus, Inherit, NoBody, ProblemJson, Reject, Rejected, Rerender, With,
+};
+pub use self::service::{RequireService, ResponseFuture};

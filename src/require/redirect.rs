@@ -1,0 +1,143 @@
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CACHE_CONTROL, LOCATION, VARY};
+use http::{HeaderValue, Response, StatusCode};
+
+use super::rejection::{Memo, ProblemJson, Reject, Rejected};
+
+/// Sends browsers that are not signed in to a login page: 303, with the page they wanted in the query's `next`.
+///
+/// Only navigations are redirected (`Sec-Fetch-Mode: navigate`, else `Accept: text/html`); scripts and API clients
+/// get the problem document of [`ProblemJson`], as does everybody whose rejection is no 401.
+///
+/// `next` is a path on this host. The login page must still treat it as input: check that it begins with a single
+/// `/` before following it.
+///
+/// Set it on the session layer, which sees the whole path; inside a nested router a path lacks its prefix.
+///
+/// ```
+/// # fn f(descope: tower_descope::Descope) {
+/// use tower_descope::require::RedirectToLogin;
+///
+/// let layer = descope.session_layer().with_rejection(RedirectToLogin::new("/login"));
+/// # }
+/// ```
+#[derive(Clone, Debug)]
+pub struct RedirectToLogin {
+    login: Arc<str>,
+}
+
+impl RedirectToLogin {
+    /// Redirects to this path or URL of the app's own login page.
+    pub fn new(login: impl Into<Arc<str>>) -> Self {
+        Self {
+            login: login.into(),
+        }
+    }
+
+    fn location(&self, request: &Memo) -> Option<HeaderValue> {
+        let next = request.path_and_query();
+        // `//host` and `/\host` are other hosts to a browser.
+        let own = next.starts_with('/') && !next[1..].starts_with(['/', '\\']);
+        let separator = if self.login.contains('?') { '&' } else { '?' };
+        let location = match own {
+            true => format!("{}{separator}next={}", self.login, query_value(next)),
+            false => self.login.to_string(),
+        };
+        HeaderValue::try_from(location).ok()
+    }
+}
+
+impl<B: From<Bytes>> Reject<B> for RedirectToLogin {
+    fn reject(&self, rejected: Rejected<'_>) -> Response<B> {
+        let location = match rejected.request {
+            Some(request)
+                if request.is_navigation()
+                    && rejected.error.status() == StatusCode::UNAUTHORIZED =>
+            {
+                self.location(request)
+            }
+            _ => None,
+        };
+        let Some(location) = location else {
+            return ProblemJson.reject(rejected);
+        };
+        let mut response = Response::new(B::from(Bytes::new()));
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        let headers = response.headers_mut();
+        headers.insert(LOCATION, location);
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(
+            VARY,
+            HeaderValue::from_static("Accept, Cookie, Sec-Fetch-Mode"),
+        );
+        response
+    }
+
+    fn wants_request(&self) -> bool {
+        true
+    }
+}
+
+/// Percent-encodes everything but unreserved characters and `/`.
+fn query_value(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for byte in text.bytes() {
+        match byte {
+            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
+                encoded.push(char::from(byte));
+            }
+            _ => encoded.push_str(&format!("%{byte:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::error::{AuthError, AuthErrorKind};
+
+    fn answer(path: &str, accept: &str, kind: AuthErrorKind) -> Response<Bytes> {
+        let request = Request::get(path)
+            .header("accept", accept)
+            .body(())
+            .unwrap();
+        let memo = Memo::of(&request);
+        RedirectToLogin::new("/login?lang=en").reject(Rejected {
+            error: &AuthError::new(kind),
+            request: Some(&memo),
+        })
+    }
+
+    #[test]
+    fn only_navigations_without_a_session_are_redirected() {
+        let response = answer(
+            "/a?b=c&d",
+            "text/html,*/*",
+            AuthErrorKind::MissingCredentials,
+        );
+        assert_eq!(response.status(), 303);
+        assert_eq!(
+            response.headers()["location"],
+            "/login?lang=en&next=/a%3Fb%3Dc%26d"
+        );
+        assert_eq!(
+            answer("/a", "*/*", AuthErrorKind::MissingCredentials).status(),
+            401
+        );
+        assert_eq!(
+            answer("/a", "text/html", AuthErrorKind::Forbidden).status(),
+            403
+        );
+    }
+
+    #[test]
+    fn next_is_never_another_host() {
+        let response = answer("//evil.example", "text/html", AuthErrorKind::ExpiredToken);
+        assert_eq!(response.headers()["location"], "/login?lang=en");
+    }
+}

@@ -1,0 +1,147 @@
+//! Who calls a route, and with which token.
+
+use axum::extract::FromRequestParts;
+use http::HeaderValue;
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap};
+use http::request::Parts;
+
+use super::TokenDelivery;
+use super::error::RouteError;
+use crate::descope::Descope;
+use crate::refresh::{Issued, Outcome, Presented};
+use crate::session::{RefreshJwt, Session};
+use crate::wire::LoginOptions;
+
+/// The session layer's outcome where one ran, else the same read from the request, without a renewal.
+pub(super) struct Caller(pub(super) Session);
+
+impl FromRequestParts<Descope> for Caller {
+    type Rejection = RouteError;
+
+    async fn from_request_parts(parts: &mut Parts, descope: &Descope) -> Result<Self, RouteError> {
+        let inner = descope.inner();
+        if inner.delivery == TokenDelivery::Body {
+            let headers = body_mode_headers(&parts.headers, descope);
+            return Ok(Self(Session::without_renewal(descope, &headers).await));
+        }
+        if let Some(session) = parts.extensions.get::<Session>()
+            && session.descope().is(descope)
+        {
+            return Ok(Self(session.clone()));
+        }
+        Ok(Self(
+            Session::without_renewal(descope, &parts.headers).await,
+        ))
+    }
+}
+
+impl Caller {
+    /// The refresh JWT for a call upstream.
+    pub(super) async fn refresh_jwt(&self) -> Result<Presented, RouteError> {
+        match self.0.refresh_jwt().await {
+            RefreshJwt::Live(presented) => Ok(presented),
+            RefreshJwt::Missing => Err(RouteError::unauthorized(false)),
+            RefreshJwt::Refused => Err(RouteError::unauthorized(true)),
+            RefreshJwt::Unknown { retry_after } => Err(RouteError::unavailable(Some(retry_after))),
+        }
+    }
+
+    /// The refresh JWT that a sign-in with these options changes the session of. Others are not sent: a sign-in
+    /// should work whatever became of the session before.
+    pub(super) async fn step_up(
+        &self,
+        options: &LoginOptions,
+    ) -> Result<Option<Presented>, RouteError> {
+        if options.needs_refresh_token() {
+            self.refresh_jwt().await.map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// The session that a sign-in or sign-out is about to replace. Waits for no renewal of another request: that
+    /// one will find that the session was ended.
+    pub(super) async fn previous(&self) -> Previous {
+        let presented = self.0.presented().await.ok().flatten();
+        let outcome = match (self.0.renewal(), &presented) {
+            (Some(renewal), _) => Some(renewal.outcome.clone()),
+            (None, Some(token)) => {
+                let renewer = &self.0.descope().inner().renewer;
+                renewer.remembered(token).await
+            }
+            (None, None) => None,
+        };
+        let live = match outcome.as_deref() {
+            None => presented.clone(),
+            Some(outcome) => match (outcome.tokens().refresh, outcome) {
+                (Some(Issued { jwt, verified }), _) => Some(Presented::new(&jwt, verified)),
+                (None, Outcome::Refused { .. }) => None,
+                (None, _) => presented.clone(),
+            },
+        };
+        Previous { presented, live }
+    }
+}
+
+/// The refresh JWTs of a session.
+pub(super) struct Previous {
+    /// As the browser sent it.
+    pub(super) presented: Option<Presented>,
+    /// The one that a renewal made of it, else the same; `None` once upstream has refused it.
+    pub(super) live: Option<Presented>,
+}
+
+impl Previous {
+    /// Both, once each.
+    pub(super) fn tokens(&self) -> impl Iterator<Item = &Presented> {
+        let live = self
+            .live
+            .iter()
+            .filter(|live| self.presented.as_ref().map(|token| &token.jwt) != Some(&live.jwt));
+        self.presented.iter().chain(live)
+    }
+
+    /// What the browser does not have yet: a renewal on this very request brought it.
+    pub(super) fn undelivered(&self) -> Option<&Presented> {
+        let presented = self.presented.as_ref()?;
+        self.live.as_ref().filter(|live| live.jwt != presented.jwt)
+    }
+}
+
+/// A native app sends its token as Descope's API wants it, `Bearer <project id>:<JWT>`, and no cookie counts. The
+/// token takes the place of both: which of the two it is, verification finds out.
+fn body_mode_headers(headers: &HeaderMap, descope: &Descope) -> HeaderMap {
+    let mut result = HeaderMap::new();
+    for field in headers.get_all(AUTHORIZATION) {
+        result.append(AUTHORIZATION, field.clone());
+    }
+    let cookies = &descope.inner().cookies;
+    if let Some(token) = api_token(&result, descope)
+        && let Ok(line) = HeaderValue::try_from(format!(
+            "{}={token}; {}={token}",
+            cookies.session_name(),
+            cookies.refresh_name()
+        ))
+    {
+        result.insert(COOKIE, line);
+    }
+    result
+}
+
+fn api_token<'a>(headers: &'a HeaderMap, descope: &Descope) -> Option<&'a str> {
+    let mut fields = headers.get_all(AUTHORIZATION).into_iter();
+    let (Some(field), None) = (fields.next(), fields.next()) else {
+        return None;
+    };
+    let (scheme, rest) = field.to_str().ok()?.split_once(' ')?;
+    if !scheme.eq_ignore_ascii_case("Bearer") {
+        return None;
+    }
+    let rest = rest
+        .trim_matches([' ', '\t'])
+        .strip_prefix(descope.project_id().as_str())?;
+    // A management key may follow; it is none of ours to pass on.
+    let token = rest.strip_prefix(':')?.split(':').next()?;
+    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+    (!token.is_empty() && token.bytes().all(is_token)).then_some(token)
+}

@@ -1,0 +1,292 @@
+//! Errors of the routes, all in Descope's shape.
+
+use std::time::Duration;
+
+use axum::Json;
+use axum::response::{IntoResponse, Response};
+use http::header::{CACHE_CONTROL, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::{HeaderValue, StatusCode};
+
+use crate::client::{ClientError, ClientErrorKind, UnavailableReason};
+use crate::error::{AuthError, AuthErrorKind};
+use crate::session::write_back::forbid_caching;
+use crate::token::Failure;
+use crate::wire::{self, ErrorBody};
+
+/// Values of `errorCode` that are not Descope's own, and the status that each comes with.
+///
+/// Descope's codes are `E` and digits, see [`wire::code`](crate::wire::code); the routes use some of them for
+/// their own findings: `E011001` (400, malformed), `E011003` (400, a member is missing) and `E061005` (401, no good
+/// token).
+pub mod code {
+    /// 403: a request from a page of another origin.
+    pub const CROSS_ORIGIN: &str = "cross_origin";
+    /// 404: no such route, delivery method or provider.
+    pub const NOT_FOUND: &str = "not_found";
+    /// 405: `Allow` names the methods of the route.
+    pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
+    /// 413: the body has more than 16 KiB.
+    pub const BODY_TOO_LARGE: &str = "body_too_large";
+    /// 415: the body is not `application/json`.
+    pub const UNSUPPORTED_MEDIA_TYPE: &str = "unsupported_media_type";
+    /// 500: a token does not fit into a cookie. Nothing was set; the log has the size.
+    pub const COOKIE_TOO_LARGE: &str = "cookie_too_large";
+    /// 502: Descope answered with something that is no answer, or with tokens that do not verify. The call may have
+    /// had its effect.
+    pub const UPSTREAM_INVALID: &str = "upstream_invalid";
+    /// 503 with `Retry-After`: Descope cannot be reached, or says so itself. The session is as it was.
+    pub const UNAVAILABLE: &str = "unavailable";
+    /// 504: no answer in time. The call may have had its effect.
+    pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";
+}
+
+/// A failed call, as the page sees it.
+pub(super) struct RouteError(Box<Inner>);
+
+struct Inner {
+    status: StatusCode,
+    body: ErrorBody,
+    retry_after: Option<Duration>,
+    token_was_bad: bool,
+    cookies: Vec<HeaderValue>,
+}
+
+/// What callers are told to wait when nobody knows better.
+const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
+
+impl RouteError {
+    fn new(status: StatusCode, code: &str, description: &str) -> Self {
+        Self(Box::new(Inner {
+            status,
+            body: ErrorBody::new(code, description),
+            retry_after: None,
+            token_was_bad: false,
+            cookies: Vec::new(),
+        }))
+    }
+
+    fn message(mut self, message: &str) -> Self {
+        self.0.body = self.0.body.with_message(message);
+        self
+    }
+
+    pub(super) fn cross_origin() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            code::CROSS_ORIGIN,
+            "The request came from another site",
+        )
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::new(StatusCode::NOT_FOUND, code::NOT_FOUND, "No such route")
+    }
+
+    pub(super) fn method_not_allowed() -> Self {
+        Self::new(
+            StatusCode::METHOD_NOT_ALLOWED,
+            code::METHOD_NOT_ALLOWED,
+            "The route has another method",
+        )
+    }
+
+    pub(super) fn body_too_large() -> Self {
+        Self::new(
+            StatusCode::PAYLOAD_TOO_LARGE,
+            code::BODY_TOO_LARGE,
+            "The request body is too large",
+        )
+    }
+
+    pub(super) fn unsupported_media_type() -> Self {
+        Self::new(
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            code::UNSUPPORTED_MEDIA_TYPE,
+            "The content type must be application/json",
+        )
+    }
+
+    pub(super) fn malformed() -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            wire::code::BAD_REQUEST,
+            "The request is malformed",
+        )
+    }
+
+    pub(super) fn required(member: &str) -> Self {
+        Self::new(
+            StatusCode::BAD_REQUEST,
+            wire::code::VALIDATION_FAILURE,
+            "The request is invalid",
+        )
+        .message(&format!("The {member} field is required"))
+    }
+
+    /// No token, or one that is no good. Only the latter is told so (RFC 6750 section 3.1).
+    pub(super) fn unauthorized(token_was_bad: bool) -> Self {
+        let mut error = Self::new(
+            StatusCode::UNAUTHORIZED,
+            wire::code::INVALID_TOKEN,
+            "Invalid token",
+        );
+        error.0.token_was_bad = token_was_bad;
+        error
+    }
+
+    pub(super) fn cookie_too_large() -> Self {
+        Self::new(
+            StatusCode::INTERNAL_SERVER_ERROR,
+            code::COOKIE_TOO_LARGE,
+            "The session does not fit into a cookie",
+        )
+    }
+
+    pub(super) fn upstream_invalid() -> Self {
+        Self::new(
+            StatusCode::BAD_GATEWAY,
+            code::UPSTREAM_INVALID,
+            "The sign-in service gave no usable answer",
+        )
+    }
+
+    pub(super) fn unavailable(retry_after: Option<Duration>) -> Self {
+        let mut error = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            code::UNAVAILABLE,
+            "Sign-in is not available right now",
+        );
+        error.0.retry_after = Some(retry_after.unwrap_or(DEFAULT_RETRY_AFTER));
+        error
+    }
+
+    /// A call that failed upstream.
+    ///
+    /// Descope's browser SDK repeats whatever is answered with 503, up to four times in ten seconds. That status is
+    /// kept for calls that were not carried out, so that no code is sent or burned twice.
+    pub(super) fn upstream(error: &ClientError) -> Self {
+        match error.kind() {
+            ClientErrorKind::Api => Self::api(error),
+            ClientErrorKind::RateLimited => {
+                let mut limited = Self::new(
+                    StatusCode::TOO_MANY_REQUESTS,
+                    wire::code::RATE_LIMIT_EXCEEDED,
+                    "Rate limit exceeded",
+                );
+                limited.0.retry_after = error.retry_after();
+                limited
+            }
+            ClientErrorKind::InvalidRequest => Self::malformed(),
+            ClientErrorKind::Unavailable => {
+                tracing::warn!(%error, "a mounted route failed");
+                match (error.unavailable_reason(), error.status()) {
+                    (Some(UnavailableReason::NotConnected), _)
+                    | (Some(UnavailableReason::Status), Some(StatusCode::SERVICE_UNAVAILABLE)) => {
+                        Self::unavailable(error.retry_after())
+                    }
+                    (Some(UnavailableReason::Timeout), _) => Self::new(
+                        StatusCode::GATEWAY_TIMEOUT,
+                        code::UPSTREAM_TIMEOUT,
+                        "The sign-in service did not answer in time",
+                    ),
+                    _ => Self::upstream_invalid(),
+                }
+            }
+        }
+    }
+
+    /// The same for calls that only read a session.
+    ///
+    /// Descope's browser SDK takes every 4xx of these for "signed out": only a definite refusal of the token may
+    /// have one, not a rate limit.
+    pub(super) fn reading_session(error: &ClientError) -> Self {
+        match error.kind() {
+            ClientErrorKind::Api if error.is_definite_refusal() => Self::api(error),
+            ClientErrorKind::InvalidRequest => Self::malformed(),
+            _ => {
+                tracing::warn!(%error, "a mounted route failed");
+                Self::unavailable(error.retry_after())
+            }
+        }
+    }
+
+    /// Descope's own public error; nothing else of its answer.
+    fn api(error: &ClientError) -> Self {
+        let status = error.status().unwrap_or(StatusCode::BAD_REQUEST);
+        let code = error.code().unwrap_or(wire::code::BAD_REQUEST);
+        let described = Self::new(status, code, error.description().unwrap_or_default());
+        match error.message() {
+            Some(message) => described.message(message),
+            None => described,
+        }
+    }
+
+    /// Cookies that go with the error.
+    pub(super) fn with_cookies(mut self, cookies: Vec<HeaderValue>) -> Self {
+        self.0.cookies = cookies;
+        self
+    }
+}
+
+/// Tokens that upstream issued and that do not verify here.
+impl From<Failure> for RouteError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Unavailable(keys) => Self::unavailable(Some(keys.retry_after)),
+            Failure::Invalid(_) | Failure::Expired => {
+                tracing::error!(?failure, "descope issued a token that does not verify");
+                Self::upstream_invalid()
+            }
+        }
+    }
+}
+
+/// Why the request has no session.
+impl From<AuthError> for RouteError {
+    fn from(error: AuthError) -> Self {
+        match error.kind() {
+            AuthErrorKind::Unavailable { retry_after } => Self::unavailable(Some(*retry_after)),
+            AuthErrorKind::MissingCredentials => Self::unauthorized(false),
+            AuthErrorKind::CrossOrigin => Self::cross_origin(),
+            AuthErrorKind::CookieTooLarge { .. } => Self::cookie_too_large(),
+            _ => Self::unauthorized(true),
+        }
+    }
+}
+
+impl IntoResponse for RouteError {
+    fn into_response(self) -> Response {
+        let Inner {
+            status,
+            body,
+            retry_after,
+            token_was_bad,
+            cookies,
+        } = *self.0;
+        let mut response = (status, Json(body)).into_response();
+        let headers = response.headers_mut();
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(retry_after) = retry_after {
+            headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            let kind = if token_was_bad {
+                AuthErrorKind::InvalidToken
+            } else {
+                AuthErrorKind::MissingCredentials
+            };
+            if let Some(challenge) = AuthError::new(kind).challenge()
+                && let Ok(challenge) = HeaderValue::try_from(challenge)
+            {
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+        }
+        if !cookies.is_empty() {
+            for cookie in cookies {
+                headers.append(SET_COOKIE, cookie);
+            }
+            forbid_caching(headers);
+        }
+        response
+    }
+}

@@ -1,0 +1,206 @@
+//! Sign-up, sign-in, verification and sessions as routes of your app.
+//!
+//! [`Descope::routes`] mounts calls of Descope's API under a prefix of your choice. They keep Descope's own paths,
+//! bodies and errors, so its browser SDK works unmodified with `baseUrl` set to the mount point. What changes hands
+//! is where tokens go: into first-party, HttpOnly cookies, without a custom domain at Descope, and never into a body
+//! or a script.
+//!
+//! ```js
+//! const sdk = Descope({ projectId, baseUrl: location.origin + '/auth', persistTokens: false, autoRefresh: true });
+//! ```
+//!
+//! # Example
+//!
+//! ```
+//! use axum::{Router, body::Body, routing::get};
+//! use http::Request;
+//! use tower::ServiceExt;
+//! use tower_descope::{Descope, User};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+//! let app: Router = Router::new()
+//!     .route("/", get(|user: User| async move { format!("hello {}", user.id()) }))
+//!     .nest("/auth", descope.routes())
+//!     .layer(descope.session_layer());
+//!
+//! let logout = Request::post("/auth/v1/auth/logout").body(Body::empty())?;
+//! let response = app.oneshot(logout).await?;
+//! assert_eq!(response.status(), 200); // signed out, also without having been signed in
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What is mounted
+//!
+//! | method | path below the prefix | call of [`Client`](crate::Client) | handler of the emulator |
+//! |---|---|---|---|
+//! | POST | `/v1/auth/otp/signup/{method}` | `otp().sign_up` | `api::otp::sign_up` |
+//! | POST | `/v1/auth/otp/signin/{method}` | `otp().sign_in` | `api::otp::sign_in` |
+//! | POST | `/v1/auth/otp/signup-in/{method}` | `otp().sign_up_or_in` | `api::otp::sign_up_or_in` |
+//! | POST | `/v1/auth/otp/verify/{method}` | `otp().verify` | `api::otp::verify` |
+//! | POST | `/v1/auth/otp/update/email` | `otp().update_email` | `api::otp::update_email` |
+//! | POST | `/v1/auth/otp/update/phone/{method}` | `otp().update_phone` | `api::otp::update_phone` |
+//! | POST | `/v1/auth/totp/signup` | `totp().sign_up` | `api::totp::sign_up` |
+//! | POST | `/v1/auth/totp/update` | `totp().update` | `api::totp::update` |
+//! | POST | `/v1/auth/totp/verify` | `totp().verify` | `api::totp::verify` |
+//! | POST | `/v1/auth/notp/{provider}/signup` | `notp().sign_up` | `api::notp::sign_up` |
+//! | POST | `/v1/auth/notp/{provider}/signin` | `notp().sign_in` | `api::notp::sign_in` |
+//! | POST | `/v1/auth/notp/{provider}/signup-in` | `notp().sign_up_or_in` | `api::notp::sign_up_or_in` |
+//! | POST | `/v1/auth/notp/{provider}/update` | `notp().update` | `api::notp::update` |
+//! | POST | `/v1/auth/notp/pending-session` | `notp().pending_session` | `api::notp::pending_session` |
+//! | POST | `/v1/auth/refresh` | `session().refresh` | `api::session::refresh` |
+//! | POST | `/v1/auth/try-refresh` | `session().try_refresh` | `api::session::try_refresh` |
+//! | POST | `/v1/auth/logout` | `session().logout` | `api::session::logout` |
+//! | POST | `/v1/auth/logoutall` | `session().logout_all` | `api::session::logout_all` |
+//! | GET | `/v1/auth/me` | `session().me` | `api::session::me` |
+//! | POST | `/v1/auth/me/tenants` | `session().my_tenants` | `api::session::my_tenants` |
+//! | GET | `/v1/auth/me/history` | `session().history` | `api::session::history` |
+//! | POST | `/v1/auth/tenant/select` | `session().select_tenant` | `api::session::select_tenant` |
+//! | POST | `/v1/auth/validate` | `session().validate` | `api::session::validate` |
+//! | POST | `/v1/auth/accesskey/exchange`, not mounted | `session().exchange_access_key` | `api::session::exchange_access_key` |
+//! | GET | `/v2/keys/{project_id}`, not mounted | by the verifier | `api::keys_v2` |
+//!
+//! `{method}` is `email`, `sms`, `voice`, `whatsapp` or `im`, `{provider}` is `whatsapp`. Anything else is a 404 in
+//! JSON. On purpose not mounted: `accesskey/exchange`, which puts the key where the browser's SDK puts its project id,
+//! so that a cookie would win over it; the key set; flows and their pages; and `GET` on `refresh`, which would let an
+//! image tag renew. [`ENDPOINTS`] is the same list for programs, without the last two.
+//!
+//! With the feature `utoipa`, `openapi` makes an OpenAPI 3.1 document of the list, and
+//! `DescopeBuilder::serve_openapi` mounts it as `openapi.json`.
+//!
+//! # Requests
+//!
+//! * A body is `application/json`, at most 16 KiB, and an object. Only members of the API's own types
+//!   ([`wire`](crate::wire)) go upstream. Login ids are trimmed. SDKs that send no body to `refresh`, `logout` and
+//!   their like may do so.
+//! * A request that may change something must not come from another origin: 403
+//!   [`cross_origin`](code::CROSS_ORIGIN), whatever token it carries, because a sign-in sets cookies. See
+//!   [`allow_origin`](crate::DescopeBuilder::allow_origin) and
+//!   [`public_origin`](crate::DescopeBuilder::public_origin).
+//! * `Authorization: Bearer <project id>`, which the SDK sends with every call, is no token, and
+//!   `Bearer <project id>:<JWT>`, from its local storage, loses to the cookie. Both differ under
+//!   [`TokenDelivery::Body`]. Query strings are ignored; no token is read from them.
+//! * Nothing else of a request reaches Descope: no header, no cookie, no query. Descope sees this server's address,
+//!   also where it counts calls per address.
+//!
+//! # Sessions
+//!
+//! * The refresh JWT goes along where the API wants it: updates, `me`, tenants, logout, and sign-ins with `stepup` or
+//!   `mfa`. Below a session layer it is the one that the layer has just renewed; without a layer the cookies are read
+//!   here by the same rules.
+//! * `refresh` shares its call of upstream with the layer, with other tabs and with late twins. It renews although the
+//!   session is still good, because the SDK asks before it runs out. What it answers is made from the tokens
+//!   (`sessionExpiration`, `cookieExpiration`, `claims`, `nextRefreshSeconds`); `externalToken` is not passed on.
+//! * `logout` and `logoutall` end the session in this process, at Descope, and in the browser. The answer is 200 and
+//!   deletes the cookies even if Descope says no or nothing.
+//! * A sign-in replaces the session before it. A renewal of that one that is still under way writes no cookie.
+//!
+//! # Answers
+//!
+//! * Tokens are verified before they are set. Cookies live as long as their tokens; one that no browser would keep
+//!   (over 4096 bytes) is a 500, and nothing is set.
+//! * From the bodies of sign-ins go `sessionJwt`, `refreshJwt`, `externalToken`, `trustedDeviceJwt`, whatever else
+//!   is a JWT (outside `user` and `claims`), and what the SDK would write cookies of its own with. Added are `claims`,
+//!   the session JWT's, for the SDK can no longer read them there. Without `trustedDeviceJwt` a device is not
+//!   remembered for MFA.
+//! * Descope's own errors pass with status, code, description and message, and nothing else of its answer. All
+//!   others have the same shape and a [`code`] of ours; upstream text is never in them.
+//! * `refresh`, `try-refresh`, `me` and `me/history` answer 401 or 403 only when the session is over: the SDK takes
+//!   every 4xx of theirs for a sign-out. A rate limit is a 503 there. An outage keeps the cookies.
+//! * Other calls answer 503 only when nothing was sent or Descope said 503 itself, else 502 or 504, because the SDK
+//!   repeats what was answered with 503, and a verification spends its code.
+//! * Everything is `no-store`, and `private, no-store` with `Vary: Cookie` where cookies are set.
+//!
+//! There are no rate limits here; Descope's own answer with 429 and a `Retry-After` between 1 and 3600 seconds.
+
+mod caller;
+mod delivery;
+mod error;
+mod notp;
+#[cfg(feature = "utoipa")]
+mod openapi;
+mod otp;
+mod reply;
+mod request;
+mod service;
+mod session;
+mod table;
+mod totp;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, Request, State};
+use axum::middleware::{self, Next};
+use axum::response::{IntoResponse, Response};
+use http::HeaderValue;
+use http::header::CACHE_CONTROL;
+
+pub use self::delivery::TokenDelivery;
+use self::error::RouteError;
+pub use self::error::code;
+#[cfg(feature = "utoipa")]
+pub use self::openapi::openapi;
+pub use self::service::{RoutesFuture, RoutesService};
+pub use self::table::{ENDPOINTS, Endpoint};
+use crate::descope::Descope;
+
+impl Descope {
+    /// Sign-up, sign-in, verification and sessions as routes of an axum app; see [`routes`](self).
+    ///
+    /// `S` is the app's own state, so the routes can be nested before `with_state`. They have their own answers for
+    /// unknown paths and methods.
+    ///
+    /// ```
+    /// use axum::Router;
+    /// use tower_descope::Descope;
+    ///
+    /// # fn app(state: u8) -> Result<Router, tower_descope::ConfigError> {
+    /// let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+    /// let app: Router<u8> = Router::new()
+    ///     .nest("/auth", descope.routes())
+    ///     .layer(descope.session_layer());
+    /// # Ok(app.with_state(state)) }
+    /// # app(0).unwrap();
+    /// ```
+    pub fn routes<S>(&self) -> Router<S>
+    where
+        S: Clone + Send + Sync + 'static,
+    {
+        let router = ENDPOINTS.iter().fold(Router::new(), |router, endpoint| {
+            router.route(endpoint.path, (endpoint.handler)())
+        });
+        #[cfg(feature = "utoipa")]
+        let router = if self.inner().serve_openapi {
+            router.route(openapi::PATH, axum::routing::get(openapi::serve))
+        } else {
+            router
+        };
+        router
+            .method_not_allowed_fallback(async || RouteError::method_not_allowed())
+            .fallback(async || RouteError::not_found())
+            .layer(DefaultBodyLimit::max(request::MAX_BODY))
+            .layer(middleware::from_fn_with_state(self.clone(), guard))
+            .with_state(self.clone())
+    }
+
+    /// The same as a tower service, for hyper and other servers; see [`RoutesService`].
+    pub fn routes_service(&self) -> RoutesService {
+        RoutesService::new(self.routes())
+    }
+}
+
+/// What holds for every request, also for those that no route wants.
+async fn guard(State(descope): State<Descope>, request: Request, next: Next) -> Response {
+    let inner = descope.inner();
+    // Tokens that travel in headers and bodies are not ambient: a page of another site has none to send.
+    if inner.delivery != TokenDelivery::Body && inner.origins.refuses(&request) {
+        return RouteError::cross_origin().into_response();
+    }
+    let mut response = next.run(request).await;
+    response
+        .headers_mut()
+        .entry(CACHE_CONTROL)
+        .or_insert(HeaderValue::from_static("no-store"));
+    response
+}

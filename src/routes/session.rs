@@ -1,0 +1,333 @@
+//! Sessions, and the user behind one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::Method;
+use http::header::HeaderMap;
+use serde_json::Value;
+
+use super::TokenDelivery;
+use super::caller::{Caller, Previous};
+use super::error::RouteError;
+use super::reply::{empty, object, plain, post, renewed, sign_out_cookies, signed_in, stores};
+use super::request::{Input, OptionalInput};
+use crate::descope::Descope;
+use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
+use crate::session::source::Bearer;
+use crate::token::Verified;
+use crate::wire::{LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest, path};
+
+pub(super) async fn refresh(
+    State(descope): State<Descope>,
+    caller: Caller,
+    OptionalInput(_): OptionalInput<RefreshRequest>,
+) -> Result<Response, RouteError> {
+    match renew(&descope, &caller).await {
+        Renewal::Renewed { presented, tokens } => renewed(descope.inner(), &presented, &tokens),
+        Renewal::Missing => Err(RouteError::unauthorized(false)),
+        Renewal::Refused { clear } => {
+            let error = RouteError::unauthorized(true);
+            Err(match clear {
+                true => error.with_cookies(sign_out_cookies(descope.inner())),
+                false => error,
+            })
+        }
+        Renewal::Unavailable(unavailable) => Err(unavailable.into_error(&descope)),
+    }
+}
+
+/// The same for pages that do not know whether anybody is signed in: nobody is no error.
+pub(super) async fn try_refresh(
+    State(descope): State<Descope>,
+    caller: Caller,
+    OptionalInput(_): OptionalInput<RefreshRequest>,
+) -> Result<Response, RouteError> {
+    match renew(&descope, &caller).await {
+        Renewal::Renewed { presented, tokens } => renewed(descope.inner(), &presented, &tokens),
+        Renewal::Missing | Renewal::Refused { clear: false } => Ok(empty(Vec::new())),
+        Renewal::Refused { clear: true } => Ok(empty(sign_out_cookies(descope.inner()))),
+        Renewal::Unavailable(unavailable) => Err(unavailable.into_error(&descope)),
+    }
+}
+
+enum Renewal {
+    Renewed {
+        presented: Presented,
+        tokens: Tokens,
+    },
+    Missing,
+    Refused {
+        clear: bool,
+    },
+    Unavailable(Unavailable),
+}
+
+struct Unavailable {
+    retry_after: Duration,
+    /// A refresh JWT that has to reach the browser all the same, and the one that it replaces.
+    rescued: Option<(Presented, Issued)>,
+}
+
+impl Unavailable {
+    fn into_error(self, descope: &Descope) -> RouteError {
+        let error = RouteError::unavailable(Some(self.retry_after));
+        let Some((presented, rescued)) = self.rescued else {
+            return error;
+        };
+        let tokens = Tokens {
+            refresh: Some(rescued),
+            ..Tokens::default()
+        };
+        match stores(descope.inner(), &tokens) {
+            Ok(cookies) => {
+                descope.inner().renewer.delivered(&presented);
+                error.with_cookies(cookies)
+            }
+            Err(_) => error,
+        }
+    }
+}
+
+/// What the layer's renewal of this request brought, else one that is shared with everybody who asks at the same
+/// time. The token is never spent here.
+async fn renew(descope: &Descope, caller: &Caller) -> Renewal {
+    let renewer = &descope.inner().renewer;
+    let (presented, outcome) = match caller.0.renewal() {
+        Some(renewal) => (renewal.presented.clone(), renewal.outcome.clone()),
+        None => match caller.0.presented().await {
+            Ok(Some(presented)) => {
+                let outcome = renewer.renew(&presented).await;
+                (presented, outcome)
+            }
+            Ok(None) => return Renewal::Missing,
+            Err(retry_after) => {
+                return Renewal::Unavailable(Unavailable {
+                    retry_after,
+                    rescued: None,
+                });
+            }
+        },
+    };
+    match &*outcome {
+        Outcome::Renewed(tokens) => Renewal::Renewed {
+            presented,
+            tokens: tokens.clone(),
+        },
+        Outcome::Refused { clear } => Renewal::Refused { clear: *clear },
+        Outcome::Unavailable {
+            retry_after,
+            rescued,
+        } => match rescued {
+            Some(rescued) if descope.inner().delivery == TokenDelivery::Body => {
+                use_rescued(renewer, presented, rescued, *retry_after).await
+            }
+            _ => Renewal::Unavailable(Unavailable {
+                retry_after: *retry_after,
+                rescued: rescued.clone().map(|rescued| (presented, rescued)),
+            }),
+        },
+    }
+}
+
+/// An error has no place for a token, and the app's own is spent. So the new one is spent as well.
+async fn use_rescued(
+    renewer: &Arc<Renewer>,
+    presented: Presented,
+    rescued: &Issued,
+    retry_after: Duration,
+) -> Renewal {
+    let mut rescued = rescued.clone();
+    let mut next = Presented::new(&rescued.jwt, rescued.verified.clone());
+    // It may have been spent before, in vain.
+    while let Some(newer) = renewer
+        .remembered(&next)
+        .await
+        .and_then(|outcome| match &*outcome {
+            Outcome::Unavailable { rescued, .. } => rescued.clone(),
+            _ => None,
+        })
+    {
+        next = Presented::new(&newer.jwt, newer.verified.clone());
+        rescued = newer;
+    }
+    match &*renewer.renew(&next).await {
+        Outcome::Renewed(tokens) => {
+            renewer.delivered(&next);
+            let refresh = tokens.refresh.clone().or(Some(rescued));
+            let tokens = Tokens {
+                refresh,
+                ..tokens.clone()
+            };
+            Renewal::Renewed { presented, tokens }
+        }
+        _ => Renewal::Unavailable(Unavailable {
+            retry_after,
+            rescued: None,
+        }),
+    }
+}
+
+pub(super) async fn logout(
+    State(descope): State<Descope>,
+    caller: Caller,
+    OptionalInput(request): OptionalInput<LogoutRequest>,
+) -> Response {
+    let ended = Ended::of(&caller).await;
+    ended.end(&descope);
+    sign_out(&descope, &ended, path::LOGOUT, &request).await
+}
+
+pub(super) async fn logout_all(
+    State(descope): State<Descope>,
+    caller: Caller,
+    OptionalInput(request): OptionalInput<LogoutRequest>,
+) -> Response {
+    let ended = Ended::of(&caller).await;
+    ended.end(&descope);
+    if let Some(user) = ended.sessions().next() {
+        descope.inner().end_all_sessions(user.claims.sub());
+    }
+    sign_out(&descope, &ended, path::LOGOUT_ALL, &request).await
+}
+
+/// All that a sign-out ends. Read before anything of it is ended: what is, no longer verifies.
+struct Ended {
+    tokens: Previous,
+    /// By a bearer or the cookie that counts.
+    session: Option<Arc<Verified>>,
+    /// By any cookie.
+    cookies: Vec<Issued>,
+}
+
+impl Ended {
+    async fn of(caller: &Caller) -> Self {
+        Self {
+            tokens: caller.previous().await,
+            session: caller.0.peek().cloned(),
+            cookies: caller.0.session_cookies().await,
+        }
+    }
+
+    /// Everything that names a user, the one who signs out first.
+    fn sessions(&self) -> impl Iterator<Item = &Arc<Verified>> {
+        let tokens = self.tokens.tokens().map(|token| &token.verified);
+        let cookies = self.cookies.iter().map(|issued| &issued.verified);
+        self.session.iter().chain(tokens).chain(cookies)
+    }
+
+    fn end(&self, descope: &Descope) {
+        let inner = descope.inner();
+        for token in self.tokens.tokens() {
+            inner.end_session(Some(token), None);
+        }
+        for session in self.sessions() {
+            inner.end_session(None, Some(session));
+            inner.profiles.invalidate(session.claims.id());
+        }
+    }
+}
+
+/// The session is over here already, so that nothing renews it meanwhile. Whatever upstream says, the browser is
+/// signed out.
+async fn sign_out(
+    descope: &Descope,
+    ended: &Ended,
+    path: &str,
+    request: &LogoutRequest,
+) -> Response {
+    if let Some(token) = &ended.tokens.live
+        && let Err(error) = post(descope, path, request, Some(token)).await
+    {
+        tracing::warn!(%error, "signed out here, but upstream did not confirm it");
+    }
+    empty(sign_out_cookies(descope.inner()))
+}
+
+pub(super) async fn me(
+    State(descope): State<Descope>,
+    caller: Caller,
+) -> Result<Response, RouteError> {
+    let token = caller.refresh_jwt().await?;
+    let client = descope.client();
+    let reply = client.forward(Method::GET, path::ME, None, Some(&token.jwt));
+    let user = reply
+        .await
+        .map_err(|error| RouteError::reading_session(&error))?
+        .body;
+    match user.get("userId") {
+        Some(Value::String(id)) if !id.is_empty() => plain(user),
+        _ => Err(RouteError::unavailable(None)),
+    }
+}
+
+pub(super) async fn my_tenants(
+    State(descope): State<Descope>,
+    caller: Caller,
+    OptionalInput(request): OptionalInput<MyTenantsRequest>,
+) -> Result<Response, RouteError> {
+    let token = caller.refresh_jwt().await?;
+    let reply = post(&descope, path::ME_TENANTS, &request, Some(&token)).await;
+    plain(reply.map_err(|error| RouteError::reading_session(&error))?)
+}
+
+/// The one answer that is an array.
+pub(super) async fn history(
+    State(descope): State<Descope>,
+    caller: Caller,
+) -> Result<Response, RouteError> {
+    let token = caller.refresh_jwt().await?;
+    let client = descope.client();
+    let reply = client.forward(Method::GET, path::ME_HISTORY, None, Some(&token.jwt));
+    let reply = reply
+        .await
+        .map_err(|error| RouteError::reading_session(&error))?;
+    match reply.body {
+        body @ Value::Array(_) => Ok(Json(body).into_response()),
+        _ => Err(RouteError::unavailable(None)),
+    }
+}
+
+pub(super) async fn select_tenant(
+    State(descope): State<Descope>,
+    caller: Caller,
+    Input(request): Input<TenantSelectRequest>,
+) -> Result<Response, RouteError> {
+    let token = caller.refresh_jwt().await?;
+    let reply = post(&descope, path::TENANT_SELECT, &request, Some(&token)).await;
+    let reply = reply.map_err(|error| RouteError::upstream(&error))?;
+    signed_in(&descope, &caller, reply, Some(&token)).await
+}
+
+/// The one call that wants the session JWT.
+pub(super) async fn validate(
+    State(descope): State<Descope>,
+    headers: HeaderMap,
+    caller: Caller,
+    OptionalInput(_): OptionalInput<RefreshRequest>,
+) -> Result<Response, RouteError> {
+    let inner = descope.inner();
+    caller.0.require()?;
+    let renewed = caller.0.renewal();
+    let issued = match renewed.and_then(|renewal| renewal.outcome.tokens().session) {
+        Some(session) => Some(session),
+        None => caller.0.session_cookies().await.into_iter().next(),
+    };
+    let token = match (&issued, inner.credentials(&headers).bearer) {
+        (Some(issued), _) => Some(&*issued.jwt),
+        (None, Bearer::Token(token)) => std::str::from_utf8(token).ok(),
+        (None, _) => None,
+    };
+    let token = token.ok_or_else(|| RouteError::unauthorized(false))?;
+    let client = descope.client();
+    let reply = client.forward(Method::POST, path::VALIDATE, None, Some(token));
+    let reply = reply.await.map_err(|error| RouteError::upstream(&error))?;
+    let claims = object(reply.body)?;
+    if claims.is_empty() {
+        return Err(RouteError::upstream_invalid());
+    }
+    Ok(Json(claims).into_response())
+}

@@ -1,0 +1,181 @@
+//! The cookies that hold a session: names, attributes, limits.
+
+use std::time::Duration;
+
+use http::HeaderValue;
+
+/// What browsers keep of a cookie, name and value together (RFC 6265bis section 5.6). Above it they drop it silently.
+pub(crate) const MAX_COOKIE: usize = 4096;
+
+/// Whether a cookie travels with requests that other sites start (RFC 6265bis section 4.1.2.7).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SameSite {
+    /// With top-level navigations from anywhere. The default: a user who follows a link to the app is signed in.
+    #[default]
+    Lax,
+    /// Only from pages of the same site. A user who follows a link from elsewhere looks signed out at first.
+    Strict,
+    /// Always; for pages that are embedded in other sites. Needs `Secure`.
+    None,
+}
+
+impl SameSite {
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Lax => "Lax",
+            Self::Strict => "Strict",
+            Self::None => "None",
+        }
+    }
+}
+
+/// How cookies are written and which are read.
+#[derive(Clone, Debug)]
+pub(crate) struct CookieConfig {
+    /// Read in this order; the first is written.
+    pub(crate) session: Vec<String>,
+    /// Read in this order; the first is written.
+    pub(crate) refresh: Vec<String>,
+    pub(crate) domain: Option<String>,
+    pub(crate) path: String,
+    pub(crate) same_site: SameSite,
+    pub(crate) secure: bool,
+}
+
+impl Default for CookieConfig {
+    fn default() -> Self {
+        Self {
+            session: vec!["DS".to_owned()],
+            refresh: vec!["DSR".to_owned()],
+            domain: None,
+            path: "/".to_owned(),
+            same_site: SameSite::default(),
+            secure: true,
+        }
+    }
+}
+
+/// A cookie that no browser would keep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unwritable {
+    TooLarge {
+        size: usize,
+    },
+    /// A value that is no token; it would break out of the header.
+    Invalid,
+}
+
+impl CookieConfig {
+    pub(crate) fn session_name(&self) -> &str {
+        &self.session[0]
+    }
+
+    pub(crate) fn refresh_name(&self) -> &str {
+        &self.refresh[0]
+    }
+
+    /// A `Set-Cookie` value that stores a token for as long as it lives.
+    pub(crate) fn store(
+        &self,
+        name: &str,
+        token: &str,
+        max_age: Duration,
+    ) -> Result<HeaderValue, Unwritable> {
+        let size = name.len() + token.len();
+        if size > MAX_COOKIE {
+            return Err(Unwritable::TooLarge { size });
+        }
+        let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
+        if token.is_empty() || !token.bytes().all(is_token) {
+            return Err(Unwritable::Invalid);
+        }
+        self.header(name, token, max_age.as_secs())
+    }
+
+    /// A `Set-Cookie` value that deletes the cookie. It repeats the attributes, else browsers ignore it.
+    pub(crate) fn delete(&self, name: &str) -> Result<HeaderValue, Unwritable> {
+        self.header(name, "", 0)
+    }
+
+    fn header(&self, name: &str, value: &str, max_age: u64) -> Result<HeaderValue, Unwritable> {
+        let mut cookie = format!("{name}={value}; Path={}; Max-Age={max_age}", self.path);
+        if let Some(domain) = &self.domain {
+            cookie.push_str("; Domain=");
+            cookie.push_str(domain);
+        }
+        cookie.push_str("; HttpOnly; SameSite=");
+        cookie.push_str(self.same_site.as_str());
+        if self.secure {
+            cookie.push_str("; Secure");
+        }
+        let mut header = HeaderValue::try_from(cookie).map_err(|_| Unwritable::Invalid)?;
+        header.set_sensitive(true);
+        Ok(header)
+    }
+}
+
+/// Whether a cookie may have this name (RFC 6265bis section 4.1.1, a token of RFC 9110).
+pub(crate) fn is_cookie_name(name: &str) -> bool {
+    !name.is_empty()
+        && name
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
+}
+
+/// Whether a text may stand as an attribute's value.
+pub(crate) fn is_attribute_value(value: &str) -> bool {
+    !value.is_empty()
+        && value
+            .bytes()
+            .all(|byte| byte.is_ascii_graphic() && byte != b';' && byte != b',')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Security requirements 27 and 29.
+    #[test]
+    fn attributes() {
+        let cookies = CookieConfig::default();
+        assert_eq!(
+            cookies
+                .store("DS", "a.b.c", Duration::from_secs(600))
+                .unwrap(),
+            "DS=a.b.c; Path=/; Max-Age=600; HttpOnly; SameSite=Lax; Secure"
+        );
+        let cookies = CookieConfig {
+            domain: Some("example.com".to_owned()),
+            path: "/app".to_owned(),
+            same_site: SameSite::Strict,
+            secure: false,
+            ..cookies
+        };
+        assert_eq!(
+            cookies.delete("DS").unwrap(),
+            "DS=; Path=/app; Max-Age=0; Domain=example.com; HttpOnly; SameSite=Strict"
+        );
+    }
+
+    // Security requirements 28 and 32.
+    #[test]
+    fn what_cannot_be_written_is_an_error() {
+        let cookies = CookieConfig::default();
+        let fits = "a".repeat(MAX_COOKIE - 2);
+        assert!(cookies.store("DS", &fits, Duration::ZERO).is_ok());
+        assert_eq!(
+            cookies.store("DSR", &fits, Duration::ZERO),
+            Err(Unwritable::TooLarge {
+                size: MAX_COOKIE + 1
+            })
+        );
+        for bad in ["", "a;b", "a\r\nb", "a b", "\"a\""] {
+            assert_eq!(
+                cookies.store("DS", bad, Duration::ZERO),
+                Err(Unwritable::Invalid),
+                "{bad:?}"
+            );
+        }
+    }
+}

@@ -1,0 +1,248 @@
+//! Which requests may use cookies.
+//!
+//! A browser attaches cookies to requests that other sites make. Those that may change something have their
+//! cookies ignored unless the browser vouches that the page is ours: by `Sec-Fetch-Site`, else by `Origin`. A
+//! request with neither comes from no browser. `SameSite=Lax` is the second line of defence, not the first:
+//! sibling hosts are "same site".
+
+use http::header::{HOST, HeaderMap, ORIGIN, UPGRADE};
+use http::{Method, Uri};
+
+/// What is trusted besides the request's own host.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OriginPolicy {
+    /// Origins that may send our cookies, lower case, default ports removed.
+    pub(crate) allowed: Vec<String>,
+    /// The origin under which browsers see this app, when a proxy rewrites `Host`.
+    pub(crate) public: Option<String>,
+    /// Whether a plain-http page may be ours.
+    pub(crate) plain_http: bool,
+}
+
+impl OriginPolicy {
+    /// Whether the cookies of this request must be ignored.
+    pub(crate) fn refuses<B>(&self, request: &http::Request<B>) -> bool {
+        self.refuses_parts(request.method(), request.uri(), request.headers())
+    }
+
+    fn refuses_parts(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+        // A WebSocket is a GET that nothing but the Origin check protects from other sites.
+        if method.is_safe() && !is_websocket(headers) {
+            return false;
+        }
+        !self.is_ours(uri, headers)
+    }
+
+    fn is_ours(&self, uri: &Uri, headers: &HeaderMap) -> bool {
+        let origin = match single(headers, &ORIGIN) {
+            Single::None => None,
+            Single::One(origin) => Some(origin),
+            Single::Many => return false,
+        };
+        if let Some(origin) = origin.and_then(Origin::parse)
+            && self.trusts(&origin)
+        {
+            return true;
+        }
+        match single(headers, "sec-fetch-site") {
+            // Case-sensitive tokens; anything else, a list too, fails closed.
+            Single::One(site) => site == b"same-origin" || site == b"none",
+            Single::Many => false,
+            Single::None => match origin {
+                None => true,
+                Some(origin) => Origin::parse(origin)
+                    .is_some_and(|origin| self.is_own_host(&origin, uri, headers)),
+            },
+        }
+    }
+
+    fn trusts(&self, origin: &Origin<'_>) -> bool {
+        self.public
+            .iter()
+            .chain(&self.allowed)
+            .any(|known| origin.equals(known))
+    }
+
+    fn is_own_host(&self, origin: &Origin<'_>, uri: &Uri, headers: &HeaderMap) -> bool {
+        // HTTP/2 has the host in the URI, HTTP/1 in `Host`. `X-Forwarded-Host` is whatever the client says.
+        let host = match uri.authority() {
+            Some(authority) => authority.as_str().as_bytes(),
+            None => match single(headers, &HOST) {
+                Single::One(host) => host,
+                _ => return false,
+            },
+        };
+        if origin.scheme == Scheme::Http && !self.plain_http && !is_loopback(origin.host_name()) {
+            return false;
+        }
+        origin
+            .host
+            .eq_ignore_ascii_case(without_default_port(host, origin.scheme))
+    }
+}
+
+/// Normalises a configured origin; `None` if it is none.
+pub(crate) fn normalize_origin(origin: &str) -> Option<String> {
+    let parsed = Origin::parse(origin.trim_end_matches('/').as_bytes())?;
+    Some(parsed.to_text())
+}
+
+fn is_websocket(headers: &HeaderMap) -> bool {
+    headers
+        .get_all(UPGRADE)
+        .iter()
+        .any(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+    // HTTP/2 WebSockets are CONNECT requests (RFC 8441), which no method check calls safe.
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scheme {
+    Http,
+    Https,
+}
+
+/// `scheme://host[:port]`, the default port removed.
+#[derive(Clone, Copy, Debug)]
+struct Origin<'a> {
+    scheme: Scheme,
+    host: &'a [u8],
+}
+
+impl<'a> Origin<'a> {
+    fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let (scheme, host) = if let Some(host) = strip_prefix_ignore_case(bytes, b"https://") {
+            (Scheme::Https, host)
+        } else {
+            (Scheme::Http, strip_prefix_ignore_case(bytes, b"http://")?)
+        };
+        let plain = host
+            .iter()
+            .all(|byte| byte.is_ascii_alphanumeric() || b".-_:[]".contains(byte));
+        if host.is_empty() || !plain {
+            return None;
+        }
+        Some(Self {
+            scheme,
+            host: without_default_port(host, scheme),
+        })
+    }
+
+    fn host_name(&self) -> &'a [u8] {
+        match self.host {
+            [b'[', ..] => self.host.split(|byte| *byte == b']').next(),
+            host => host.split(|byte| *byte == b':').next(),
+        }
+        .unwrap_or(self.host)
+    }
+
+    fn equals(&self, text: &str) -> bool {
+        // Configured origins are few and normalised; comparing texts needs no second parser.
+        self.to_text() == text
+    }
+
+    fn to_text(self) -> String {
+        let scheme = match self.scheme {
+            Scheme::Http => "http",
+            Scheme::Https => "https",
+        };
+        format!(
+            "{scheme}://{}",
+            String::from_utf8_lossy(self.host).to_ascii_lowercase()
+        )
+    }
+}
+
+fn is_loopback(host: &[u8]) -> bool {
+    host.eq_ignore_ascii_case(b"localhost") || host.starts_with(b"127.") || host == b"[::1"
+}
+
+fn without_default_port(host: &[u8], scheme: Scheme) -> &[u8] {
+    let port: &[u8] = match scheme {
+        Scheme::Http => b":80",
+        Scheme::Https => b":443",
+    };
+    host.strip_suffix(port).unwrap_or(host)
+}
+
+fn strip_prefix_ignore_case<'a>(bytes: &'a [u8], prefix: &[u8]) -> Option<&'a [u8]> {
+    let (head, rest) = bytes.split_at_checked(prefix.len())?;
+    head.eq_ignore_ascii_case(prefix).then_some(rest)
+}
+
+enum Single<'a> {
+    None,
+    One(&'a [u8]),
+    Many,
+}
+
+fn single<'a>(headers: &'a HeaderMap, name: impl http::header::AsHeaderName) -> Single<'a> {
+    let mut values = headers.get_all(name).into_iter();
+    match (values.next(), values.next()) {
+        (None, _) => Single::None,
+        (Some(value), None) => Single::One(value.as_bytes()),
+        (Some(_), Some(_)) => Single::Many,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn refused(policy: &OriginPolicy, method: &str, headers: &[(&str, &str)]) -> bool {
+        let mut request = Request::builder().method(method).uri("/x");
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        policy.refuses(&request.body(()).unwrap())
+    }
+
+    // Security requirements 39 and 40; the full list is in the vectors.
+    #[test]
+    fn origins() {
+        let policy = OriginPolicy {
+            allowed: vec![normalize_origin("https://App.example:443/").unwrap()],
+            ..OriginPolicy::default()
+        };
+        let host = ("host", "api.example");
+        for (want, headers) in [
+            (false, vec![host]),
+            (false, vec![host, ("sec-fetch-site", "same-origin")]),
+            (false, vec![host, ("sec-fetch-site", "none")]),
+            (true, vec![host, ("sec-fetch-site", "same-site")]),
+            (true, vec![host, ("sec-fetch-site", "Same-Origin")]),
+            (false, vec![host, ("origin", "https://API.example")]),
+            (false, vec![host, ("origin", "https://api.example:443")]),
+            (true, vec![host, ("origin", "https://api.example:8443")]),
+            (true, vec![host, ("origin", "http://api.example")]),
+            (true, vec![host, ("origin", "null")]),
+            (true, vec![host, ("origin", "")]),
+            (
+                true,
+                vec![host, ("origin", "https://api.example@evil.example")],
+            ),
+            (
+                false,
+                vec![
+                    host,
+                    ("origin", "https://app.example"),
+                    ("sec-fetch-site", "cross-site"),
+                ],
+            ),
+            (
+                false,
+                vec![
+                    ("host", "localhost:3000"),
+                    ("origin", "http://localhost:3000"),
+                ],
+            ),
+        ] {
+            assert_eq!(refused(&policy, "POST", &headers), want, "{headers:?}");
+            assert!(!refused(&policy, "GET", &headers), "{headers:?}");
+            let mut upgrade = headers.clone();
+            upgrade.push(("upgrade", "WebSocket"));
+            assert_eq!(refused(&policy, "GET", &upgrade), want, "{upgrade:?}");
+        }
+    }
+}

@@ -1,0 +1,308 @@
+//! Who sent this request?
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderMap;
+
+use super::cookies::MAX_COOKIE;
+use super::source::{Bearer, Credentials};
+use super::state::{Credential, Decided, Outcome, Renewal};
+use crate::descope::Inner;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::refresh::{self, Presented, Tokens};
+use crate::token::{Failure, InvalidToken, Kind, Times, Verified};
+
+/// The answer, or what it takes to get one.
+pub(crate) enum Step {
+    Decided(Decided),
+    /// This session has to be renewed.
+    Renew(Presented),
+    /// There are no keys to decide with yet.
+    NeedsKeys,
+}
+
+/// Decides without waiting for the network.
+pub(crate) fn decide_now(inner: &Inner, credentials: &Credentials<'_>, cross_origin: bool) -> Step {
+    let verifier = &inner.verifier;
+    match credentials.bearer {
+        Bearer::None => {}
+        Bearer::Malformed => return Step::Decided(malformed_bearer()),
+        Bearer::Token(token) => {
+            return match verifier.verify_now(token, Kind::Session) {
+                Some(verdict) => Step::Decided(by_bearer(verdict)),
+                None => Step::NeedsKeys,
+            };
+        }
+    }
+    if credentials.is_empty() {
+        return Step::Decided(Outcome::Anonymous.into());
+    }
+    if cross_origin {
+        return Step::Decided(by_cookie(Err(AuthErrorKind::CrossOrigin.into())));
+    }
+    let mut worst = Worst::default();
+    for candidate in credentials.session.iter() {
+        match verifier.verify_now(candidate, Kind::Session) {
+            Some(Ok(session)) => {
+                let decided = by_cookie(Ok(session));
+                return Step::Decided(with_early(inner, credentials, decided));
+            }
+            Some(Err(failure)) => worst.add(failure),
+            None => return Step::NeedsKeys,
+        }
+    }
+    for candidate in credentials.refresh.iter() {
+        match verifier.verify_now(candidate, Kind::Refresh) {
+            Some(Ok(verified)) => return Step::Renew(presented(candidate, verified)),
+            // One forged cookie must not cause traffic.
+            Some(Err(failure)) => worst.add(failure),
+            None => return Step::NeedsKeys,
+        }
+    }
+    Step::Decided(by_cookie(Err(worst.into_error())))
+}
+
+/// Decides, whatever it takes.
+pub(crate) async fn decide(inner: &Inner, headers: &HeaderMap, cross_origin: bool) -> Decided {
+    let credentials = inner.credentials(headers);
+    match decide_now(inner, &credentials, cross_origin) {
+        Step::Decided(decided) => decided,
+        Step::Renew(presented) => renew(inner, presented).await,
+        Step::NeedsKeys => decide_with_keys(inner, &credentials).await,
+    }
+}
+
+/// Decides after fetching keys. Cross-origin cookies never get here.
+async fn decide_with_keys(inner: &Inner, credentials: &Credentials<'_>) -> Decided {
+    let mut worst = match by_session_jwt(inner, credentials).await {
+        ControlFlow::Break(decided) => return with_early(inner, credentials, decided),
+        ControlFlow::Continue(worst) => worst,
+    };
+    for candidate in credentials.refresh.iter() {
+        match inner
+            .verifier
+            .verify(candidate, Kind::Refresh, Times::Check)
+            .await
+        {
+            Ok(verified) => return renew(inner, presented(candidate, verified)).await,
+            Err(failure) => worst.add(failure),
+        }
+    }
+    by_cookie(Err(worst.into_error()))
+}
+
+fn presented(jwt: &[u8], verified: Arc<Verified>) -> Presented {
+    // A token that verified is ASCII.
+    Presented::new(&String::from_utf8_lossy(jwt), verified)
+}
+
+/// Adds a renewal beside the request where that is due.
+fn with_early(inner: &Inner, credentials: &Credentials<'_>, mut decided: Decided) -> Decided {
+    if let Outcome::SignedIn {
+        session,
+        credential: Credential::Cookie,
+    } = &decided.outcome
+    {
+        decided.early = renew_early(inner, credentials, session);
+    }
+    decided
+}
+
+/// Starts a renewal beside the request when its session is about to run out.
+fn renew_early(
+    inner: &Inner,
+    credentials: &Credentials<'_>,
+    session: &Verified,
+) -> Option<Presented> {
+    if credentials.refresh.is_empty() || inner.early_renewal.is_zero() {
+        return None;
+    }
+    // Between half the window and all of it, fixed for a token, so that the users of one deployment, who may have
+    // signed in within the same second, do not renew in step.
+    let share = u32::from(session.id[0]) + 256;
+    if inner.verifier.remaining(&session.claims) >= inner.early_renewal.saturating_mul(share) / 512
+    {
+        return None;
+    }
+    let early = credentials.refresh.iter().find_map(|candidate| {
+        let verified = inner.verifier.verify_now(candidate, Kind::Refresh)?.ok()?;
+        let jwt = std::str::from_utf8(candidate).ok()?;
+        (verified.claims.sub() == session.claims.sub()).then(|| Presented::new(jwt, verified))
+    })?;
+    inner.renewer.begin(&early);
+    Some(early)
+}
+
+/// The answer without a renewal, for the mounted routes where no layer ran: they decide for themselves what the
+/// refresh JWT is spent on.
+#[cfg(feature = "routes")]
+pub(crate) async fn identify(inner: &Inner, headers: &HeaderMap) -> Decided {
+    let credentials = inner.credentials(headers);
+    match by_session_jwt(inner, &credentials).await {
+        ControlFlow::Break(decided) => decided,
+        ControlFlow::Continue(worst) => by_cookie(Err(worst.into_error())),
+    }
+}
+
+/// What the session JWT alone decides, or why none of them does.
+async fn by_session_jwt(
+    inner: &Inner,
+    credentials: &Credentials<'_>,
+) -> ControlFlow<Decided, Worst> {
+    let verifier = &inner.verifier;
+    match credentials.bearer {
+        Bearer::None => {}
+        Bearer::Malformed => return ControlFlow::Break(malformed_bearer()),
+        Bearer::Token(token) => return ControlFlow::Break(decide_bearer(inner, token).await),
+    }
+    if credentials.is_empty() {
+        return ControlFlow::Break(Outcome::Anonymous.into());
+    }
+    let mut worst = Worst::default();
+    for candidate in credentials.session.iter() {
+        match verifier
+            .verify(candidate, Kind::Session, Times::Check)
+            .await
+        {
+            Ok(session) => return ControlFlow::Break(by_cookie(Ok(session))),
+            Err(failure) => worst.add(failure),
+        }
+    }
+    ControlFlow::Continue(worst)
+}
+
+/// The verdict on a token that stands alone.
+pub(crate) async fn decide_bearer(inner: &Inner, token: &[u8]) -> Decided {
+    by_bearer(
+        inner
+            .verifier
+            .verify(token, Kind::Session, Times::Check)
+            .await,
+    )
+}
+
+/// Renews a session that has run out.
+pub(crate) async fn renew(inner: &Inner, presented: Presented) -> Decided {
+    let outcome = inner.renewer.renew(&presented).await;
+    let result = match &*outcome {
+        refresh::Outcome::Renewed(tokens) => match oversized(inner, tokens) {
+            Some(size) => {
+                tracing::error!(
+                    size,
+                    limit = MAX_COOKIE,
+                    "the renewed session does not fit into a cookie; trim the claims of the JWT"
+                );
+                Err(AuthErrorKind::CookieTooLarge { size }.into())
+            }
+            None => tokens
+                .session
+                .as_ref()
+                .map(|session| session.verified.clone())
+                .ok_or(AuthErrorKind::ExpiredToken.into()),
+        },
+        refresh::Outcome::Refused { .. } => Err(AuthErrorKind::SessionEnded.into()),
+        refresh::Outcome::Unavailable { retry_after, .. } => Err(unavailable(*retry_after)),
+    };
+    Decided {
+        outcome: cookie_outcome(result),
+        renewal: Some(Renewal { presented, outcome }),
+        early: None,
+    }
+}
+
+/// The size of a cookie that browsers would drop.
+fn oversized(inner: &Inner, tokens: &Tokens) -> Option<usize> {
+    let cookies = &inner.cookies;
+    [
+        (&tokens.session, cookies.session_name()),
+        (&tokens.refresh, cookies.refresh_name()),
+    ]
+    .into_iter()
+    .filter_map(|(issued, name)| Some(issued.as_ref()?.jwt.len() + name.len()))
+    .find(|size| *size > MAX_COOKIE)
+}
+
+fn by_bearer(verdict: Result<Arc<Verified>, Failure>) -> Decided {
+    let credential = Credential::Bearer;
+    match verdict {
+        Ok(session) => Outcome::SignedIn {
+            session,
+            credential,
+        },
+        Err(failure) => Outcome::Failed {
+            error: error(failure),
+            credential,
+        },
+    }
+    .into()
+}
+
+fn malformed_bearer() -> Decided {
+    by_bearer(Err(InvalidToken::Malformed.into()))
+}
+
+fn by_cookie(result: Result<Arc<Verified>, AuthError>) -> Decided {
+    cookie_outcome(result).into()
+}
+
+fn cookie_outcome(result: Result<Arc<Verified>, AuthError>) -> Outcome {
+    let credential = Credential::Cookie;
+    match result {
+        Ok(session) => Outcome::SignedIn {
+            session,
+            credential,
+        },
+        Err(error) => Outcome::Failed { error, credential },
+    }
+}
+
+impl From<Outcome> for Decided {
+    fn from(outcome: Outcome) -> Self {
+        Self {
+            outcome,
+            renewal: None,
+            early: None,
+        }
+    }
+}
+
+/// Of several failed cookies the most telling failure: an outage excuses everything, an expired session was once
+/// a good one.
+#[derive(Default)]
+struct Worst(Option<Failure>);
+
+impl Worst {
+    fn add(&mut self, failure: Failure) {
+        let rank = |failure: &Failure| match failure {
+            Failure::Invalid(_) => 0,
+            Failure::Expired => 1,
+            Failure::Unavailable(_) => 2,
+        };
+        if self
+            .0
+            .as_ref()
+            .is_none_or(|known| rank(known) < rank(&failure))
+        {
+            self.0 = Some(failure);
+        }
+    }
+
+    fn into_error(self) -> AuthError {
+        self.0
+            .map_or(AuthErrorKind::MissingCredentials.into(), error)
+    }
+}
+
+pub(crate) fn error(failure: Failure) -> AuthError {
+    match failure {
+        Failure::Invalid(reason) => reason.into(),
+        Failure::Expired => AuthErrorKind::ExpiredToken.into(),
+        Failure::Unavailable(keys) => unavailable(keys.retry_after),
+    }
+}
+
+fn unavailable(retry_after: Duration) -> AuthError {
+    AuthErrorKind::Unavailable { retry_after }.into()
+}

@@ -1,0 +1,191 @@
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use tower_service::Service;
+
+use super::service::insert;
+use super::state::{Decided, Session};
+use super::write_back::write_back;
+use crate::descope::Descope;
+use crate::refresh::Outcome;
+use crate::require::{Memo, Rerender};
+
+pin_project! {
+    /// The future of [`SessionService`](super::SessionService).
+    ///
+    /// Unboxed while the session is known; only a wait for the network is on the heap.
+    pub struct ResponseFuture<S, B, R>
+    where
+        S: Service<Request<B>>,
+    {
+        #[pin]
+        phase: Phase<S, B, S::Future, S::Response>,
+        rejection: Option<(R, Option<Memo>)>,
+    }
+}
+
+pub(super) type Decision = Pin<Box<dyn Future<Output = Decided> + Send>>;
+
+pin_project! {
+    #[project = PhaseProj]
+    enum Phase<S, B, F, Res> {
+        Deciding {
+            decision: Decision,
+            waiting: Option<Waiting<S, B>>,
+        },
+        Calling {
+            #[pin]
+            future: F,
+            session: Option<Session>,
+        },
+        // The response is made; a renewal that was started beside the request may bring cookies for it.
+        Finishing {
+            renewal: Early,
+            response: Option<Res>,
+            session: Session,
+        },
+    }
+}
+
+type Early = Pin<Box<dyn Future<Output = Option<Arc<Outcome>>> + Send>>;
+
+/// Longest wait of a finished response for cookies. They are found by a later request if it takes longer.
+const EARLY_PATIENCE: Duration = Duration::from_secs(1);
+
+fn early(session: &Session) -> Option<Early> {
+    let presented = session.early()?.clone();
+    let renewer = session.descope().inner().renewer.clone();
+    Some(Box::pin(async move {
+        tokio::time::timeout(EARLY_PATIENCE, renewer.renew(&presented))
+            .await
+            .ok()
+    }))
+}
+
+struct Waiting<S, B> {
+    service: S,
+    request: Request<B>,
+    descope: Descope,
+}
+
+impl<S, B, R> ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>>,
+{
+    /// Nothing to do on the way back.
+    pub(super) fn pass(future: S::Future) -> Self {
+        Self {
+            phase: Phase::Calling {
+                future,
+                session: None,
+            },
+            rejection: None,
+        }
+    }
+
+    pub(super) fn call(
+        future: S::Future,
+        session: Session,
+        rejection: R,
+        memo: Option<Memo>,
+    ) -> Self {
+        Self {
+            phase: Phase::Calling {
+                future,
+                session: Some(session),
+            },
+            rejection: Some((rejection, memo)),
+        }
+    }
+
+    pub(super) fn wait(
+        decision: Decision,
+        service: S,
+        request: Request<B>,
+        descope: Descope,
+        rejection: R,
+        memo: Option<Memo>,
+    ) -> Self {
+        Self {
+            phase: Phase::Deciding {
+                decision,
+                waiting: Some(Waiting {
+                    service,
+                    request,
+                    descope,
+                }),
+            },
+            rejection: Some((rejection, memo)),
+        }
+    }
+}
+
+impl<S, B, R, ResBody> Future for ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>, Response = Response<ResBody>>,
+    R: Rerender<ResBody>,
+{
+    type Output = Result<Response<ResBody>, S::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        let mut this = self.project();
+        loop {
+            let next = match this.phase.as_mut().project() {
+                PhaseProj::Deciding { decision, waiting } => {
+                    let decided = ready!(decision.as_mut().poll(cx));
+                    let mut waiting = waiting.take().expect("polled after completion");
+                    let session = insert(&mut waiting.request, &waiting.descope, decided);
+                    Phase::Calling {
+                        future: waiting.service.call(waiting.request),
+                        session: Some(session),
+                    }
+                }
+                PhaseProj::Calling { future, session } => {
+                    let mut response = ready!(future.poll(cx))?;
+                    let Some(session) = session.take() else {
+                        return Poll::Ready(Ok(response));
+                    };
+                    if let Some((rejection, memo)) = this.rejection.take() {
+                        response = rejection.rerender(response, memo);
+                    }
+                    match early(&session) {
+                        None => {
+                            write_back(&session, None, response.headers_mut());
+                            return Poll::Ready(Ok(response));
+                        }
+                        Some(renewal) => Phase::Finishing {
+                            renewal,
+                            response: Some(response),
+                            session,
+                        },
+                    }
+                }
+                PhaseProj::Finishing {
+                    renewal,
+                    response,
+                    session,
+                } => {
+                    let outcome = ready!(renewal.as_mut().poll(cx));
+                    let mut response = response.take().expect("polled after completion");
+                    write_back(session, outcome, response.headers_mut());
+                    return Poll::Ready(Ok(response));
+                }
+            };
+            this.phase.set(next);
+        }
+    }
+}
+
+impl<S, B, R> std::fmt::Debug for ResponseFuture<S, B, R>
+where
+    S: Service<Request<B>>,
+{
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ResponseFuture").finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,76 @@
+//! The session layer: who sent this request?
+//!
+//! [`SessionLayer`] reads the tokens of a request, verifies the session JWT, renews it through the refresh JWT when
+//! it has run out, and puts the outcome into the request's extensions, where [`User`](crate::User) and
+//! [`RequireLayer`](crate::RequireLayer) find it. It identifies and never rejects: a page that asks for nobody is
+//! served to everybody, also while Descope is down.
+//!
+//! # Rules
+//!
+//! * `Authorization: Bearer` is, when present, the only credential. Cookies of that request are neither read nor
+//!   renewed nor written, and a bad bearer does not fall back to them. Other schemes are not ours. A bearer that is
+//!   the project id, alone or before a colon, is Descope's API syntax and not ours either.
+//! * Cookies are read from all `Cookie` fields, as bytes, in the configured order of names. When a name occurs
+//!   several times the first value that verifies counts; at most four are tried.
+//! * Cookies of a cross-origin request that may change something (`Sec-Fetch-Site`, else `Origin`) are ignored.
+//! * A session is renewed when it is missing or over **and** the refresh JWT verifies here. However many requests
+//!   carry that JWT, upstream sees one call.
+//! * An outage is never a sign-out: 503 where a user is asked for, and the cookies stay.
+//!
+//! # Responses
+//!
+//! Renewed tokens leave as cookies, appended, together with `Cache-Control: private, no-store` and `Vary: Cookie`.
+//! A cookie of the same name that the handler sets wins. Responses whose handler asked for the user and that say
+//! nothing about caching get `private, no-store`, too; all others stay cacheable.
+//!
+//! # Order of layers
+//!
+//! The layer has to be outside of whatever asks for the user: `.layer(descope.session_layer())` after the routes of
+//! a `Router`. A second layer of the same handle does nothing; one of another handle replaces the outcome.
+//!
+//! # Example
+//!
+//! A plain tower service, no axum:
+//!
+//! ```
+//! use http::{Request, Response};
+//! use tower::{ServiceBuilder, ServiceExt, service_fn};
+//! use tower_descope::{Descope, User};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+//! let service = ServiceBuilder::new()
+//!     .layer(descope.session_layer())
+//!     .service(service_fn(async |request: Request<String>| {
+//!         let greeting = match User::from_extensions(request.extensions()) {
+//!             Ok(user) => format!("hello {}", user.id()),
+//!             Err(_) => "hello, whoever you are".to_owned(),
+//!         };
+//!         Ok::<_, std::convert::Infallible>(Response::new(greeting))
+//!     }));
+//!
+//! let response = service.oneshot(Request::new(String::new())).await?;
+//! assert_eq!(response.body(), "hello, whoever you are");
+//! # Ok(())
+//! # }
+//! ```
+
+pub(crate) mod cookies;
+pub(crate) mod csrf;
+mod decide;
+mod future;
+mod layer;
+mod service;
+pub(crate) mod source;
+mod state;
+pub(crate) mod write_back;
+
+pub use self::cookies::SameSite;
+pub(crate) use self::decide::{decide, decide_bearer, error as auth_error};
+pub use self::future::ResponseFuture;
+pub use self::layer::SessionLayer;
+pub use self::service::SessionService;
+#[cfg(feature = "routes")]
+pub(crate) use self::state::RefreshJwt;
+pub(crate) use self::state::Session;

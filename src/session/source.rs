@@ -1,0 +1,300 @@
+//! Where a request carries its tokens.
+//!
+//! Headers are read as bytes. A neighbour's non-ASCII cookie must not hide ours, names are compared byte for byte
+//! and nothing is decoded: percent-decoding names would let `__%48ost-DS`, which any sibling host may set, pass
+//! for `__Host-DS`. Only SP and HTAB are trimmed, for the same reason.
+
+use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
+use memchr::memchr;
+
+use crate::client::ProjectId;
+
+/// Values of one cookie that are looked at. An attacker on a sibling host can add cookies of our name; a few are
+/// tried so that junk does not lock the user out, more would be work for nothing.
+const MAX_CANDIDATES: usize = 4;
+
+/// Everything that a request offers.
+pub(crate) struct Credentials<'a> {
+    pub(crate) bearer: Bearer<'a>,
+    pub(crate) session: Candidates<'a>,
+    pub(crate) refresh: Candidates<'a>,
+}
+
+/// The `Authorization` header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bearer<'a> {
+    /// Missing, of another scheme, or Descope's own API syntax.
+    None,
+    Token(&'a [u8]),
+    /// Two fields, or something after the token.
+    Malformed,
+}
+
+/// The values of a cookie, in order of the names' priority, then of appearance.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Candidates<'a> {
+    values: [Option<(usize, &'a [u8])>; MAX_CANDIDATES],
+}
+
+impl<'a> Candidates<'a> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &'a [u8]> {
+        self.values.into_iter().flatten().map(|(_, value)| value)
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.values[0].is_none()
+    }
+
+    fn add(&mut self, priority: usize, value: &'a [u8]) {
+        if value.is_empty() || self.iter().any(|known| known == value) {
+            return;
+        }
+        let at = self
+            .values
+            .iter()
+            .position(|known| known.is_none_or(|(other, _)| other > priority));
+        if let Some(at) = at {
+            self.values[at..].rotate_right(1);
+            self.values[at] = Some((priority, value));
+        }
+    }
+}
+
+impl<'a> Credentials<'a> {
+    pub(crate) fn read(
+        headers: &'a HeaderMap,
+        project: &ProjectId,
+        session_names: &[String],
+        refresh_names: &[String],
+    ) -> Self {
+        let bearer = read_bearer(headers, project);
+        let mut credentials = Self {
+            bearer,
+            session: Candidates::default(),
+            refresh: Candidates::default(),
+        };
+        // A bearer is the only credential of its request: one identity, never a mix.
+        if bearer == Bearer::None {
+            for (name, value) in cookies(headers.get_all(COOKIE)) {
+                if let Some(priority) = position(session_names, name) {
+                    credentials.session.add(priority, value);
+                }
+                if let Some(priority) = position(refresh_names, name) {
+                    credentials.refresh.add(priority, value);
+                }
+            }
+        }
+        credentials
+    }
+
+    /// Whether there is anything at all.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bearer == Bearer::None && self.session.is_empty() && self.refresh.is_empty()
+    }
+}
+
+/// The `Cookie` fields of a request, kept for those who ask for the refresh JWT later. Cloning a field copies
+/// nothing.
+#[derive(Clone, Default)]
+pub(crate) enum CookieLines {
+    #[default]
+    None,
+    One(HeaderValue),
+    Many(Vec<HeaderValue>),
+}
+
+impl CookieLines {
+    pub(crate) fn of(headers: &HeaderMap) -> Self {
+        let mut fields = headers.get_all(COOKIE).into_iter();
+        match (fields.next(), fields.next()) {
+            (None, _) => Self::None,
+            (Some(field), None) => Self::One(field.clone()),
+            (Some(_), Some(_)) => {
+                Self::Many(headers.get_all(COOKIE).into_iter().cloned().collect())
+            }
+        }
+    }
+
+    /// The values of a cookie.
+    pub(crate) fn candidates(&self, names: &[String]) -> Candidates<'_> {
+        let fields = match self {
+            Self::None => &[],
+            Self::One(field) => std::slice::from_ref(field),
+            Self::Many(fields) => fields.as_slice(),
+        };
+        let mut candidates = Candidates::default();
+        for (name, value) in cookies(fields) {
+            if let Some(priority) = position(names, name) {
+                candidates.add(priority, value);
+            }
+        }
+        candidates
+    }
+}
+
+fn position(names: &[String], name: &[u8]) -> Option<usize> {
+    names.iter().position(|known| known.as_bytes() == name)
+}
+
+/// All pairs of all `Cookie` fields; HTTP/2 may split them (RFC 9113 section 8.2.3).
+fn cookies<'a>(
+    fields: impl IntoIterator<Item = &'a HeaderValue>,
+) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
+    fields
+        .into_iter()
+        .flat_map(|field| Pairs(Some(field.as_bytes())))
+        .filter_map(|pair| {
+            let equals = memchr(b'=', pair)?;
+            Some((trim(&pair[..equals]), trim(&pair[equals + 1..])))
+        })
+}
+
+/// What stands between semicolons. A token is a kilobyte, so the search is worth its instructions.
+struct Pairs<'a>(Option<&'a [u8]>);
+
+impl<'a> Iterator for Pairs<'a> {
+    type Item = &'a [u8];
+
+    fn next(&mut self) -> Option<&'a [u8]> {
+        let rest = self.0.take()?;
+        Some(match memchr(b';', rest) {
+            Some(at) => {
+                self.0 = Some(&rest[at + 1..]);
+                &rest[..at]
+            }
+            None => rest,
+        })
+    }
+}
+
+fn trim(mut bytes: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] = bytes {
+        bytes = rest;
+    }
+    while let [rest @ .., b' ' | b'\t'] = bytes {
+        bytes = rest;
+    }
+    bytes
+}
+
+fn read_bearer<'a>(headers: &'a HeaderMap, project: &ProjectId) -> Bearer<'a> {
+    let mut fields = headers.get_all(AUTHORIZATION).into_iter();
+    let Some(field) = fields.next() else {
+        return Bearer::None;
+    };
+    if fields.next().is_some() {
+        return Bearer::Malformed;
+    }
+    let field = field.as_bytes();
+    let scheme_len = memchr(b' ', field).unwrap_or(field.len());
+    let (scheme, rest) = field.split_at(scheme_len);
+    if !scheme.eq_ignore_ascii_case(b"Bearer") {
+        return Bearer::None;
+    }
+    let token = trim(rest);
+    // What Descope's SDKs send to the API, hence also to routes that proxy it: a project id, not a session.
+    if let Some(rest) = token.strip_prefix(project.as_str().as_bytes())
+        && (rest.is_empty() || rest[0] == b':')
+    {
+        return Bearer::None;
+    }
+    if token.is_empty() || memchr(b' ', token).is_some() {
+        return Bearer::Malformed;
+    }
+    Bearer::Token(token)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn project() -> ProjectId {
+        "P2aTestProject000000000000001".parse().unwrap()
+    }
+
+    fn headers(lines: &[(http::HeaderName, &[u8])]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in lines {
+            headers.append(name, HeaderValue::from_bytes(value).unwrap());
+        }
+        headers
+    }
+
+    fn session_values(lines: &[&[u8]], names: &[&str]) -> Vec<String> {
+        let lines: Vec<_> = lines.iter().map(|line| (COOKIE, *line)).collect();
+        let headers = headers(&lines);
+        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
+        Credentials::read(&headers, &project(), &names, &["DSR".to_owned()])
+            .session
+            .iter()
+            .map(|value| String::from_utf8_lossy(value).into_owned())
+            .collect()
+    }
+
+    // Security requirement 33 and section 0.2.
+    #[test]
+    fn cookies_are_read_as_bytes() {
+        let ds = |lines: &[&[u8]]| session_values(lines, &["DS"]);
+        assert_eq!(ds(&[b"a=1 ;\tDS=x ; b=2"]), ["x"]);
+        assert_eq!(ds(&[b"a=1", b"DS=x"]), ["x"]);
+        assert_eq!(
+            ds(&[b"n=Zo\xeb;DS=x"]),
+            ["x"],
+            "a neighbour that is not UTF-8"
+        );
+        assert_eq!(ds(&[b"D%53=x"]), [""; 0]);
+        assert_eq!(
+            ds(&[b"ds=x; DSX=x; XDS=x; DS; =DS=x; DS=; a=1, DS=x"]),
+            [""; 0]
+        );
+        assert_eq!(
+            ds(&[b"\xe2\x80\x80DS=x"]),
+            [""; 0],
+            "a Unicode blank is part of the name"
+        );
+        assert_eq!(
+            ds(&[b"DS=1; DS=2; DS=1; DS=3; DS=4; DS=5"]),
+            ["1", "2", "3", "4"]
+        );
+    }
+
+    #[test]
+    fn priority_of_names_is_kept() {
+        assert_eq!(
+            session_values(&[b"B=1; A=2; C=3; A=4; B=5"], &["C", "A", "B"]),
+            ["3", "2", "4", "1"]
+        );
+    }
+
+    #[test]
+    fn authorization() {
+        let project = project();
+        let own = format!("Bearer {}:a.b.c", project.as_str());
+        let bare = format!("bearer {}", project.as_str());
+        for (lines, want) in [
+            (vec!["Bearer a.b.c"], Bearer::Token(b"a.b.c" as &[u8])),
+            (vec!["bEARER  a.b.c"], Bearer::Token(b"a.b.c")),
+            (vec!["Basic dTpw"], Bearer::None),
+            (vec!["Bearer\ta.b.c"], Bearer::None),
+            (vec![own.as_str()], Bearer::None),
+            (vec![bare.as_str()], Bearer::None),
+            (vec!["Bearer a.b.c x"], Bearer::Malformed),
+            (vec!["Bearer"], Bearer::Malformed),
+            (vec!["Bearer a", "Bearer b"], Bearer::Malformed),
+        ] {
+            let lines: Vec<_> = lines
+                .iter()
+                .map(|line| (AUTHORIZATION, line.as_bytes()))
+                .collect();
+            assert_eq!(read_bearer(&headers(&lines), &project), want, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_bearer_shadows_cookies() {
+        let headers = headers(&[(AUTHORIZATION, b"Bearer junk"), (COOKIE, b"DS=x; DSR=y")]);
+        let names = ["DS".to_owned()];
+        let credentials = Credentials::read(&headers, &project(), &names, &names);
+        assert!(credentials.session.is_empty() && credentials.refresh.is_empty());
+    }
+}

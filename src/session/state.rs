@@ -1,0 +1,264 @@
+//! What the session layer found, as it travels in the request's extensions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+#[cfg(feature = "routes")]
+use http::HeaderMap;
+
+#[cfg(feature = "routes")]
+use super::decide::identify;
+use super::source::CookieLines;
+use crate::descope::Descope;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::refresh::{self, Issued, Presented};
+use crate::token::{Failure, Kind, Times, Verified};
+
+/// The outcome of one request. The layer keeps a copy, so that it learns on the way back what was read.
+#[derive(Clone)]
+pub(crate) struct Session(Arc<State>);
+
+struct State {
+    descope: Descope,
+    outcome: Outcome,
+    renewal: Option<Renewal>,
+    /// The refresh JWT of a renewal that was started beside this request, whose session is still good.
+    early: Option<Presented>,
+    cookies: CookieLines,
+    identity_read: AtomicBool,
+}
+
+/// Who sent the request, as far as can be told.
+pub(crate) enum Outcome {
+    SignedIn {
+        session: Arc<Verified>,
+        credential: Credential,
+    },
+    /// Nothing was sent.
+    Anonymous,
+    Failed {
+        error: AuthError,
+        credential: Credential,
+    },
+}
+
+/// Where the decisive token came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Credential {
+    Bearer,
+    Cookie,
+}
+
+/// A renewal that this request took part in.
+#[derive(Clone)]
+pub(crate) struct Renewal {
+    pub(crate) presented: Presented,
+    pub(crate) outcome: Arc<refresh::Outcome>,
+}
+
+/// What the layer decided, before it becomes a [`Session`].
+pub(crate) struct Decided {
+    pub(crate) outcome: Outcome,
+    pub(crate) renewal: Option<Renewal>,
+    pub(crate) early: Option<Presented>,
+}
+
+impl Session {
+    pub(crate) fn new(descope: Descope, decided: Decided, cookies: CookieLines) -> Self {
+        Self(Arc::new(State {
+            descope,
+            outcome: decided.outcome,
+            renewal: decided.renewal,
+            early: decided.early,
+            cookies,
+            identity_read: AtomicBool::new(false),
+        }))
+    }
+
+    pub(crate) fn descope(&self) -> &Descope {
+        &self.0.descope
+    }
+
+    pub(crate) fn renewal(&self) -> Option<&Renewal> {
+        self.0.renewal.as_ref()
+    }
+
+    pub(crate) fn early(&self) -> Option<&Presented> {
+        self.0.early.as_ref()
+    }
+
+    /// The verified session, without noting that somebody looked.
+    pub(crate) fn peek(&self) -> Option<&Arc<Verified>> {
+        match &self.0.outcome {
+            Outcome::SignedIn { session, .. } => Some(session),
+            _ => None,
+        }
+    }
+
+    /// Whether cookies were ignored because another site sent the request.
+    pub(crate) fn is_cross_origin(&self) -> bool {
+        matches!(
+            &self.0.outcome,
+            Outcome::Failed { error, .. } if *error.kind() == AuthErrorKind::CrossOrigin
+        )
+    }
+
+    /// The verified session, or why there is none. The response now depends on who asked.
+    pub(crate) fn require(&self) -> Result<&Arc<Verified>, AuthError> {
+        self.note_read();
+        match &self.0.outcome {
+            Outcome::SignedIn { session, .. } => Ok(session),
+            Outcome::Anonymous => Err(AuthErrorKind::MissingCredentials.into()),
+            Outcome::Failed { error, .. } => Err(error.clone()),
+        }
+    }
+
+    /// Like [`Self::require`] for pages that anybody may see: stale or unusable cookies are nobody. A bearer that
+    /// fails is still an error, because whoever sends one must learn that it is bad.
+    pub(crate) fn optional(&self) -> Result<Option<&Arc<Verified>>, AuthError> {
+        self.note_read();
+        match &self.0.outcome {
+            Outcome::SignedIn { session, .. } => Ok(Some(session)),
+            Outcome::Anonymous
+            | Outcome::Failed {
+                credential: Credential::Cookie,
+                ..
+            } => Ok(None),
+            Outcome::Failed { error, .. } => Err(error.clone()),
+        }
+    }
+
+    fn note_read(&self) {
+        self.0.identity_read.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn identity_was_read(&self) -> bool {
+        self.0.identity_read.load(Ordering::Relaxed)
+    }
+
+    /// The outcome for a request that no layer has seen. The refresh JWT is not spent.
+    #[cfg(feature = "routes")]
+    pub(crate) async fn without_renewal(descope: &Descope, headers: &HeaderMap) -> Self {
+        let decided = identify(descope.inner(), headers).await;
+        Self::new(descope.clone(), decided, CookieLines::of(headers))
+    }
+
+    /// The refresh JWT as it was sent: of several cookies the first that verifies.
+    ///
+    /// `None` for bearer-only callers and when no cookie verifies. Never somebody else's: it must name the same
+    /// user as the session, if there is one.
+    ///
+    /// # Errors
+    ///
+    /// There is a cookie that cannot be judged now; ask again after this time.
+    pub(crate) async fn presented(&self) -> Result<Option<Presented>, Duration> {
+        let signed_in_by_bearer = matches!(
+            &self.0.outcome,
+            Outcome::SignedIn {
+                credential: Credential::Bearer,
+                ..
+            } | Outcome::Failed {
+                credential: Credential::Bearer,
+                ..
+            }
+        );
+        if signed_in_by_bearer || self.is_cross_origin() {
+            return Ok(None);
+        }
+        if let Some(renewal) = &self.0.renewal {
+            return Ok(Some(renewal.presented.clone()));
+        }
+        let inner = self.0.descope.inner();
+        let user = self.peek().map(|session| session.claims.sub());
+        let mut unavailable = None;
+        for candidate in self.0.cookies.candidates(&inner.cookies.refresh).iter() {
+            let verdict = inner
+                .verifier
+                .verify(candidate, Kind::Refresh, Times::Check)
+                .await;
+            match (verdict, std::str::from_utf8(candidate)) {
+                (Ok(verified), Ok(jwt))
+                    if user.is_none_or(|user| user == verified.claims.sub()) =>
+                {
+                    return Ok(Some(Presented::new(jwt, verified)));
+                }
+                (Err(Failure::Unavailable(keys)), _) => unavailable = Some(keys.retry_after),
+                _ => {}
+            }
+        }
+        unavailable.map_or(Ok(None), Err)
+    }
+
+    /// The refresh JWT that may be sent upstream: the one that a renewal brought, else the one that was presented.
+    ///
+    /// A renewal of another request counts too. The one that was presented may just have been rotated away, and
+    /// sending it would look like theft.
+    pub(crate) async fn refresh_jwt(&self) -> RefreshJwt {
+        let presented = match self.presented().await {
+            Ok(Some(presented)) => presented,
+            Ok(None) => return RefreshJwt::Missing,
+            Err(retry_after) => return RefreshJwt::Unknown { retry_after },
+        };
+        let outcome = match &self.0.renewal {
+            Some(renewal) => Some(renewal.outcome.clone()),
+            None => self.0.descope.inner().renewer.follow(&presented).await,
+        };
+        let Some(outcome) = outcome else {
+            return RefreshJwt::Live(presented);
+        };
+        if let Some(Issued { jwt, verified }) = outcome.tokens().refresh {
+            return RefreshJwt::Live(Presented::new(&jwt, verified));
+        }
+        match &*outcome {
+            refresh::Outcome::Renewed(_) => RefreshJwt::Live(presented),
+            refresh::Outcome::Refused { .. } => RefreshJwt::Refused,
+            refresh::Outcome::Unavailable { retry_after, .. } => RefreshJwt::Unknown {
+                retry_after: *retry_after,
+            },
+        }
+    }
+
+    /// [`Self::refresh_jwt`] for those who only care whether there is one.
+    pub(crate) async fn refresh_token(&self) -> Option<Presented> {
+        match self.refresh_jwt().await {
+            RefreshJwt::Live(presented) => Some(presented),
+            _ => None,
+        }
+    }
+
+    /// Every session JWT that came as a cookie and verifies, the one that counts first.
+    #[cfg(feature = "routes")]
+    pub(crate) async fn session_cookies(&self) -> Vec<Issued> {
+        let inner = self.0.descope.inner();
+        let mut sessions = Vec::new();
+        for candidate in self.0.cookies.candidates(&inner.cookies.session).iter() {
+            let verdict = inner
+                .verifier
+                .verify(candidate, Kind::Session, Times::Check)
+                .await;
+            if let (Ok(verified), Ok(jwt)) = (verdict, std::str::from_utf8(candidate)) {
+                sessions.push(Issued {
+                    jwt: jwt.into(),
+                    verified,
+                });
+            }
+        }
+        sessions
+    }
+}
+
+/// What is known of a request's refresh JWT.
+pub(crate) enum RefreshJwt {
+    /// Nothing speaks against it.
+    Live(Presented),
+    /// None was sent, or none that is any good.
+    Missing,
+    /// Upstream has just refused it.
+    Refused,
+    /// It cannot be judged now, or a renewal that may have spent it has no answer.
+    Unknown {
+        #[cfg_attr(not(feature = "routes"), allow(dead_code))]
+        retry_after: Duration,
+    },
+}

@@ -1,0 +1,147 @@
+//! What the session layer adds to a response.
+
+use std::sync::Arc;
+
+use http::HeaderValue;
+use http::header::{CACHE_CONTROL, HeaderMap, SET_COOKIE, VARY};
+
+use super::cookies::{CookieConfig, Unwritable};
+use super::state::Session;
+use crate::descope::Inner;
+use crate::refresh::{Issued, Outcome, Presented, Tokens};
+
+/// Adds the cookies of a renewal and keeps shared caches away from what belongs to one user.
+///
+/// `early` is the outcome of a renewal beside the request, if it came in time.
+pub(crate) fn write_back(session: &Session, early: Option<Arc<Outcome>>, headers: &mut HeaderMap) {
+    let inner = session.descope().inner();
+    let wrote = match (session.renewal(), session.early(), early) {
+        (Some(renewal), _, _) => {
+            write_cookies(inner, &renewal.presented, &renewal.outcome, headers)
+        }
+        // The session at hand is good: only success is worth a word.
+        (None, Some(presented), Some(outcome)) if matches!(*outcome, Outcome::Renewed(_)) => {
+            write_cookies(inner, presented, &outcome, headers)
+        }
+        _ => false,
+    };
+    if wrote {
+        forbid_caching(headers);
+    } else if session.identity_was_read()
+        && inner.private_responses
+        && !headers.contains_key(CACHE_CONTROL)
+    {
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    }
+}
+
+/// Whatever the handler said: a response that sets a session cookie must not be stored anywhere.
+pub(crate) fn forbid_caching(headers: &mut HeaderMap) {
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("private, no-store"));
+    let varies = headers.get_all(VARY).iter().any(|value| {
+        value.as_bytes().split(|byte| *byte == b',').any(|name| {
+            let name = name.trim_ascii();
+            name == b"*" || name.eq_ignore_ascii_case(b"cookie")
+        })
+    });
+    if !varies {
+        headers.append(VARY, HeaderValue::from_static("Cookie"));
+    }
+}
+
+fn write_cookies(
+    inner: &Inner,
+    presented: &Presented,
+    outcome: &Outcome,
+    headers: &mut HeaderMap,
+) -> bool {
+    let cookies = &inner.cookies;
+    let (session_name, refresh_name) = (cookies.session_name(), cookies.refresh_name());
+    // A handler that signs somebody in or out knows better than a renewal that ran before it. So does another
+    // request that has signed the user out since.
+    let handler_decided = sets_cookie(headers, session_name)
+        || sets_cookie(headers, refresh_name)
+        || is_revoked(inner, &outcome.tokens());
+
+    let mut values = Vec::new();
+    match outcome {
+        Outcome::Refused { clear: false } => {}
+        Outcome::Refused { clear: true } => {
+            values.push(cookies.delete(session_name));
+            values.push(cookies.delete(refresh_name));
+        }
+        outcome @ (Outcome::Renewed(_) | Outcome::Unavailable { .. }) => {
+            let tokens = outcome.tokens();
+            let store = |name: &str, issued: Option<Issued>| {
+                issued.map(|issued| {
+                    let max_age = inner.verifier.remaining(&issued.verified.claims);
+                    cookies.store(name, &issued.jwt, max_age)
+                })
+            };
+            values.extend(store(session_name, tokens.session));
+            values.extend(store(refresh_name, tokens.refresh));
+        }
+    }
+    if values.is_empty() {
+        return false;
+    }
+    if !handler_decided && !append_all(values, headers) {
+        return false;
+    }
+    inner.renewer.delivered(presented);
+    true
+}
+
+/// Appends, never replaces: other parts of the app set cookies too. All or none.
+pub(crate) fn append_all(
+    values: Vec<Result<HeaderValue, Unwritable>>,
+    headers: &mut HeaderMap,
+) -> bool {
+    let values: Result<Vec<_>, _> = values.into_iter().collect();
+    match values {
+        Ok(values) => {
+            for value in values {
+                headers.append(SET_COOKIE, value);
+            }
+            true
+        }
+        Err(unwritable) => {
+            tracing::error!(?unwritable, "session cookies could not be written");
+            false
+        }
+    }
+}
+
+/// Deletion of both cookies under every name that is read.
+#[cfg_attr(not(feature = "routes"), allow(dead_code))]
+pub(crate) fn deletions(cookies: &CookieConfig) -> Vec<Result<HeaderValue, Unwritable>> {
+    cookies
+        .session
+        .iter()
+        .chain(&cookies.refresh)
+        .map(|name| cookies.delete(name))
+        .collect()
+}
+
+fn is_revoked(inner: &Inner, tokens: &Tokens) -> bool {
+    let now = inner.verifier.clock.unix();
+    [&tokens.session, &tokens.refresh]
+        .into_iter()
+        .flatten()
+        .any(|issued| {
+            let token = &issued.verified;
+            inner
+                .verifier
+                .revoked
+                .contains(&token.id, &token.claims, now)
+        })
+}
+
+fn sets_cookie(headers: &HeaderMap, name: &str) -> bool {
+    headers.get_all(SET_COOKIE).iter().any(|value| {
+        let value = value.as_bytes();
+        value
+            .strip_prefix(name.as_bytes())
+            .is_some_and(|rest| rest.first() == Some(&b'='))
+    })
+}

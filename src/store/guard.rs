@@ -1,0 +1,52 @@
+//! Whether the store can be reached.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use super::patience::within;
+use super::{StoreError, StoreFuture};
+
+/// An answer that takes longer is none. Long enough for a busy machine: to give up on a store that works costs a
+/// session where tokens are single-use.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// Stands before every call. During an outage requests do not wait: only the listener, which runs beside them,
+/// goes on asking.
+#[derive(Debug, Default)]
+pub(super) struct Guard {
+    down: AtomicBool,
+}
+
+impl Guard {
+    /// For requests.
+    pub(super) async fn ask<T>(&self, call: StoreFuture<'_, T>) -> Option<T> {
+        if self.is_down() {
+            return None;
+        }
+        self.probe(call).await
+    }
+
+    /// For the listener, which finds out whether the outage is over.
+    pub(super) async fn probe<T>(&self, call: StoreFuture<'_, T>) -> Option<T> {
+        let error = match within(PATIENCE, call).await {
+            Some(Ok(answer)) => return Some(answer),
+            Some(Err(error)) => error,
+            None => StoreError::new("no answer within a second"),
+        };
+        if !self.down.swap(true, Ordering::AcqRel) {
+            tracing::warn!(%error, "this replica goes on by itself");
+        }
+        None
+    }
+
+    pub(super) fn is_down(&self) -> bool {
+        self.down.load(Ordering::Acquire)
+    }
+
+    /// What was missed has been caught up with.
+    pub(super) fn recovered(&self) {
+        if self.down.swap(false, Ordering::AcqRel) {
+            tracing::warn!("the shared store is back");
+        }
+    }
+}

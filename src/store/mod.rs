@@ -1,0 +1,216 @@
+//! What several replicas of an app share, so that they act as one.
+//!
+//! Alone, a process needs none of this: one renewal per refresh JWT, revocations and counters are kept in memory.
+//! Behind a balancer the requests of one browser reach several processes. With rotating refresh JWTs the first to
+//! renew spends the token and the others are refused; a sign-out reaches one process only. A [`SharedStore`]
+//! lets them take turns and tells each what the others ended.
+//!
+//! ```
+//! # #[cfg(feature = "redis")]
+//! # fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! use tower_descope::Descope;
+//! use tower_descope::store::RedisStore;
+//!
+//! let project = "P2abcdefghijklmnopqrstuvwxyz1";
+//! let descope = Descope::builder(project)?
+//!     .shared_store(RedisStore::open("redis://127.0.0.1/", project)?)
+//!     .build()?;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! # What lies in the store
+//!
+//! | what | name | how long |
+//! |---|---|---|
+//! | a lock per renewal under way | derived from the refresh JWT | twice the [deadline] and 5 s, unless released |
+//! | the outcome, encrypted | derived from the refresh JWT | see below |
+//! | which token a new one replaced, encrypted | derived from the new refresh JWT | until that is renewed or expires |
+//! | revocations: digests of tokens, ids of users | | until the tokens expire; about 200 bytes each |
+//! | counters for rate limits | a digest | their window |
+//!
+//! Names and keys come from the refresh JWT by HKDF-SHA256; the encryption is XChaCha20-Poly1305. So only who has a
+//! refresh JWT finds and reads its outcome, and the store's content is of no use to a thief. Who can *write* to the
+//! store can end sessions and make renewals wait, but cannot sign anybody in: what is found is verified like
+//! anything that comes from outside.
+//!
+//! An outcome with a new refresh JWT is found by the old one until it was written onto a response, at the longest
+//! until the new one expires, and for the [memo] window after that; not at all once the new one was renewed in
+//! turn. A renewal without a new refresh JWT is found for the memo window. A refusal is found for the memo window,
+//! and for a day it is known that there was one.
+//!
+//! # When the store is gone
+//!
+//! Each replica goes on by itself, as if there were no store, and says so once in the log, and once more when the
+//! store is back. No request fails for that reason alone. What it costs: several replicas may renew with one
+//! refresh JWT. Where it rotates without a reuse interval, one of them succeeds; the others answer 401 and leave the
+//! cookies, so that the browser's next request carries what the winner set. Revocations reach other replicas when
+//! the store is back. A store that comes back *empty* has forgotten them for replicas that start later; those that
+//! run keep what they know.
+//!
+//! [deadline]: crate::DescopeBuilder::deadline
+//! [memo]: crate::DescopeBuilder::refresh_memo
+
+mod attend;
+mod guard;
+mod notice;
+mod outcome;
+mod patience;
+#[cfg(feature = "redis")]
+mod redis;
+mod replicas;
+mod seal;
+
+use std::error::Error;
+use std::fmt;
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+pub(crate) use self::attend::Listener;
+pub(crate) use self::notice::Notice;
+pub(crate) use self::outcome::{SharedOutcome, SharedTokens};
+#[cfg(feature = "redis")]
+pub use self::redis::{InvalidRedisUrl, RedisStore};
+pub(crate) use self::replicas::{Lease, Replicas, Turn};
+
+/// What a method of [`SharedStore`] returns.
+pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;
+
+/// A place that several replicas share. Implemented by `RedisStore` (feature `redis`); implement it for whatever
+/// your deployment has.
+///
+/// The store holds bytes that it need not understand. Every operation is atomic; an operation that was reported as
+/// done is seen by every later one, of any replica.
+///
+/// # Failure
+///
+/// Any error, and an answer that takes longer than a second, is an outage: this replica then goes on by itself and
+/// tries again four times a second. So report what is wrong at once instead of retrying inside.
+pub trait SharedStore: Send + Sync + 'static {
+    /// Takes the lock of this name for `owner`, unless anybody holds it, `owner` included. It is given back by
+    /// [`unlock`](Self::unlock), else when the lease is over. Answers whether it was taken.
+    fn lock<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        owner: &'a [u8],
+        lease: Duration,
+    ) -> StoreFuture<'a, bool>;
+
+    /// Gives the lock back if `owner` still holds it. Somebody else's stays: the lease may have run out meanwhile.
+    fn unlock<'a>(&'a self, key: &'a StoreKey, owner: &'a [u8]) -> StoreFuture<'a, ()>;
+
+    /// The value of this name, and how long it will yet be kept. Locks have names of their own.
+    fn get<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<Stored>>;
+
+    /// Sets or replaces the value of this name, to be kept for `ttl`.
+    fn put<'a>(&'a self, key: &'a StoreKey, value: &'a [u8], ttl: Duration) -> StoreFuture<'a, ()>;
+
+    /// Keeps the value of this name for `ttl` at the longest; never longer than it would have been. Zero removes it.
+    fn shorten<'a>(&'a self, key: &'a StoreKey, ttl: Duration) -> StoreFuture<'a, ()>;
+
+    /// Tells every replica, also those that start or come back within `ttl`.
+    fn publish<'a>(&'a self, notice: &'a [u8], ttl: Duration) -> StoreFuture<'a, ()>;
+
+    /// What was published after this cursor was handed out; without one, or if that can no longer be told,
+    /// everything that is still kept. In any order, and possibly more than once.
+    fn notices<'a>(&'a self, since: Option<&'a Cursor>) -> StoreFuture<'a, Notices>;
+
+    /// Counts one more event of this name. The first one opens a window, at whose end the count starts again.
+    fn count<'a>(&'a self, key: &'a StoreKey, window: Duration) -> StoreFuture<'a, Count>;
+}
+
+/// The name of a lock, a value or a counter: 32 bytes that are derived from secrets and do not reveal them.
+///
+/// `Display` writes them in hexadecimal digits.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct StoreKey([u8; 32]);
+
+impl StoreKey {
+    /// For the tests of a store; in operation the names come from this crate.
+    pub fn new(bytes: [u8; 32]) -> Self {
+        Self(bytes)
+    }
+
+    /// The bytes.
+    pub fn as_bytes(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+impl fmt::Display for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for StoreKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "StoreKey({self})")
+    }
+}
+
+/// A value that was found.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Stored {
+    /// As it was put.
+    pub value: Vec<u8>,
+    /// How long it will yet be kept.
+    pub expires_in: Duration,
+}
+
+impl fmt::Debug for Stored {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Stored")
+            .field("bytes", &self.value.len())
+            .field("expires_in", &self.expires_in)
+            .finish()
+    }
+}
+
+/// A place in the sequence of notices, in whatever form the store likes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cursor(pub String);
+
+/// Notices that were found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Notices {
+    /// As they were published.
+    pub notices: Vec<Vec<u8>>,
+    /// To ask for the next ones.
+    pub cursor: Cursor,
+    /// Whether there are more at this moment.
+    pub more: bool,
+}
+
+/// A counter after an event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Count {
+    /// Events in this window, the new one included.
+    pub events: u64,
+    /// Until the window ends.
+    pub resets_in: Duration,
+}
+
+/// The store could not do what it was asked for.
+#[derive(Debug)]
+pub struct StoreError(Box<dyn Error + Send + Sync>);
+
+impl StoreError {
+    /// Wraps the cause. Its text goes to the log, so it must not show a password.
+    pub fn new(cause: impl Into<Box<dyn Error + Send + Sync>>) -> Self {
+        Self(cause.into())
+    }
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "shared store: {}", self.0)
+    }
+}
+
+impl Error for StoreError {
+    fn source(&self) -> Option<&(dyn Error + 'static)> {
+        self.0.source()
+    }
+}

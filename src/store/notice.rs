@@ -1,0 +1,105 @@
+//! What replicas tell each other.
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use crate::token::TokenId;
+
+/// Something ended before its time. Digests only: they name a token and cannot stand in for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Notice {
+    /// One token, until it expires (Unix seconds).
+    Token {
+        #[serde(with = "short")]
+        id: TokenId,
+        exp: i64,
+    },
+    /// A session: its refresh JWT, what was issued for it, renewals under way.
+    Session {
+        #[serde(with = "short")]
+        id: TokenId,
+        /// SHA-256 of the refresh JWT.
+        #[serde(with = "short")]
+        digest: [u8; 32],
+        exp: i64,
+    },
+    /// What a renewal brought must reach no browser any more; the session itself goes on.
+    Renewal {
+        /// SHA-256 of the refresh JWT.
+        #[serde(with = "short")]
+        digest: [u8; 32],
+    },
+    /// All tokens of a user that were issued up to this Unix second.
+    Subject { sub: String, issued_until: i64 },
+}
+
+impl Notice {
+    pub(super) fn encode(&self) -> Option<Vec<u8>> {
+        serde_json::to_vec(self).ok()
+    }
+
+    /// `None` for what a later version may write.
+    pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+/// Base64, because a store may keep a great many of them.
+mod short {
+    use super::{Deserialize, Deserializer, Engine, Serializer, URL_SAFE_NO_PAD};
+
+    pub(super) fn serialize<S: Serializer>(
+        bytes: &[u8; 32],
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&URL_SAFE_NO_PAD.encode(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<[u8; 32], D::Error> {
+        let text = String::deserialize(deserializer)?;
+        URL_SAFE_NO_PAD
+            .decode(text)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok())
+            .ok_or_else(|| serde::de::Error::custom("not a digest"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        for notice in [
+            Notice::Token {
+                id: [1; 32],
+                exp: 1_800_000_000,
+            },
+            Notice::Session {
+                id: [255; 32],
+                digest: [0; 32],
+                exp: i64::MAX,
+            },
+            Notice::Renewal { digest: [7; 32] },
+            Notice::Subject {
+                sub: "U2\"é".to_owned(),
+                issued_until: 0,
+            },
+        ] {
+            let bytes = notice.encode().unwrap();
+            assert_eq!(Notice::decode(&bytes), Some(notice));
+        }
+        for unknown in [
+            &br#"{"later":{}}"#[..],
+            br#"{"token":{"id":"AAAA","exp":1}}"#,
+            b"\xff",
+        ] {
+            assert_eq!(Notice::decode(unknown), None);
+        }
+    }
+}

@@ -1,0 +1,205 @@
+//! Verified tokens, so that a known session costs a look-up and no signature.
+//!
+//! * Only tokens that passed every check are inserted; a refusal is never remembered.
+//! * A hit compares the whole token. The hash reads the tail of the signature alone: it merely picks the bucket, and
+//!   an attacker chooses no RSA output.
+//! * An entry says nothing about time, revocation or keys. Those are checked at every hit.
+//! * Bounded by bytes and by count, whichever is reached first.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, Equivalent, Weighter};
+
+use super::Verified;
+
+/// Longer tokens are verified each time: few have them, and a cookie does not hold them.
+const MAX_TOKEN: usize = 4096;
+/// Bytes of the signature that pick the bucket.
+const HASHED_TAIL: usize = 24;
+/// What an entry costs besides the token and its claims, rounded up.
+const OVERHEAD: usize = 384;
+
+/// Bounds of the cache of verified session JWTs.
+///
+/// The default holds 10,000 sessions or 32 MiB, each for 15 minutes at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TokenCache {
+    entries: usize,
+    bytes: usize,
+    max_age: Duration,
+}
+
+impl TokenCache {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self {
+            entries: 10_000,
+            bytes: 32 * 1024 * 1024,
+            max_age: Duration::from_secs(15 * 60),
+        }
+    }
+
+    /// No cache: every request pays for a signature, about 16 µs.
+    pub fn disabled() -> Self {
+        Self {
+            entries: 0,
+            ..Self::new()
+        }
+    }
+
+    /// Most sessions. Default 10,000; 0 disables the cache.
+    #[must_use]
+    pub fn entries(mut self, entries: usize) -> Self {
+        self.entries = entries;
+        self
+    }
+
+    /// Most bytes, tokens and claims together. Default 32 MiB.
+    #[must_use]
+    pub fn bytes(mut self, bytes: usize) -> Self {
+        self.bytes = bytes;
+        self
+    }
+
+    /// Longest time without a new look at the signature. Default 15 minutes; a token's own expiry counts anyway.
+    #[must_use]
+    pub fn max_age(mut self, max_age: Duration) -> Self {
+        self.max_age = max_age;
+        self
+    }
+}
+
+impl Default for TokenCache {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+/// See the module's documentation.
+pub(crate) struct Tokens {
+    cache: Option<Weighted>,
+    max_age: u64,
+    misses: AtomicU64,
+}
+
+type Weighted = Cache<Token, Entry, Bytes, DefaultHashBuilder, DefaultLifecycle<Token, Entry>>;
+
+#[derive(Clone)]
+struct Entry {
+    verified: Arc<Verified>,
+    /// Unix seconds.
+    inserted: u64,
+    /// The key set that verified it.
+    generation: u64,
+}
+
+struct Token(Box<[u8]>);
+
+struct TokenRef<'a>(&'a [u8]);
+
+#[derive(Clone)]
+struct Bytes {
+    least: u64,
+}
+
+impl Tokens {
+    pub(crate) fn new(bounds: TokenCache) -> Self {
+        let cache = (bounds.entries > 0 && bounds.bytes > 0).then(|| {
+            // Charging every entry at least its share of the bytes bounds the count too.
+            let least = (bounds.bytes / bounds.entries) as u64;
+            Cache::with_weighter(bounds.entries, bounds.bytes as u64, Bytes { least })
+        });
+        Self {
+            cache,
+            max_age: bounds.max_age.as_secs(),
+            misses: AtomicU64::new(0),
+        }
+    }
+
+    /// A token that was verified with the keys of this generation. The caller checks time and revocation.
+    pub(crate) fn get(&self, token: &[u8], now: u64, generation: u64) -> Option<Arc<Verified>> {
+        let cache = self.cache.as_ref()?;
+        let entry = cache.get(&TokenRef(token)).filter(|entry| {
+            // A clock that was set back makes an entry look new; its token's own times still count.
+            entry.generation == generation && now < entry.inserted.saturating_add(self.max_age)
+        });
+        if entry.is_none() {
+            // Hits are not counted: a counter that all cores write would cost more than the look-up.
+            self.misses.fetch_add(1, Ordering::Relaxed);
+        }
+        entry.map(|entry| entry.verified)
+    }
+
+    pub(crate) fn insert(&self, token: &[u8], verified: &Arc<Verified>, now: u64, generation: u64) {
+        if let Some(cache) = &self.cache
+            && token.len() <= MAX_TOKEN
+        {
+            cache.insert(
+                Token(token.into()),
+                Entry {
+                    verified: verified.clone(),
+                    inserted: now,
+                    generation,
+                },
+            );
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.cache.as_ref().map_or(0, Cache::len)
+    }
+
+    pub(crate) fn misses(&self) -> u64 {
+        self.misses.load(Ordering::Relaxed)
+    }
+}
+
+impl fmt::Debug for Tokens {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Tokens")
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl Weighter<Token, Entry> for Bytes {
+    fn weight(&self, token: &Token, entry: &Entry) -> u64 {
+        let bytes = token.0.len() + entry.verified.claims.heap_bytes() + OVERHEAD;
+        self.least.max(bytes as u64)
+    }
+}
+
+fn hash_tail<H: Hasher>(token: &[u8], state: &mut H) {
+    state.write(&token[token.len().saturating_sub(HASHED_TAIL)..]);
+}
+
+impl Hash for Token {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_tail(&self.0, state);
+    }
+}
+
+impl PartialEq for Token {
+    fn eq(&self, other: &Self) -> bool {
+        self.0 == other.0
+    }
+}
+
+impl Eq for Token {}
+
+impl Hash for TokenRef<'_> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        hash_tail(self.0, state);
+    }
+}
+
+impl Equivalent<Token> for TokenRef<'_> {
+    fn equivalent(&self, key: &Token) -> bool {
+        *self.0 == *key.0
+    }
+}

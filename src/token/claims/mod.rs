@@ -1,0 +1,409 @@
+//! The claims set: read once into the shape that handlers ask for.
+//!
+//! All strings live in one buffer (the JSON text, followed by the few strings that had escapes), and the claims
+//! hold positions in it. A verified token is then a handful of allocations, and custom claims are decoded from
+//! the retained JSON when somebody asks.
+
+mod raw;
+
+use std::borrow::Cow;
+use std::fmt;
+use std::ops::Range;
+
+use serde::de::DeserializeOwned;
+
+use self::raw::Raw;
+use super::error::InvalidToken;
+use super::nesting::is_nested_within;
+
+/// Levels of objects and arrays. Below serde_json's limit, so that [`Claims::decode`] reads what was accepted.
+const MAX_DEPTH: usize = 100;
+
+/// What is checked and then forgotten.
+pub(crate) struct Checks<'a> {
+    pub(crate) iss: Option<Cow<'a, str>>,
+    pub(crate) aud: Vec<Cow<'a, str>>,
+    pub(crate) drn: Option<Cow<'a, str>>,
+    pub(crate) has_cnf: bool,
+}
+
+/// What is kept of a verified token.
+pub(crate) struct Claims {
+    text: Box<str>,
+    json_len: u32,
+    sub: Span,
+    id: Span,
+    dct: Option<Span>,
+    lists: Box<[Span]>,
+    amr: Run,
+    roles: Run,
+    permissions: Run,
+    tenants: Option<Box<[TenantClaims]>>,
+    pub(crate) exp: i64,
+    pub(crate) iat: Option<i64>,
+    pub(crate) nbf: Option<i64>,
+    pub(crate) su: bool,
+}
+
+struct TenantClaims {
+    id: Span,
+    roles: Run,
+    permissions: Run,
+}
+
+/// A string in the buffer.
+#[derive(Clone, Copy)]
+struct Span {
+    start: u32,
+    len: u32,
+}
+
+/// A run of strings in `lists`.
+type Run = Range<u32>;
+
+impl Claims {
+    /// The whole claims set as JSON.
+    pub(crate) fn json(&self) -> &str {
+        &self.text[..self.json_len as usize]
+    }
+
+    pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        serde_json::from_str(self.json())
+    }
+
+    /// What the claims occupy outside of themselves.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.text.len()
+            + size_of_val(&*self.lists)
+            + self.tenants.as_deref().map_or(0, size_of_val)
+            + size_of::<Self>()
+    }
+
+    pub(crate) fn sub(&self) -> &str {
+        self.str(self.sub)
+    }
+
+    /// `dsub` when a JWT template took over `sub`, else `sub`.
+    pub(crate) fn id(&self) -> &str {
+        self.str(self.id)
+    }
+
+    /// The current tenant.
+    pub(crate) fn dct(&self) -> Option<&str> {
+        self.dct.map(|span| self.str(span))
+    }
+
+    pub(crate) fn amr(&self) -> impl Iterator<Item = &str> + Clone {
+        self.run(&self.amr)
+    }
+
+    pub(crate) fn roles(&self) -> impl Iterator<Item = &str> + Clone {
+        self.run(&self.roles)
+    }
+
+    pub(crate) fn permissions(&self) -> impl Iterator<Item = &str> + Clone {
+        self.run(&self.permissions)
+    }
+
+    /// The ids of all tenants that the token names: the keys of `tenants`, else `dct`.
+    pub(crate) fn tenants(&self) -> impl Iterator<Item = &str> + Clone {
+        let listed = self.tenants.as_deref().unwrap_or_default();
+        let current = match &self.tenants {
+            None => self.dct(),
+            Some(_) => None,
+        };
+        listed
+            .iter()
+            .map(|tenant| self.str(tenant.id))
+            .chain(current)
+    }
+
+    /// Whether the token belongs to the tenant: a key of `tenants`, or the current tenant.
+    pub(crate) fn is_in_tenant(&self, tenant: &str) -> bool {
+        self.tenant(tenant).is_some() || self.dct() == Some(tenant)
+    }
+
+    /// Roles in a tenant by the Go SDK's rule: those under `tenants`; else, only when the token is in that tenant
+    /// and has no `tenants` at all, the top-level ones. With `tenants` present the top level is the project's.
+    pub(crate) fn tenant_roles(&self, tenant: &str) -> impl Iterator<Item = &str> + Clone {
+        let run = match self.tenant(tenant) {
+            Some(found) => found.roles.clone(),
+            None if self.is_sole_tenant(tenant) => self.roles.clone(),
+            None => 0..0,
+        };
+        self.run(&run)
+    }
+
+    /// Permissions in a tenant, by the same rule as [`Self::tenant_roles`].
+    pub(crate) fn tenant_permissions(&self, tenant: &str) -> impl Iterator<Item = &str> + Clone {
+        let run = match self.tenant(tenant) {
+            Some(found) => found.permissions.clone(),
+            None if self.is_sole_tenant(tenant) => self.permissions.clone(),
+            None => 0..0,
+        };
+        self.run(&run)
+    }
+
+    fn is_sole_tenant(&self, tenant: &str) -> bool {
+        self.tenants.is_none() && self.dct() == Some(tenant)
+    }
+
+    fn tenant(&self, id: &str) -> Option<&TenantClaims> {
+        self.tenants
+            .as_deref()?
+            .iter()
+            .find(|tenant| self.str(tenant.id) == id)
+    }
+
+    fn str(&self, span: Span) -> &str {
+        // Spans are made below from this very buffer, on string boundaries.
+        &self.text[span.start as usize..][..span.len as usize]
+    }
+
+    fn run(&self, run: &Run) -> impl Iterator<Item = &str> + Clone + use<'_> {
+        self.lists[run.start as usize..run.end as usize]
+            .iter()
+            .map(|span| self.str(*span))
+    }
+}
+
+impl fmt::Debug for Claims {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Custom claims may hold anything; the id is what a log needs.
+        f.debug_struct("Claims")
+            .field("id", &self.id())
+            .field("exp", &self.exp)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Reads a payload. `check` sees the members that decide whether the token is for us.
+pub(crate) fn parse<F>(payload: Vec<u8>, check: F) -> Result<Claims, InvalidToken>
+where
+    F: FnOnce(&Checks<'_>) -> Result<(), InvalidToken>,
+{
+    if !is_nested_within(&payload, MAX_DEPTH) {
+        return Err(InvalidToken::Malformed);
+    }
+    let text = String::from_utf8(payload).map_err(|_| InvalidToken::Malformed)?;
+    let json_len = u32::try_from(text.len()).map_err(|_| InvalidToken::TooLong)?;
+    let (claims, extra) = read(&text, json_len, check)?;
+    let mut text = text;
+    text.push_str(&extra);
+    Ok(Claims {
+        text: text.into_boxed_str(),
+        ..claims
+    })
+}
+
+/// The claims without their buffer, and the strings to put behind the JSON in it.
+fn read<F>(json: &str, json_len: u32, check: F) -> Result<(Claims, String), InvalidToken>
+where
+    F: FnOnce(&Checks<'_>) -> Result<(), InvalidToken>,
+{
+    let raw: Raw<'_> = serde_json::from_str(json).map_err(|_| InvalidToken::Malformed)?;
+    check(&raw.checks)?;
+    let sub = raw
+        .sub
+        .filter(|sub| !sub.is_empty())
+        .ok_or(InvalidToken::Subject)?;
+    let exp = raw.exp.ok_or(InvalidToken::Time)?;
+
+    let mut arena = Arena::new(json);
+    let sub = arena.span(&sub);
+    let id = raw
+        .dsub
+        .filter(|dsub| !dsub.is_empty())
+        .map_or(sub, |dsub| arena.span(&dsub));
+    let dct = raw
+        .dct
+        .filter(|dct| !dct.is_empty())
+        .map(|dct| arena.span(&dct));
+    let amr = arena.run(&raw.amr);
+    let roles = arena.run(&raw.roles);
+    let permissions = arena.run(&raw.permissions);
+    let tenants = raw.tenants.map(|tenants| {
+        tenants
+            .0
+            .iter()
+            .map(|(id, tenant)| TenantClaims {
+                id: arena.span(id),
+                roles: arena.run(&tenant.roles),
+                permissions: arena.run(&tenant.permissions),
+            })
+            .collect()
+    });
+    let Arena { extra, lists, .. } = arena;
+    let claims = Claims {
+        text: Box::default(),
+        json_len,
+        sub,
+        id,
+        dct,
+        lists: lists.into_boxed_slice(),
+        amr,
+        roles,
+        permissions,
+        tenants,
+        exp,
+        iat: raw.iat,
+        nbf: raw.nbf,
+        su: raw.su,
+    };
+    Ok((claims, extra))
+}
+
+/// Turns borrowed strings into positions.
+struct Arena<'a> {
+    json: &'a str,
+    extra: String,
+    lists: Vec<Span>,
+}
+
+impl<'a> Arena<'a> {
+    fn new(json: &'a str) -> Self {
+        Self {
+            json,
+            extra: String::new(),
+            lists: Vec::new(),
+        }
+    }
+
+    // The borrowed case is the point: its place in the text is known.
+    #[allow(clippy::ptr_arg)]
+    fn span(&mut self, string: &Cow<'a, str>) -> Span {
+        let start = match string {
+            Cow::Borrowed(string) => string.as_ptr() as usize - self.json.as_ptr() as usize,
+            Cow::Owned(string) => {
+                self.extra.push_str(string);
+                self.json.len() + self.extra.len() - string.len()
+            }
+        };
+        // The text is shorter than 4 GiB, and unescaping never lengthens a string.
+        Span {
+            start: start as u32,
+            len: string.len() as u32,
+        }
+    }
+
+    fn run(&mut self, strings: &[Cow<'a, str>]) -> Run {
+        let start = self.lists.len() as u32;
+        for string in strings {
+            let span = self.span(string);
+            self.lists.push(span);
+        }
+        start..self.lists.len() as u32
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn claims(json: &str) -> Result<Claims, InvalidToken> {
+        parse(json.as_bytes().to_vec(), |_| Ok(()))
+    }
+
+    fn all<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
+        items.collect()
+    }
+
+    #[test]
+    fn strings_with_and_without_escapes() {
+        let claims = claims(
+            r#"{"sub":"U\u0031","exp":10.9,"amr":["email","\u00e9"],"roles":["a"],"dct":"T","x":{"y":1}}"#,
+        )
+        .unwrap();
+        assert_eq!(claims.sub(), "U1");
+        assert_eq!(claims.id(), "U1");
+        assert_eq!(claims.exp, 10);
+        assert_eq!(all(claims.amr()), ["email", "é"]);
+        assert_eq!(all(claims.roles()), ["a"]);
+        assert!(claims.json().ends_with(r#""x":{"y":1}}"#));
+    }
+
+    #[test]
+    fn dsub_is_the_id() {
+        let claims = claims(r#"{"sub":"template","dsub":"U1","exp":1}"#).unwrap();
+        assert_eq!((claims.id(), claims.sub()), ("U1", "template"));
+    }
+
+    #[test]
+    fn wrong_types_grant_nothing() {
+        let claims = claims(
+            r#"{"sub":"U","exp":1,"roles":"admin","permissions":{"a":1},"amr":null,"su":"true","dct":7}"#,
+        )
+        .unwrap();
+        assert_eq!(claims.roles().chain(claims.permissions()).count(), 0);
+        assert!(!claims.su && claims.dct().is_none());
+    }
+
+    // The Go SDK's rule (descope-api.md, section 7).
+    #[test]
+    fn tenant_roles() {
+        let alone =
+            claims(r#"{"sub":"U","exp":1,"dct":"T1","roles":["r"],"permissions":["p"]}"#).unwrap();
+        assert_eq!(all(alone.tenant_roles("T1")), ["r"]);
+        assert_eq!(all(alone.tenant_permissions("T1")), ["p"]);
+        assert_eq!(alone.tenant_roles("T2").count(), 0);
+        assert!(alone.is_in_tenant("T1") && !alone.is_in_tenant("T2"));
+
+        let listed = claims(
+            r#"{"sub":"U","exp":1,"dct":"T2","roles":["project"],"tenants":{"T1":{"roles":["owner"]},"T3":null}}"#,
+        )
+        .unwrap();
+        assert_eq!(all(listed.tenant_roles("T1")), ["owner"]);
+        assert_eq!(
+            listed.tenant_roles("T2").count(),
+            0,
+            "project roles must not leak"
+        );
+        assert!(listed.is_in_tenant("T2") && listed.is_in_tenant("T3"));
+        assert_eq!(all(listed.tenants()), ["T1", "T3"]);
+
+        for present in ["null", "[]", "7"] {
+            let json =
+                format!(r#"{{"sub":"U","exp":1,"dct":"T","roles":["r"],"tenants":{present}}}"#);
+            assert_eq!(
+                claims(&json).unwrap().tenant_roles("T").count(),
+                0,
+                "{present}"
+            );
+        }
+    }
+
+    // Security requirements 9, 10 and 14.
+    #[test]
+    fn refusals() {
+        for (json, want) in [
+            (r#"{"exp":1}"#, InvalidToken::Subject),
+            (r#"{"sub":"","exp":1}"#, InvalidToken::Subject),
+            (r#"{"sub":"U"}"#, InvalidToken::Time),
+            (r#"{"sub":"U","exp":null}"#, InvalidToken::Malformed),
+            (r#"{"sub":"U","exp":"1"}"#, InvalidToken::Malformed),
+            (r#"{"sub":"U","exp":-1}"#, InvalidToken::Malformed),
+            (r#"{"sub":"U","exp":1e300}"#, InvalidToken::Malformed),
+            (r#"{"sub":"U","exp":1,"exp":2}"#, InvalidToken::Malformed),
+            (
+                r#"{"sub":"U","exp":1,"\u0065xp":2}"#,
+                InvalidToken::Malformed,
+            ),
+            (
+                r#"{"sub":"U","exp":1,"roles":[],"roles":["admin"]}"#,
+                InvalidToken::Malformed,
+            ),
+            (
+                r#"{"sub":"U","exp":1,"tenants":{"T":{},"T":{"roles":["admin"]}}}"#,
+                InvalidToken::Malformed,
+            ),
+            (
+                r#"{"sub":"U","exp":1,"jti":"a","jti":"b"}"#,
+                InvalidToken::Malformed,
+            ),
+            (r#"{"sub":"U","exp":1} {}"#, InvalidToken::Malformed),
+            ("[]", InvalidToken::Malformed),
+        ] {
+            assert_eq!(claims(json).err(), Some(want), "{json}");
+        }
+    }
+}

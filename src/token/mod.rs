@@ -1,0 +1,228 @@
+//! What is a valid token: the checks, in the order of their cost.
+
+mod cache;
+mod claims;
+mod compact;
+pub(crate) mod crypto;
+mod error;
+#[cfg(feature = "__fuzzing")]
+pub(crate) mod fuzzing;
+mod header;
+mod jwk;
+pub(crate) mod keys;
+mod nesting;
+mod revoked;
+mod roca;
+mod rules;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+pub use self::cache::TokenCache;
+pub(crate) use self::cache::Tokens;
+pub(crate) use self::claims::Claims;
+pub use self::crypto::SignatureAlgorithm;
+pub(crate) use self::crypto::TokenId;
+pub use self::error::InvalidToken;
+pub(crate) use self::jwk::KeySet;
+use self::keys::{Keys, KeysUnavailable, Lookup, Reason};
+#[cfg(feature = "shared-store")]
+pub(crate) use self::revoked::LONGEST_TOKEN;
+pub(crate) use self::revoked::Revoked;
+pub(crate) use self::rules::{Kind, Rules};
+use crate::clock::Clock;
+
+/// A token that passed every check except, on request, those of time.
+#[derive(Debug)]
+pub(crate) struct Verified {
+    pub(crate) claims: Claims,
+    pub(crate) id: TokenId,
+}
+
+/// Why there is no verdict, or a negative one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Failure {
+    Invalid(InvalidToken),
+    Expired,
+    Unavailable(KeysUnavailable),
+}
+
+/// A verdict, or what it takes to reach one.
+enum Attempt {
+    Verdict(Result<Arc<Verified>, Failure>),
+    Needs(Missing),
+}
+
+/// What the key endpoint has to be asked for.
+enum Missing {
+    /// Any keys that may be used, for a token of this kid.
+    Keys(Box<str>),
+    /// A key of this kid.
+    Kid(Box<str>),
+}
+
+/// Whether times are part of the verdict.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Times {
+    Check,
+    /// For tokens that upstream has issued this very moment: a skewed clock here must not lose them.
+    Ignore,
+}
+
+/// Verifies tokens of one project.
+#[derive(Debug)]
+pub(crate) struct Verifier {
+    pub(crate) rules: Rules,
+    pub(crate) keys: Arc<Keys>,
+    pub(crate) tokens: Tokens,
+    pub(crate) revoked: Revoked,
+    pub(crate) clock: Arc<dyn Clock>,
+}
+
+impl Verifier {
+    /// The verdict, if it can be had without I/O.
+    pub(crate) fn verify_now(
+        &self,
+        token: &[u8],
+        kind: Kind,
+    ) -> Option<Result<Arc<Verified>, Failure>> {
+        match self.attempt(token, kind, Times::Check) {
+            Attempt::Verdict(verdict) => Some(verdict),
+            Attempt::Needs(_) => None,
+        }
+    }
+
+    /// The verdict, after fetching keys if need be.
+    pub(crate) async fn verify(
+        &self,
+        token: &[u8],
+        kind: Kind,
+        times: Times,
+    ) -> Result<Arc<Verified>, Failure> {
+        let kid = match self.attempt(token, kind, times) {
+            Attempt::Verdict(verdict) => return verdict,
+            Attempt::Needs(Missing::Keys(kid) | Missing::Kid(kid)) => kid,
+        };
+        self.keys
+            .update(Reason::UnknownKid(&kid))
+            .await
+            .map_err(Failure::Unavailable)?;
+        match self.attempt(token, kind, times) {
+            Attempt::Verdict(verdict) => verdict,
+            // Asked once; that is enough.
+            Attempt::Needs(Missing::Kid(_)) => Err(InvalidToken::UnknownKey.into()),
+            Attempt::Needs(Missing::Keys(_)) => Err(Failure::Unavailable(KeysUnavailable {
+                retry_after: Duration::from_secs(1),
+            })),
+        }
+    }
+
+    fn attempt(&self, token: &[u8], kind: Kind, times: Times) -> Attempt {
+        let mut scratch = Vec::new();
+        match self.attempt_with(token, kind, times, &mut scratch) {
+            Ok(Ok(verified)) => Attempt::Verdict(Ok(verified)),
+            Ok(Err(missing)) => Attempt::Needs(missing),
+            Err(failure) => Attempt::Verdict(Err(failure)),
+        }
+    }
+
+    fn attempt_with(
+        &self,
+        token: &[u8],
+        kind: Kind,
+        times: Times,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Result<Arc<Verified>, Missing>, Failure> {
+        let now = self.clock.unix();
+        let cached = match kind {
+            Kind::Session => self
+                .keys
+                .generation(now)
+                .and_then(|generation| self.tokens.get(token, now.as_secs(), generation)),
+            Kind::Refresh => None,
+        };
+        let verified = match cached {
+            Some(verified) => verified,
+            None => match self.verify_signature(token, kind, scratch)? {
+                Ok((verified, generation)) => {
+                    let verified = Arc::new(verified);
+                    // What is not valid now is not worth a place, and neither is what is about to be revoked.
+                    if kind == Kind::Session && !self.rules.is_expired(&verified.claims, now) {
+                        self.tokens
+                            .insert(token, &verified, now.as_secs(), generation);
+                    }
+                    verified
+                }
+                Err(missing) => return Ok(Err(missing)),
+            },
+        };
+        if times == Times::Check {
+            self.rules.check_times(&verified.claims, now)?;
+        }
+        if self.revoked.contains(&verified.id, &verified.claims, now) {
+            return Err(InvalidToken::Revoked.into());
+        }
+        Ok(Ok(verified))
+    }
+
+    /// Everything that stays true of a token while its key does.
+    #[allow(clippy::type_complexity)]
+    fn verify_signature(
+        &self,
+        token: &[u8],
+        kind: Kind,
+        scratch: &mut Vec<u8>,
+    ) -> Result<Result<(Verified, u64), Missing>, Failure> {
+        // Size, alphabet, parts, header: no key and no claim is looked at before these hold.
+        let compact = compact::parse(token, self.rules.max_token_bytes, scratch)?;
+        if !self.rules.algorithms.contains(&compact.algorithm) {
+            return Err(InvalidToken::Algorithm.into());
+        }
+        let checked = self.keys.with_key(&compact.kid, |key, generation| {
+            if key.algorithm() != compact.algorithm {
+                return Err(InvalidToken::Algorithm);
+            }
+            let signature = compact::decode(compact.signature)?;
+            let id = key
+                .verify(compact.signing_input, &signature)
+                .ok_or(InvalidToken::Signature)?;
+            Ok((id, generation))
+        });
+        let (id, generation) = match checked {
+            Lookup::Known(verdict) => verdict?,
+            Lookup::Unknown => return Err(InvalidToken::UnknownKey.into()),
+            // A token that brings its own key is not Descope's. Its kid is not worth a question.
+            Lookup::UnknownKid | Lookup::Undecided(_) if compact.offers_key => {
+                return Err(InvalidToken::UnknownKey.into());
+            }
+            Lookup::Undecided(unavailable) => return Err(Failure::Unavailable(unavailable)),
+            Lookup::UnknownKid => return Ok(Err(Missing::Kid((*compact.kid).into()))),
+            Lookup::Outdated => return Ok(Err(Missing::Keys((*compact.kid).into()))),
+        };
+        let payload = compact::decode(compact.payload)?;
+        let claims = claims::parse(payload, |checks| self.rules.check(checks, kind))?;
+        Ok(Ok((Verified { claims, id }, generation)))
+    }
+
+    /// Whether the session is over by now.
+    pub(crate) fn is_expired(&self, claims: &Claims) -> bool {
+        self.rules.is_expired(claims, self.clock.unix())
+    }
+
+    /// Seconds until the token's own expiry, without leeway; 0 when it is over.
+    pub(crate) fn remaining(&self, claims: &Claims) -> Duration {
+        self.until(claims.exp)
+    }
+
+    /// From now until this Unix second; 0 when it is over.
+    pub(crate) fn until(&self, exp: i64) -> Duration {
+        let now = self.clock.unix().as_secs();
+        Duration::from_secs(u64::try_from(exp).unwrap_or(0).saturating_sub(now))
+    }
+}
+
+impl From<InvalidToken> for Failure {
+    fn from(reason: InvalidToken) -> Self {
+        Self::Invalid(reason)
+    }
+}

@@ -1,0 +1,58 @@
+//! A bound on nesting.
+
+/// Whether no value lies deeper than `max` objects and arrays. `json` need not be well-formed.
+///
+/// serde_json bounds the nesting of what it reads, but walks over values that it skips to any depth, and what
+/// was skipped here is read by somebody later.
+pub(super) fn is_nested_within(json: &[u8], max: usize) -> bool {
+    // Counting is a fraction of the cost of looking, and almost every token has too few brackets to nest deeply.
+    let opened = json
+        .iter()
+        .filter(|byte| matches!(byte, b'{' | b'['))
+        .count();
+    if opened <= max {
+        return true;
+    }
+    let mut depth = 0usize;
+    let mut bytes = json.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'{' | b'[' => {
+                depth += 1;
+                if depth > max {
+                    return false;
+                }
+            }
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            // Brackets inside a string are text.
+            b'"' => loop {
+                match bytes.next() {
+                    Some(b'\\') => {
+                        bytes.next();
+                    }
+                    Some(b'"') | None => break,
+                    Some(_) => {}
+                }
+            },
+            _ => {}
+        }
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_nested_within;
+
+    // Security requirement 9.
+    #[test]
+    fn levels_are_counted_outside_of_strings() {
+        assert!(is_nested_within(br#"{"a":[1],"b":[[]]}"#, 3));
+        assert!(!is_nested_within(br#"{"a":[1],"b":[[]]}"#, 2));
+        assert!(is_nested_within(br#"{"a":"[[[[\"[[","b":"\\"}"#, 1));
+        assert!(!is_nested_within(&[b'['; 101], 100));
+        for unfinished in ["", "]]]", "\"", "\"\\", "{\"a"] {
+            assert!(is_nested_within(unfinished.as_bytes(), 1), "{unfinished}");
+        }
+    }
+}

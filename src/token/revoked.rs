@@ -1,0 +1,108 @@
+//! The deny set: sessions that ended before their tokens expire.
+//!
+//! Kept in this process. Entries live until the token that they deny would have expired, so the set is as small
+//! as the number of sign-outs within one token life.
+
+use std::fmt;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use moka::Expiry;
+use moka::sync::Cache;
+
+use super::claims::Claims;
+use super::crypto::TokenId;
+
+/// Most tokens and most users that are remembered. Beyond it the least useful go, with a warning at the call.
+const CAPACITY: u64 = 1_000_000;
+
+/// Life that is assumed for a user-wide revocation, whose tokens we may not know. Refresh JWTs count as well: one that
+/// outlived the denial would bring the session back.
+pub(crate) const LONGEST_TOKEN: Duration = Duration::from_secs(366 * 24 * 60 * 60);
+
+/// See the module's documentation.
+pub(crate) struct Revoked {
+    tokens: Cache<TokenId, Lifetime>,
+    subjects: Cache<Box<str>, Subject>,
+    /// Lets the common case, nothing revoked, cost one load.
+    used: AtomicBool,
+}
+
+#[derive(Clone, Copy)]
+struct Lifetime(Duration);
+
+#[derive(Clone, Copy)]
+struct Subject {
+    /// Tokens issued up to this Unix second are denied.
+    issued_until: i64,
+}
+
+struct PerEntry;
+
+impl Expiry<TokenId, Lifetime> for PerEntry {
+    fn expire_after_create(
+        &self,
+        _: &TokenId,
+        lifetime: &Lifetime,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(lifetime.0)
+    }
+}
+
+impl Default for Revoked {
+    fn default() -> Self {
+        Self {
+            tokens: Cache::builder()
+                .max_capacity(CAPACITY)
+                .expire_after(PerEntry)
+                .build(),
+            subjects: Cache::builder()
+                .max_capacity(CAPACITY)
+                .time_to_live(LONGEST_TOKEN)
+                .build(),
+            used: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Revoked {
+    /// Denies one token for as long as it would live.
+    pub(crate) fn token(&self, id: TokenId, remaining: Duration) {
+        self.used.store(true, Ordering::Release);
+        // A little longer than the token, for the leeway of those who check it.
+        self.tokens
+            .insert(id, Lifetime(remaining + Duration::from_secs(60)));
+    }
+
+    /// Denies every token of a user that was issued up to this Unix second.
+    pub(crate) fn subject(&self, sub: &str, issued_until: i64) {
+        self.used.store(true, Ordering::Release);
+        // What replicas tell each other arrives in any order; the latest moment counts.
+        self.subjects
+            .entry(sub.into())
+            .and_upsert_with(|known| Subject {
+                issued_until: known.map_or(issued_until, |known| {
+                    known.into_value().issued_until.max(issued_until)
+                }),
+            });
+    }
+
+    /// Without I/O, and without cost while nothing is revoked.
+    pub(crate) fn contains(&self, id: &TokenId, claims: &Claims, _now: Duration) -> bool {
+        if !self.used.load(Ordering::Acquire) {
+            return false;
+        }
+        self.tokens.contains_key(id)
+            || self.subjects.get(claims.sub()).is_some_and(|subject| {
+                // A token without `iat` cannot show that it is newer.
+                claims.iat.is_none_or(|iat| iat <= subject.issued_until)
+            })
+    }
+}
+
+impl fmt::Debug for Revoked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Revoked").finish_non_exhaustive()
+    }
+}

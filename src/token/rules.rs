@@ -1,0 +1,90 @@
+//! What a token must say to be one of ours.
+
+use std::time::Duration;
+
+use super::Failure;
+use super::claims::{Checks, Claims};
+use super::crypto::SignatureAlgorithm;
+use super::error::InvalidToken;
+
+/// The two kinds of token, both signed with the same keys and never interchangeable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Session,
+    Refresh,
+}
+
+/// The rules of one project.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) algorithms: Box<[SignatureAlgorithm]>,
+    pub(crate) max_token_bytes: usize,
+    pub(crate) issuers: Box<[String]>,
+    pub(crate) audience: Option<String>,
+    pub(crate) leeway: Duration,
+    pub(crate) accept_missing_drn: bool,
+    /// `drn` of session JWTs: `DS` and the configured cookie names.
+    pub(crate) session_drn: Box<[String]>,
+    /// `drn` of refresh JWTs: `DSR` and the configured cookie names.
+    pub(crate) refresh_drn: Box<[String]>,
+}
+
+impl Rules {
+    /// Everything that does not depend on time.
+    pub(crate) fn check(&self, checks: &Checks<'_>, kind: Kind) -> Result<(), InvalidToken> {
+        let iss = checks.iss.as_deref().ok_or(InvalidToken::Issuer)?;
+        if !self.issuers.iter().any(|issuer| issuer == iss) {
+            return Err(InvalidToken::Issuer);
+        }
+        let names = match kind {
+            Kind::Session => &self.session_drn,
+            Kind::Refresh => &self.refresh_drn,
+        };
+        let fits = match checks.drn.as_deref() {
+            Some(drn) => names.iter().any(|name| name == drn),
+            None => self.accept_missing_drn,
+        };
+        if !fits {
+            return Err(InvalidToken::Kind);
+        }
+        // The audience is that of the API, hence of the session; refresh JWTs are for Descope alone.
+        if let Some(audience) = &self.audience
+            && kind == Kind::Session
+            && !checks.aud.iter().any(|aud| aud == audience)
+        {
+            return Err(InvalidToken::Audience);
+        }
+        // A bearer use of a token that is bound to a key would be a downgrade (RFC 9449, RFC 8705).
+        if checks.has_cnf {
+            return Err(InvalidToken::SenderConstrained);
+        }
+        Ok(())
+    }
+
+    /// `nbf` and `iat`, and then `exp`.
+    pub(crate) fn check_times(&self, claims: &Claims, now: Duration) -> Result<(), Failure> {
+        self.not_in_future(claims.nbf, now)?;
+        self.not_in_future(claims.iat, now)?;
+        if self.is_expired(claims, now) {
+            return Err(Failure::Expired);
+        }
+        Ok(())
+    }
+
+    fn not_in_future(&self, time: Option<i64>, now: Duration) -> Result<(), InvalidToken> {
+        match time {
+            Some(time) if seconds(time) > now + self.leeway => Err(InvalidToken::NotYetValid),
+            _ => Ok(()),
+        }
+    }
+
+    /// Valid strictly before `exp`, extended by the leeway (RFC 7519 section 4.1.4).
+    pub(crate) fn is_expired(&self, claims: &Claims, now: Duration) -> bool {
+        now >= seconds(claims.exp) + self.leeway
+    }
+}
+
+/// Claims hold times between 1970 and 9999.
+fn seconds(time: i64) -> Duration {
+    Duration::from_secs(u64::try_from(time).unwrap_or(0))
+}

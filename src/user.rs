@@ -1,0 +1,260 @@
+//! The authenticated user.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::Extensions;
+use serde::de::DeserializeOwned;
+
+use crate::client::ClientError;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::session::Session;
+use crate::token::Claims;
+use crate::wire::UserProfile;
+
+/// The authenticated user of a request: what the session JWT says.
+///
+/// An axum extractor (feature `axum`); in other services see [`User::from_extensions`]. Reading it does no I/O.
+///
+/// | as an argument of a handler | without a session |
+/// |---|---|
+/// | `User` | the request is answered with 401, 403 or 503, see [`AuthError`] |
+/// | `Option<User>` | `None`; a *bearer* that is bad, or cannot be checked now, is still 401 or 503 |
+/// | `Result<User, AuthRejection>` | the handler decides |
+///
+/// Without a [`SessionLayer`](crate::SessionLayer) around the route all three are a 500 whose log line names the
+/// missing call.
+///
+/// ```
+/// # #[cfg(feature = "routes")] {
+/// use axum::{Json, Router, routing::get};
+/// use serde_json::{Value, json};
+/// use tower_descope::{Descope, User};
+///
+/// async fn me(user: User) -> Json<Value> {
+///     Json(json!({ "id": user.id(), "roles": user.roles().collect::<Vec<_>>() }))
+/// }
+///
+/// # fn app() -> Result<Router, Box<dyn std::error::Error>> {
+/// let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+/// let app = Router::new().route("/me", get(me)).layer(descope.session_layer());
+/// # Ok(app) }
+/// # app().unwrap(); }
+/// ```
+#[derive(Clone)]
+pub struct User {
+    /// Always of a request that is signed in.
+    session: Session,
+}
+
+impl User {
+    /// The user that the session layer put into a request's extensions.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none; [`AuthErrorKind::MissingLayer`] when no session layer ran.
+    pub fn from_extensions(extensions: &Extensions) -> Result<Self, AuthError> {
+        let session = session(extensions)?;
+        session.require()?;
+        Ok(Self {
+            session: session.clone(),
+        })
+    }
+
+    /// Like [`Self::from_extensions`] for pages that anybody may see; see the table above.
+    ///
+    /// # Errors
+    ///
+    /// A bad bearer, one that cannot be checked now, or a missing layer.
+    pub fn optional_from_extensions(extensions: &Extensions) -> Result<Option<Self>, AuthError> {
+        let session = session(extensions)?;
+        Ok(session.optional()?.map(|_| Self {
+            session: session.clone(),
+        }))
+    }
+
+    pub(crate) fn from_session(session: Session) -> Result<Self, AuthError> {
+        session.require()?;
+        Ok(Self { session })
+    }
+
+    pub(crate) fn claims(&self) -> &Claims {
+        match self.session.peek() {
+            Some(verified) => &verified.claims,
+            // The outcome of a request never changes, and every constructor above has looked at it.
+            None => unreachable!("a user without a session"),
+        }
+    }
+
+    /// The user id: `dsub`, which Descope sets when a JWT template takes over `sub`, else `sub`.
+    pub fn id(&self) -> &str {
+        self.claims().id()
+    }
+
+    /// Project-level roles; those of the current tenant when the token is in one and lists no tenants.
+    pub fn roles(&self) -> impl Iterator<Item = &str> + Clone {
+        self.claims().roles()
+    }
+
+    /// Project-level permissions, by the same rule as [`Self::roles`].
+    pub fn permissions(&self) -> impl Iterator<Item = &str> + Clone {
+        self.claims().permissions()
+    }
+
+    /// Whether the user has this role. Exact comparison.
+    pub fn has_role(&self, role: &str) -> bool {
+        self.roles().any(|has| has == role)
+    }
+
+    /// Whether the user has this permission. Exact comparison.
+    pub fn has_permission(&self, permission: &str) -> bool {
+        self.permissions().any(|has| has == permission)
+    }
+
+    /// The ids of the tenants that the session names.
+    pub fn tenants(&self) -> impl Iterator<Item = &str> + Clone {
+        self.claims().tenants()
+    }
+
+    /// The tenant that the session is in (`dct`): the only one of the user, or the one that was selected.
+    pub fn current_tenant(&self) -> Option<&str> {
+        self.claims().dct()
+    }
+
+    /// Whether the user belongs to this tenant.
+    pub fn is_in_tenant(&self, tenant: &str) -> bool {
+        self.claims().is_in_tenant(tenant)
+    }
+
+    /// Roles in a tenant, by the Go SDK's rule: those under `tenants`, else the top-level ones if the session is
+    /// in that tenant and the token has no `tenants` at all.
+    pub fn tenant_roles(&self, tenant: &str) -> impl Iterator<Item = &str> + Clone {
+        self.claims().tenant_roles(tenant)
+    }
+
+    /// Permissions in a tenant, by the same rule as [`Self::tenant_roles`].
+    pub fn tenant_permissions(&self, tenant: &str) -> impl Iterator<Item = &str> + Clone {
+        self.claims().tenant_permissions(tenant)
+    }
+
+    /// How the user signed in: `email`, `sms`, `totp`, …, and `mfa` when several factors were used.
+    pub fn amr(&self) -> impl Iterator<Item = &str> + Clone {
+        self.claims().amr()
+    }
+
+    /// Whether the session was stepped up (`su`).
+    pub fn is_step_up(&self) -> bool {
+        self.claims().su
+    }
+
+    /// Whether the session was stepped up, and its JWT is not older than `max_age`.
+    pub(crate) fn stepped_up_within(&self, max_age: Option<Duration>) -> bool {
+        let claims = self.claims();
+        let Some(max_age) = max_age else {
+            return claims.su;
+        };
+        let now = self.session.descope().inner().verifier.clock.unix();
+        let issued = claims.iat.and_then(|iat| u64::try_from(iat).ok());
+        claims.su
+            && issued.is_some_and(|iat| now <= Duration::from_secs(iat).saturating_add(max_age))
+    }
+
+    /// When the session JWT expires (`exp`). The session itself lives as long as the refresh JWT.
+    pub fn expires_at(&self) -> SystemTime {
+        UNIX_EPOCH + Duration::from_secs(u64::try_from(self.claims().exp).unwrap_or(0))
+    }
+
+    /// All claims, or those of a type of yours. Decoded on demand; custom claims of sign-in calls are under `nsec`.
+    ///
+    /// # Errors
+    ///
+    /// [`AuthErrorKind::ClaimsMismatch`] when the claims are not of that type.
+    ///
+    /// ```
+    /// # use tower_descope::{AuthError, User};
+    /// #[derive(serde::Deserialize)]
+    /// struct Plan {
+    ///     plan: String,
+    /// }
+    ///
+    /// fn plan(user: &User) -> Result<String, AuthError> {
+    ///     Ok(user.custom_claims::<Plan>()?.plan)
+    /// }
+    /// ```
+    pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, AuthError> {
+        self.claims()
+            .decode()
+            .map_err(|error| AuthError::new(AuthErrorKind::ClaimsMismatch).with_source(error))
+    }
+
+    /// The full user object of the API (`GET /v1/auth/me`). Cached for a minute.
+    ///
+    /// # Errors
+    ///
+    /// [`ProfileError::NoRefreshToken`] for callers that sent a bearer only: the API wants the refresh JWT, which
+    /// only the cookie holds. [`ProfileError::Call`] when the call fails.
+    pub async fn profile(&self) -> Result<Arc<UserProfile>, ProfileError> {
+        let inner = self.session.descope().inner();
+        if let Some(profile) = inner.profiles.get(self.id()) {
+            return Ok(profile);
+        }
+        let presented = self
+            .session
+            .refresh_token()
+            .await
+            .ok_or(ProfileError::NoRefreshToken)?;
+        let token = presented.to_token().map_err(ProfileError::Call)?;
+        let profile = inner
+            .client
+            .session()
+            .me(&token)
+            .await
+            .map_err(ProfileError::Call)?;
+        let profile = Arc::new(profile);
+        inner.profiles.insert(self.id().into(), profile.clone());
+        Ok(profile)
+    }
+}
+
+fn session(extensions: &Extensions) -> Result<&Session, AuthError> {
+    extensions
+        .get()
+        .ok_or_else(|| AuthErrorKind::MissingLayer.into())
+}
+
+impl fmt::Debug for User {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("User")
+            .field("id", &self.id())
+            .finish_non_exhaustive()
+    }
+}
+
+/// Why there is no profile.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum ProfileError {
+    /// The request carries no refresh JWT.
+    NoRefreshToken,
+    /// The call failed.
+    Call(ClientError),
+}
+
+impl fmt::Display for ProfileError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoRefreshToken => f.write_str("the request carries no refresh token"),
+            Self::Call(_) => f.write_str("the profile could not be loaded"),
+        }
+    }
+}
+
+impl std::error::Error for ProfileError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::NoRefreshToken => None,
+            Self::Call(error) => Some(error),
+        }
+    }
+}

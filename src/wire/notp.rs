@@ -1,0 +1,174 @@
+//! Sign-in by a message that the user sends: `/v1/auth/notp/{provider}/…`.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LoginOptions, SignUpUser, UpdateOptions, is_default, nullable};
+
+/// The pages and messages that the flow shows.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct NotpTemplates {
+    /// The pre-filled message.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub verify_template_id: String,
+    /// The answer to a good message.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub success_template_id: String,
+    /// The answer to a bad message.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub error_template_id: String,
+}
+
+/// `POST /v1/auth/notp/{provider}/signup`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct NotpSignUpRequest {
+    /// The login id; may be empty, then the phone that sends the message becomes it.
+    #[serde(deserialize_with = "nullable")]
+    pub login_id: String,
+    /// The phone that will send the message.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub phone: String,
+    /// What is known of the user.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub user: SignUpUser,
+    /// See [`LoginOptions`].
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub login_options: LoginOptions,
+    /// The messaging connector.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub provider_id: String,
+    /// See [`NotpTemplates`].
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub templates: NotpTemplates,
+    /// The SSO application that starts the sign-up.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub sso_app_id: String,
+}
+
+impl NotpSignUpRequest {
+    /// A request for this login id, which may be empty.
+    pub fn new(login_id: impl Into<String>) -> Self {
+        Self {
+            login_id: login_id.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// `POST /v1/auth/notp/{provider}/signin` and `…/signup-in`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct NotpSignInRequest {
+    /// The login id; may be empty, then the phone that sends the message tells who it is.
+    #[serde(deserialize_with = "nullable")]
+    pub login_id: String,
+    /// See [`LoginOptions`].
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub login_options: LoginOptions,
+    /// The messaging connector.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub provider_id: String,
+    /// See [`NotpTemplates`].
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub templates: NotpTemplates,
+    /// The SSO application that starts the sign-in.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub sso_app_id: String,
+}
+
+impl NotpSignInRequest {
+    /// A request for this login id, which may be empty.
+    pub fn new(login_id: impl Into<String>) -> Self {
+        Self {
+            login_id: login_id.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// `POST /v1/auth/notp/{provider}/update`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct NotpUpdateRequest {
+    /// One of the user's login ids.
+    #[serde(deserialize_with = "nullable")]
+    pub login_id: String,
+    /// The new number; it must send the message.
+    #[serde(deserialize_with = "nullable")]
+    pub phone: String,
+    /// See [`UpdateOptions`].
+    #[serde(flatten)]
+    pub options: UpdateOptions,
+    /// See [`NotpTemplates`].
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub templates: NotpTemplates,
+    /// The SSO application that starts the update.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub sso_app_id: String,
+}
+
+impl NotpUpdateRequest {
+    /// A request to move this login id to a new number.
+    pub fn new(login_id: impl Into<String>, phone: impl Into<String>) -> Self {
+        Self {
+            login_id: login_id.into(),
+            phone: phone.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// Where the user sends the message, and the reference to poll with.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct NotpLinkResponse {
+    /// The reference for `pending-session`. Whoever has it gets the session.
+    #[serde(deserialize_with = "nullable")]
+    pub pending_ref: String,
+    /// The link that opens the messenger with the message filled in.
+    #[serde(deserialize_with = "nullable")]
+    pub redirect_url: String,
+    /// The link as a QR code: a PNG in standard base64, without a `data:` prefix.
+    #[serde(deserialize_with = "nullable")]
+    pub image: String,
+}
+
+impl fmt::Debug for NotpLinkResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NotpLinkResponse").finish_non_exhaustive()
+    }
+}
+
+/// `POST /v1/auth/notp/pending-session` (no provider in the path).
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct PendingSessionRequest {
+    /// The reference of [`NotpLinkResponse`].
+    #[serde(deserialize_with = "nullable")]
+    pub pending_ref: String,
+}
+
+impl PendingSessionRequest {
+    /// A poll with this reference.
+    pub fn new(pending_ref: impl Into<String>) -> Self {
+        Self {
+            pending_ref: pending_ref.into(),
+        }
+    }
+}
+
+impl fmt::Debug for PendingSessionRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PendingSessionRequest")
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,321 @@
+//! One-time codes: `/v1/auth/otp/…`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::{LoginOptions, SignUpUser, is_default, nullable};
+
+/// How a one-time code travels; the last segment of the path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[non_exhaustive]
+pub enum DeliveryMethod {
+    /// E-mail.
+    Email,
+    /// Text message.
+    Sms,
+    /// Voice call.
+    Voice,
+    /// WhatsApp message.
+    Whatsapp,
+    /// Another instant messenger.
+    Im,
+}
+
+impl DeliveryMethod {
+    /// All of them.
+    pub const ALL: [Self; 5] = [
+        Self::Email,
+        Self::Sms,
+        Self::Voice,
+        Self::Whatsapp,
+        Self::Im,
+    ];
+
+    /// The path segment.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Email => "email",
+            Self::Sms => "sms",
+            Self::Voice => "voice",
+            Self::Whatsapp => "whatsapp",
+            Self::Im => "im",
+        }
+    }
+
+    /// Whether the code goes to a phone number.
+    pub fn is_phone(self) -> bool {
+        self != Self::Email
+    }
+}
+
+impl fmt::Display for DeliveryMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for DeliveryMethod {
+    type Err = UnknownDeliveryMethod;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        Self::ALL
+            .into_iter()
+            .find(|method| method.as_str() == s)
+            .ok_or(UnknownDeliveryMethod)
+    }
+}
+
+/// The text names no [`DeliveryMethod`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct UnknownDeliveryMethod;
+
+impl fmt::Display for UnknownDeliveryMethod {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("unknown delivery method, expected email, sms, voice, whatsapp or im")
+    }
+}
+
+impl std::error::Error for UnknownDeliveryMethod {}
+
+/// `POST /v1/auth/otp/signup/{d}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct OtpSignUpRequest {
+    /// The name under which the user signs in.
+    #[serde(deserialize_with = "nullable")]
+    pub login_id: String,
+    /// What is known of the user.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub user: SignUpUser,
+    /// See [`LoginOptions`].
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub login_options: LoginOptions,
+    /// The address, on the e-mail route.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub email: String,
+    /// The number, on the phone routes.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub phone: String,
+    /// What Python sends instead of `phone` on the voice route.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub voice: String,
+    /// What Go and Python send instead of `phone` on the WhatsApp route.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub whatsapp: String,
+    /// The messaging connector.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub provider_id: String,
+    /// The message template.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub template_id: String,
+}
+
+impl OtpSignUpRequest {
+    /// A request for this login id.
+    pub fn new(login_id: impl Into<String>) -> Self {
+        Self {
+            login_id: login_id.into(),
+            ..Self::default()
+        }
+    }
+
+    /// Where the code goes: the channel's own member, else the user's address, else the login id.
+    pub fn address(&self, method: DeliveryMethod) -> &str {
+        let own = match method {
+            DeliveryMethod::Email => [&self.email, &self.user.email, ""],
+            DeliveryMethod::Voice => [&self.voice, &self.phone, self.user.phone.as_str()],
+            DeliveryMethod::Whatsapp => [&self.whatsapp, &self.phone, self.user.phone.as_str()],
+            DeliveryMethod::Sms | DeliveryMethod::Im => [&self.phone, self.user.phone.as_str(), ""],
+        };
+        own.into_iter()
+            .find(|address| !address.is_empty())
+            .unwrap_or(&self.login_id)
+    }
+}
+
+/// `POST /v1/auth/otp/signin/{d}` and `…/signup-in/{d}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct OtpSignInRequest {
+    /// The name under which the user signs in.
+    #[serde(deserialize_with = "nullable")]
+    pub login_id: String,
+    /// See [`LoginOptions`].
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub login_options: LoginOptions,
+    /// The messaging connector.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub provider_id: String,
+    /// The message template.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub template_id: String,
+    /// The SSO application that starts the sign-in.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub sso_app_id: String,
+}
+
+impl OtpSignInRequest {
+    /// A request for this login id.
+    pub fn new(login_id: impl Into<String>) -> Self {
+        Self {
+            login_id: login_id.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// `POST /v1/auth/otp/verify/{d}`.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct OtpVerifyRequest {
+    /// The login id that the code was requested for.
+    #[serde(deserialize_with = "nullable")]
+    pub login_id: String,
+    /// The code.
+    #[serde(deserialize_with = "nullable")]
+    pub code: String,
+}
+
+impl OtpVerifyRequest {
+    /// A request for this login id and code.
+    pub fn new(login_id: impl Into<String>, code: impl Into<String>) -> Self {
+        Self {
+            login_id: login_id.into(),
+            code: code.into(),
+        }
+    }
+}
+
+impl fmt::Debug for OtpVerifyRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("OtpVerifyRequest")
+            .field("login_id", &self.login_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// What the update calls of OTP and nOTP have in common.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct UpdateOptions {
+    /// Let the user sign in with the new address too.
+    #[serde(
+        rename = "addToLoginIDs",
+        deserialize_with = "nullable",
+        skip_serializing_if = "is_default"
+    )]
+    pub add_to_login_ids: bool,
+    /// When another user has that login id: merge the two and keep the other one. Only with
+    /// `add_to_login_ids`.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub on_merge_use_existing: bool,
+    /// When another user has that login id: refuse instead of merging.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub fail_on_conflict: bool,
+    /// Keep the factors of the refresh JWT and append this one to `amr`.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub mfa: bool,
+    /// The messaging connector.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub provider_id: String,
+    /// The message template.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub template_id: String,
+    /// Values for the template.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub template_options: BTreeMap<String, String>,
+    /// The language of the message.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub locale: String,
+}
+
+/// `POST /v1/auth/otp/update/email`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct OtpUpdateEmailRequest {
+    /// One of the user's login ids.
+    #[serde(deserialize_with = "nullable")]
+    pub login_id: String,
+    /// The new address, live only after it was verified.
+    #[serde(deserialize_with = "nullable")]
+    pub email: String,
+    /// See [`UpdateOptions`].
+    #[serde(flatten)]
+    pub options: UpdateOptions,
+}
+
+impl OtpUpdateEmailRequest {
+    /// A request to move this login id to a new address.
+    pub fn new(login_id: impl Into<String>, email: impl Into<String>) -> Self {
+        Self {
+            login_id: login_id.into(),
+            email: email.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// `POST /v1/auth/otp/update/phone/{d}`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct OtpUpdatePhoneRequest {
+    /// One of the user's login ids.
+    #[serde(deserialize_with = "nullable")]
+    pub login_id: String,
+    /// The new number, live only after it was verified.
+    #[serde(deserialize_with = "nullable")]
+    pub phone: String,
+    /// See [`UpdateOptions`].
+    #[serde(flatten)]
+    pub options: UpdateOptions,
+}
+
+impl OtpUpdatePhoneRequest {
+    /// A request to move this login id to a new number.
+    pub fn new(login_id: impl Into<String>, phone: impl Into<String>) -> Self {
+        Self {
+            login_id: login_id.into(),
+            phone: phone.into(),
+            ..Self::default()
+        }
+    }
+}
+
+/// The answer to a call that sent a code: the address, masked.
+///
+/// Descope answers with `maskedEmail` or `maskedPhone`; the documentation's "empty object" is out of date, and
+/// the Python SDK fails without the member.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct MaskedAddress {
+    /// Set by the e-mail routes.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub masked_email: String,
+    /// Set by the phone routes.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub masked_phone: String,
+    /// How often the code may be tried; 0 when the API does not say.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub verification_attempts: i32,
+}
+
+impl MaskedAddress {
+    /// The masked address, whichever kind it is.
+    pub fn as_str(&self) -> &str {
+        if self.masked_email.is_empty() {
+            &self.masked_phone
+        } else {
+            &self.masked_email
+        }
+    }
+}

@@ -1,0 +1,244 @@
+//! Tokens and sessions.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::lenient::seconds;
+use super::{UserProfile, is_default, nullable};
+
+/// The answer to every call that issues tokens: verify, refresh, tenant select, nOTP poll.
+///
+/// In the project setting "manage in cookies" both JWT members are empty and the tokens come as `Set-Cookie`;
+/// the client moves them back into these members.
+#[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct JwtResponse {
+    /// The session JWT.
+    #[serde(deserialize_with = "nullable")]
+    pub session_jwt: String,
+    /// The refresh JWT; empty on a refresh without rotation.
+    #[serde(deserialize_with = "nullable")]
+    pub refresh_jwt: String,
+    /// The domain for cookies; empty means host-only.
+    #[serde(deserialize_with = "nullable")]
+    pub cookie_domain: String,
+    /// The path for cookies.
+    #[serde(deserialize_with = "nullable")]
+    pub cookie_path: String,
+    /// Life of the refresh JWT in seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub cookie_max_age: i64,
+    /// End of the refresh JWT, Unix seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub cookie_expiration: i64,
+    /// End of the session JWT, Unix seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub session_expiration: i64,
+    /// The user; absent on refresh.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub user: Option<UserProfile>,
+    /// Whether the user was created just now. Absent reads as `false`.
+    #[serde(deserialize_with = "nullable")]
+    pub first_seen: bool,
+    /// Claims of the session JWT, for clients that cannot read it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub claims: Option<Map<String, Value>>,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+// `other` may hold further tokens (`externalToken`, `trustedDeviceJwt`), so nothing of it is shown.
+impl fmt::Debug for JwtResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("JwtResponse")
+            .field("has_session_jwt", &!self.session_jwt.is_empty())
+            .field("has_refresh_jwt", &!self.refresh_jwt.is_empty())
+            .field("session_expiration", &self.session_expiration)
+            .field("cookie_expiration", &self.cookie_expiration)
+            .field("first_seen", &self.first_seen)
+            .finish_non_exhaustive()
+    }
+}
+
+/// `POST /v1/auth/refresh` and `…/try-refresh`; the body may be missing altogether.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct RefreshRequest {
+    /// A token of another system, for session migration.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub external_token: String,
+}
+
+impl fmt::Debug for RefreshRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RefreshRequest").finish_non_exhaustive()
+    }
+}
+
+/// `POST /v1/auth/logout` and `…/logoutall`; the body may be missing altogether.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct LogoutRequest {
+    /// Which sessions to end. The values are not documented.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub logout_type: Vec<String>,
+}
+
+/// `POST /v1/auth/me/tenants`; exactly one member has a meaning at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct MyTenantsRequest {
+    /// The current tenant only.
+    #[serde(deserialize_with = "nullable")]
+    pub dct: bool,
+    /// These tenants only.
+    #[serde(deserialize_with = "nullable")]
+    pub ids: Vec<String>,
+}
+
+impl MyTenantsRequest {
+    /// Asks for the tenant that the session is in.
+    pub fn current() -> Self {
+        Self {
+            dct: true,
+            ids: Vec::new(),
+        }
+    }
+
+    /// Asks for these tenants; those that the user is not in are left out of the answer.
+    pub fn with_ids<I>(ids: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<String>,
+    {
+        Self {
+            dct: false,
+            ids: ids.into_iter().map(Into::into).collect(),
+        }
+    }
+}
+
+/// The answer of `POST /v1/auth/me/tenants`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct TenantsResponse {
+    /// The tenants.
+    #[serde(deserialize_with = "nullable")]
+    pub tenants: Vec<TenantInfo>,
+}
+
+/// A tenant as `POST /v1/auth/me/tenants` shows it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct TenantInfo {
+    /// The tenant's id.
+    #[serde(deserialize_with = "nullable")]
+    pub id: String,
+    /// The tenant's name.
+    #[serde(deserialize_with = "nullable")]
+    pub name: String,
+    /// The project's own attributes.
+    #[serde(deserialize_with = "nullable")]
+    pub custom_attributes: Map<String, Value>,
+}
+
+/// One line of `GET /v1/auth/me/history`, whose answer is a bare array.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct HistoryEntry {
+    /// The user's id.
+    #[serde(deserialize_with = "nullable")]
+    pub user_id: String,
+    /// When, Unix seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub login_time: i64,
+    /// From which city.
+    #[serde(deserialize_with = "nullable")]
+    pub city: String,
+    /// From which country.
+    #[serde(deserialize_with = "nullable")]
+    pub country: String,
+    /// From which address.
+    #[serde(deserialize_with = "nullable")]
+    pub ip: String,
+    /// Into which tenant.
+    #[serde(deserialize_with = "nullable")]
+    pub selected_tenant: String,
+}
+
+/// `POST /v1/auth/tenant/select`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct TenantSelectRequest {
+    /// The tenant's id.
+    #[serde(deserialize_with = "nullable")]
+    pub tenant: String,
+}
+
+impl TenantSelectRequest {
+    /// A request to move the session into this tenant.
+    pub fn new(tenant: impl Into<String>) -> Self {
+        Self {
+            tenant: tenant.into(),
+        }
+    }
+}
+
+/// `POST /v1/auth/accesskey/exchange`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct AccessKeyExchangeRequest {
+    /// See [`AccessKeyLoginOptions`].
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub login_options: AccessKeyLoginOptions,
+}
+
+/// `loginOptions` of an access-key exchange.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct AccessKeyLoginOptions {
+    /// Claims chosen by the caller; see [`super::LoginOptions::custom_claims`].
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
+    pub custom_claims: Map<String, Value>,
+    /// The tenant to act in.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub selected_tenant: String,
+}
+
+/// The answer of an access-key exchange. There is no refresh JWT.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct AccessKeyExchangeResponse {
+    /// The key's id.
+    #[serde(deserialize_with = "nullable")]
+    pub key_id: String,
+    /// The session JWT.
+    #[serde(deserialize_with = "nullable")]
+    pub session_jwt: String,
+    /// End of the session JWT, Unix seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub expiration: i64,
+}
+
+impl fmt::Debug for AccessKeyExchangeResponse {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessKeyExchangeResponse")
+            .field("key_id", &self.key_id)
+            .field("expiration", &self.expiration)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,155 @@
+//! The user object.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::lenient::seconds;
+use super::{is_default, nullable};
+
+/// `user` of a sign-up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct SignUpUser {
+    /// Repeats the request's login id.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub login_id: String,
+    /// Display name.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub name: String,
+    /// Phone number in E.164 form.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub phone: String,
+    /// E-mail address.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub email: String,
+    /// First name.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub given_name: String,
+    /// Middle name.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub middle_name: String,
+    /// Family name.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub family_name: String,
+}
+
+/// The full user object of the API (`GET /v1/auth/me`, and `user` of a token reply).
+///
+/// Claims of a session JWT are a small part of it; see [`crate::User`] for those.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct UserProfile {
+    /// The id: `U` and 27 characters. Equals `sub` of the JWTs.
+    #[serde(deserialize_with = "nullable")]
+    pub user_id: String,
+    /// All names under which the user signs in.
+    #[serde(deserialize_with = "nullable")]
+    pub login_ids: Vec<String>,
+    /// Display name.
+    #[serde(deserialize_with = "nullable")]
+    pub name: String,
+    /// First name.
+    #[serde(deserialize_with = "nullable")]
+    pub given_name: String,
+    /// Middle name.
+    #[serde(deserialize_with = "nullable")]
+    pub middle_name: String,
+    /// Family name.
+    #[serde(deserialize_with = "nullable")]
+    pub family_name: String,
+    /// E-mail address.
+    #[serde(deserialize_with = "nullable")]
+    pub email: String,
+    /// Whether the address was verified.
+    #[serde(deserialize_with = "nullable")]
+    pub verified_email: bool,
+    /// Phone number in E.164 form.
+    #[serde(deserialize_with = "nullable")]
+    pub phone: String,
+    /// Whether the number was verified.
+    #[serde(deserialize_with = "nullable")]
+    pub verified_phone: bool,
+    /// Project-level roles.
+    #[serde(deserialize_with = "nullable")]
+    pub role_names: Vec<String>,
+    /// Project-level permissions.
+    #[serde(deserialize_with = "nullable")]
+    pub permissions: Vec<String>,
+    /// The tenants that the user belongs to.
+    #[serde(deserialize_with = "nullable")]
+    pub user_tenants: Vec<UserTenant>,
+    /// `enabled`, `disabled` or `invited`.
+    #[serde(deserialize_with = "nullable")]
+    pub status: String,
+    /// Ids in other systems.
+    #[serde(deserialize_with = "nullable")]
+    pub external_ids: Vec<String>,
+    /// Picture URL.
+    #[serde(deserialize_with = "nullable")]
+    pub picture: String,
+    /// Whether this is a test user.
+    #[serde(deserialize_with = "nullable")]
+    pub test: bool,
+    /// The project's own attributes.
+    #[serde(deserialize_with = "nullable")]
+    pub custom_attributes: Map<String, Value>,
+    /// When the user was created, Unix seconds.
+    #[serde(deserialize_with = "seconds")]
+    pub created_time: i64,
+    /// When the user was last changed, Unix seconds.
+    #[serde(deserialize_with = "seconds", skip_serializing_if = "is_default")]
+    pub modified_time: i64,
+    /// SSO applications.
+    #[serde(deserialize_with = "nullable")]
+    pub sso_app_ids: Vec<String>,
+    /// Whether an authenticator app is set up.
+    #[serde(rename = "TOTP", deserialize_with = "nullable")]
+    pub totp: bool,
+    /// Whether the user came through SAML.
+    #[serde(rename = "SAML", deserialize_with = "nullable")]
+    pub saml: bool,
+    /// Whether the user came through SCIM.
+    #[serde(rename = "SCIM", deserialize_with = "nullable")]
+    pub scim: bool,
+    /// OAuth providers in use.
+    #[serde(rename = "OAuth", deserialize_with = "nullable")]
+    pub oauth: BTreeMap<String, bool>,
+    /// Whether a passkey is set up.
+    #[serde(deserialize_with = "nullable")]
+    pub webauthn: bool,
+    /// Whether a password is set.
+    #[serde(deserialize_with = "nullable")]
+    pub password: bool,
+    /// Whether push sign-in is set up.
+    #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
+    pub push: bool,
+    /// Whether the user may be edited.
+    #[serde(deserialize_with = "nullable")]
+    pub editable: bool,
+    /// Members that this version does not know.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// A tenant of a user.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+#[non_exhaustive]
+pub struct UserTenant {
+    /// The tenant's id.
+    #[serde(deserialize_with = "nullable")]
+    pub tenant_id: String,
+    /// The tenant's name.
+    #[serde(deserialize_with = "nullable")]
+    pub tenant_name: String,
+    /// Roles in this tenant.
+    #[serde(deserialize_with = "nullable")]
+    pub role_names: Vec<String>,
+    /// Permissions in this tenant.
+    #[serde(deserialize_with = "nullable")]
+    pub permissions: Vec<String>,
+}

@@ -1,0 +1,182 @@
+//! A shared store in memory, written as another crate would write one.
+#![allow(dead_code)]
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use tower_descope::clock::{Clock, ManualClock};
+use tower_descope::store::{
+    Count, Cursor, Notices, SharedStore, StoreError, StoreFuture, StoreKey, Stored,
+};
+
+/// Clones are the same store.
+#[derive(Clone)]
+pub struct MemoryStore {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    clock: Arc<ManualClock>,
+    down: AtomicBool,
+    lawless: AtomicBool,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    /// Owner and end.
+    locks: HashMap<StoreKey, (Vec<u8>, Duration)>,
+    values: HashMap<StoreKey, (Vec<u8>, Duration)>,
+    notices: Vec<(Vec<u8>, Duration)>,
+    counts: HashMap<StoreKey, (u64, Duration)>,
+}
+
+impl MemoryStore {
+    pub fn new(clock: Arc<ManualClock>) -> Self {
+        Self {
+            inner: Arc::new(Inner {
+                clock,
+                down: AtomicBool::new(false),
+                lawless: AtomicBool::new(false),
+                state: Mutex::default(),
+            }),
+        }
+    }
+
+    /// An outage, or its end.
+    pub fn set_down(&self, down: bool) {
+        self.inner.down.store(down, Ordering::SeqCst);
+    }
+
+    /// From now on locks keep nobody out, as for a process that stood still for longer than its lease.
+    pub fn break_locks(&self) {
+        self.inner.lawless.store(true, Ordering::SeqCst);
+    }
+
+    /// Everything that an intruder would find.
+    pub fn dump(&self) -> Vec<Vec<u8>> {
+        let state = self.state();
+        let names = state.values.keys().chain(state.locks.keys());
+        names
+            .map(|name| name.as_bytes().to_vec())
+            .chain(state.values.values().map(|(value, _)| value.clone()))
+            .chain(state.notices.iter().map(|(notice, _)| notice.clone()))
+            .collect()
+    }
+
+    /// Values that are kept now.
+    pub fn values(&self) -> usize {
+        let now = self.now();
+        let mut state = self.state();
+        state.values.retain(|_, (_, until)| *until > now);
+        state.values.len()
+    }
+
+    fn now(&self) -> Duration {
+        self.inner.clock.monotonic()
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.inner.state.lock().unwrap()
+    }
+
+    fn ask<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut State, Duration) -> T,
+    ) -> StoreFuture<'_, T> {
+        let answer = if self.inner.down.load(Ordering::SeqCst) {
+            Err(StoreError::new("switched off"))
+        } else {
+            let now = self.now();
+            Ok(operation(&mut self.state(), now))
+        };
+        Box::pin(async move {
+            tokio::task::yield_now().await;
+            answer
+        })
+    }
+}
+
+impl SharedStore for MemoryStore {
+    fn lock<'a>(
+        &'a self,
+        key: &'a StoreKey,
+        owner: &'a [u8],
+        lease: Duration,
+    ) -> StoreFuture<'a, bool> {
+        let lawless = self.inner.lawless.load(Ordering::SeqCst);
+        self.ask(move |state, now| {
+            let held = state.locks.get(key);
+            let free = lawless || held.is_none_or(|(_, until)| *until <= now);
+            if free {
+                state.locks.insert(*key, (owner.to_vec(), now + lease));
+            }
+            free
+        })
+    }
+
+    fn unlock<'a>(&'a self, key: &'a StoreKey, owner: &'a [u8]) -> StoreFuture<'a, ()> {
+        self.ask(|state, _| {
+            if state.locks.get(key).is_some_and(|(held, _)| held == owner) {
+                state.locks.remove(key);
+            }
+        })
+    }
+
+    fn get<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<Stored>> {
+        self.ask(|state, now| {
+            let (value, until) = state.values.get(key)?;
+            (*until > now).then(|| Stored {
+                value: value.clone(),
+                expires_in: *until - now,
+            })
+        })
+    }
+
+    fn put<'a>(&'a self, key: &'a StoreKey, value: &'a [u8], ttl: Duration) -> StoreFuture<'a, ()> {
+        self.ask(|state, now| {
+            state.values.insert(*key, (value.to_vec(), now + ttl));
+        })
+    }
+
+    fn shorten<'a>(&'a self, key: &'a StoreKey, ttl: Duration) -> StoreFuture<'a, ()> {
+        self.ask(|state, now| {
+            if let Some((_, until)) = state.values.get_mut(key) {
+                *until = (now + ttl).min(*until);
+            }
+        })
+    }
+
+    fn publish<'a>(&'a self, notice: &'a [u8], ttl: Duration) -> StoreFuture<'a, ()> {
+        self.ask(|state, now| state.notices.push((notice.to_vec(), now + ttl)))
+    }
+
+    fn notices<'a>(&'a self, since: Option<&'a Cursor>) -> StoreFuture<'a, Notices> {
+        let since = since.map_or(0, |cursor| cursor.0.parse().unwrap());
+        self.ask(move |state, now| {
+            let new = state.notices.iter().skip(since);
+            let live = new.filter(|(_, until)| *until > now);
+            Notices {
+                notices: live.map(|(notice, _)| notice.clone()).collect(),
+                cursor: Cursor(state.notices.len().to_string()),
+                more: false,
+            }
+        })
+    }
+
+    fn count<'a>(&'a self, key: &'a StoreKey, window: Duration) -> StoreFuture<'a, Count> {
+        self.ask(|state, now| {
+            let (events, until) = state.counts.entry(*key).or_insert((0, now + window));
+            if *until <= now {
+                (*events, *until) = (0, now + window);
+            }
+            *events += 1;
+            Count {
+                events: *events,
+                resets_in: *until - now,
+            }
+        })
+    }
+}
