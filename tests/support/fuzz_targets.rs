@@ -1,4 +1,4 @@
-//! What must hold for any bytes from outside. Run by `fuzz/` with an engine and by `tests/properties.rs` without.
+//! What must hold for any bytes from outside. Run by `fuzz/` with an engine and by `tests/behaviour/properties.rs` without.
 #![allow(dead_code)]
 
 use std::sync::LazyLock;

@@ -1,0 +1,38 @@
+//! What the crate promises, from outside, a file for each subject. Needs nothing but this repository.
+//!
+//! One program rather than one for each file: thirty of them would link everything thirty times.
+
+mod client_calls;
+mod client_faults;
+mod client_traces;
+mod emulator;
+mod endpoints;
+mod keys_lifecycle;
+mod openapi;
+mod properties;
+mod replicas;
+mod routes_native;
+mod routes_races;
+mod routes_requests;
+mod routes_sdk;
+mod routes_session;
+mod routes_upstream;
+mod session_layer;
+mod token_smoke;
+mod tower_contract;
+mod traces;
+mod walkthrough;
+
+#[path = "../support"]
+mod support {
+    pub mod fake;
+    pub mod fuzz_targets;
+    pub mod live;
+    pub mod memory_store;
+    pub mod mounted;
+    pub mod project;
+    pub mod signer;
+    pub mod upstream;
+    pub mod verdict;
+    pub mod world;
+}

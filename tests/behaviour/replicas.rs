@@ -1,0 +1,477 @@
+//! Two replicas that share a store, in one process. `replicas_redis.rs` has four processes and a real Redis.
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::support::memory_store::MemoryStore;
+use crate::support::world::{self, Reply, World};
+use axum::Router;
+use axum::body::Body;
+use http::Request;
+use serde_json::json;
+use tower::ServiceExt;
+use tower_descope::emulator::{Fault, RefreshRotation};
+use tower_descope::{Descope, Revocation};
+
+struct Replicas {
+    world: World,
+    store: MemoryStore,
+    replicas: Vec<Replica>,
+}
+
+#[derive(Clone)]
+struct Replica {
+    descope: Descope,
+    app: Router,
+}
+
+impl Replicas {
+    async fn new(rotation: RefreshRotation) -> Self {
+        let world = World::new().await;
+        world.rotation(rotation);
+        let store = MemoryStore::new(world.clock.clone());
+        let mut replicas = Self {
+            world,
+            store,
+            replicas: Vec::new(),
+        };
+        for _ in 0..2 {
+            let replica = replicas.start().await;
+            replicas.replicas.push(replica);
+        }
+        replicas
+    }
+
+    /// One more replica.
+    async fn start(&self) -> Replica {
+        let descope = world::handle(&self.world.emulator, self.world.clock.clone(), |builder| {
+            builder.shared_store(self.store.clone())
+        });
+        descope.ready().await.unwrap();
+        let app = world::app(&descope);
+        Replica { descope, app }
+    }
+
+    fn pass(&self, time: Duration) {
+        self.world.clock.advance(time);
+    }
+}
+
+impl std::ops::Index<usize> for Replicas {
+    type Output = Replica;
+
+    fn index(&self, index: usize) -> &Replica {
+        &self.replicas[index]
+    }
+}
+
+impl Replica {
+    async fn get(&self, path: &str, cookies: &str) -> Reply {
+        let request = Request::get(path).header("cookie", cookies);
+        let request = request.body(Body::empty()).unwrap();
+        Reply::read(self.app.clone().oneshot(request).await.unwrap()).await
+    }
+
+    /// Until this status is answered; it must be within a second.
+    async fn answers_soon(&self, cookies: &str, status: u16) {
+        let began = Instant::now();
+        while self.get("/me", cookies).await.status() != status {
+            assert!(began.elapsed() < Duration::from_secs(1), "no {status}");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn one_renewal_serves_both() {
+    for rotation in [RefreshRotation::None, RefreshRotation::SingleUse] {
+        let replicas = Replicas::new(rotation).await;
+        let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+        replicas
+            .world
+            .emulator
+            .configure(|config| config.latency_ms = 100);
+        let mut requests = tokio::task::JoinSet::new();
+        for n in 0..200 {
+            let (replica, cookies) = (replicas[n % 2].clone(), ann.cookies());
+            requests.spawn(async move {
+                let reply = replica.get("/me", &cookies).await;
+                (reply.status(), reply.cookie("DS"), reply.cookie("DSR"))
+            });
+        }
+        let replies = requests.join_all().await;
+        assert_eq!(replies[0].0, 200);
+        assert!(replies.iter().all(|reply| *reply == replies[0]));
+        assert_eq!(replicas.world.refreshes(), 1);
+        // Late twins find it everywhere, also at a replica that was not there.
+        let third = replicas.start().await;
+        for replica in [&replicas[0], &replicas[1], &third] {
+            let reply = replica.get("/me", &ann.cookies()).await;
+            assert_eq!(reply.cookie("DS"), replies[0].1);
+        }
+        assert_eq!(replicas.world.refreshes(), 1);
+    }
+}
+
+#[tokio::test]
+async fn who_overran_its_lease_and_lost_finds_what_the_winner_got() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let emulator = &replicas.world.emulator;
+    emulator.configure(|config| config.latency_ms = 200);
+    replicas.store.break_locks();
+    let cookies = ann.cookies();
+    let winner = replicas[0].get("/me", &cookies);
+    let loser = async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        replicas[1].get("/me", &cookies).await
+    };
+    let (winner, loser) = tokio::join!(winner, loser);
+    assert_eq!((winner.status(), loser.status()), (200, 200));
+    assert_eq!(winner.set_cookies(), loser.set_cookies());
+    assert_eq!(replicas.world.refreshes(), 2);
+}
+
+// Race "nobody-there", with the client returning to another replica.
+#[tokio::test]
+async fn an_outcome_waits_in_the_store_for_its_client() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    replicas
+        .world
+        .emulator
+        .configure(|config| config.latency_ms = 200);
+    let cookies = ann.cookies();
+    let request = replicas[0].get("/me", &cookies);
+    let hung_up = tokio::time::timeout(Duration::from_millis(50), request).await;
+    assert!(hung_up.is_err());
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    replicas.pass(Duration::from_secs(600));
+    let reply = replicas[1].get("/me", &ann.cookies()).await;
+    assert_eq!(reply.status(), 200);
+    let refresh = reply.cookie("DSR").unwrap();
+    assert_ne!(refresh, ann.refresh);
+    assert_eq!(replicas.world.refreshes(), 1);
+
+    // From the delivery on it is found for the memo window, and not prolonged by late twins.
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    replicas.pass(Duration::from_secs(9));
+    let reply = replicas[0].get("/me", &ann.cookies()).await;
+    assert_eq!(reply.cookie("DSR"), Some(refresh));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    replicas.pass(Duration::from_secs(2));
+    let third = replicas.start().await;
+    let reply = third.get("/me", &ann.cookies()).await;
+    assert_eq!((reply.status(), reply.set_cookies().len()), (401, 0));
+}
+
+// Race "theft-replay".
+#[tokio::test]
+async fn the_grace_covers_the_immediate_predecessor_only() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let second = replicas[0].get("/me", &ann.cookies()).await;
+    let second = second.cookie("DSR").unwrap();
+    let third = replicas[1].get("/me", &format!("DSR={second}")).await;
+    assert_eq!(third.status(), 200);
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let newcomer = replicas.start().await;
+    let reply = newcomer.get("/me", &format!("DSR={second}")).await;
+    assert_eq!(reply.cookie("DSR"), third.cookie("DSR"));
+    let reply = newcomer.get("/me", &ann.cookies()).await;
+    assert_eq!(reply.status(), 401);
+    assert_eq!(replicas.world.refreshes(), 3);
+}
+
+#[tokio::test]
+async fn a_refusal_is_shared_and_so_is_that_it_was_the_first() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let token = tower_descope::client::RefreshToken::new(ann.refresh.clone()).unwrap();
+    let sessions = replicas.world.descope.client().session();
+    sessions.logout(&token).await.unwrap();
+    for n in 0..4 {
+        let reply = replicas[n % 2].get("/me", &ann.cookies()).await;
+        assert_eq!((reply.status(), reply.set_cookies().len()), (401, 0));
+    }
+    assert_eq!(replicas.world.refreshes(), 1);
+    // Whichever replica meets it after the window knows that it is the second time.
+    replicas.pass(Duration::from_secs(11));
+    let third = replicas.start().await;
+    let reply = third.get("/me", &ann.cookies()).await;
+    assert_eq!(reply.cookie("DSR").as_deref(), Some(""));
+    assert_eq!(replicas.world.refreshes(), 2);
+}
+
+#[tokio::test]
+async fn an_outage_of_upstream_is_found_out_once() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let emulator = &replicas.world.emulator;
+    emulator.configure(|config| config.latency_ms = 100);
+    emulator.fault(Fault::status(world::REFRESH, 503).retry_after(7));
+    let cookies = ann.cookies();
+    let (one, two) = tokio::join!(
+        replicas[0].get("/me", &cookies),
+        replicas[1].get("/me", &cookies)
+    );
+    for reply in [one, two] {
+        assert_eq!(reply.status(), 503);
+        assert_eq!(reply.header("retry-after"), Some("7"));
+    }
+    assert_eq!(replicas.world.refreshes(), 1);
+    // It is nobody's business who did not wait for it.
+    assert_eq!(replicas[1].get("/me", &cookies).await.status(), 200);
+}
+
+#[tokio::test]
+async fn what_one_replica_ends_all_refuse() {
+    let replicas = Replicas::new(RefreshRotation::None).await;
+    let one = &replicas[0].descope;
+
+    let ann = replicas.world.sign_in("ann@example.com").await;
+    let cookies = format!("DS={}", ann.session);
+    assert_eq!(replicas[1].get("/me", &cookies).await.status(), 200);
+    let revocation = Revocation::session_jwt(&ann.session);
+    one.revoke(revocation.clone()).await.unwrap();
+    assert_eq!(replicas[0].get("/me", &cookies).await.status(), 401);
+    replicas[1].answers_soon(&cookies, 401).await;
+    one.revoke(revocation).await.unwrap();
+    // The refresh JWT is still good.
+    assert_eq!(replicas[1].get("/me", &ann.cookies()).await.status(), 200);
+
+    // A session that another replica has issued for this refresh JWT ends with it.
+    let bob = replicas.world.sign_in_long_ago("bob@example.com").await;
+    let renewed = replicas[1].get("/me", &bob.cookies()).await;
+    let renewed = format!("DS={}", renewed.cookie("DS").unwrap());
+    one.revoke(Revocation::refresh_jwt(&bob.refresh))
+        .await
+        .unwrap();
+    replicas[1].answers_soon(&renewed, 401).await;
+    replicas[1].answers_soon(&bob.cookies(), 401).await;
+
+    let cid = replicas.world.sign_in("cid@example.com").await;
+    // The app's clock stands still, the emulator's does not.
+    replicas.pass(Duration::from_secs(3));
+    one.revoke(Revocation::user(&cid.user_id)).await.unwrap();
+    replicas[1].answers_soon(&cid.cookies(), 401).await;
+
+    // One that starts later catches up before it is ready.
+    let third = replicas.start().await;
+    for cookies in [
+        &format!("DS={}", ann.session),
+        &bob.cookies(),
+        &cid.cookies(),
+    ] {
+        assert_eq!(third.get("/me", cookies).await.status(), 401);
+    }
+    // Others are not concerned.
+    let dan = replicas.world.sign_in("dan@example.com").await;
+    assert_eq!(third.get("/me", &dan.cookies()).await.status(), 200);
+}
+
+// Race "logout-vs-refresh", with the renewal in another process. The outcome of a renewal outruns the news.
+#[tokio::test]
+async fn what_a_renewal_brings_after_the_end_is_dropped() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let emulator = &replicas.world.emulator;
+    emulator.configure(|config| config.latency_ms = 200);
+    let cookies = ann.cookies();
+    let renewal = replicas[1].get("/me", &cookies);
+    let end = async {
+        tokio::time::sleep(Duration::from_millis(150)).await;
+        let revocation = Revocation::refresh_jwt(&ann.refresh);
+        replicas[0].descope.revoke(revocation).await.unwrap();
+    };
+    let (reply, ()) = tokio::join!(renewal, end);
+    assert_eq!((reply.status(), reply.set_cookies().len()), (401, 0));
+    tokio::time::sleep(Duration::from_millis(300)).await;
+    assert_eq!(emulator.calls("/v1/auth/logout"), 1, "of the new token");
+    for replica in &replicas.replicas {
+        assert_eq!(replica.get("/me", &cookies).await.status(), 401);
+    }
+    assert_eq!(replicas.world.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn only_tokens_that_verify_can_be_revoked() {
+    let replicas = Replicas::new(RefreshRotation::None).await;
+    let one = &replicas[0].descope;
+    let ann = replicas.world.sign_in("ann@example.com").await;
+    for bad in [
+        Revocation::session_jwt("junk"),
+        Revocation::session_jwt(&ann.refresh),
+        Revocation::refresh_jwt(&ann.session),
+    ] {
+        let shown = format!("{bad:?}");
+        assert!(!shown.contains(&ann.session) && !shown.contains(&ann.refresh));
+        assert_eq!(one.revoke(bad).await.unwrap_err().code(), "invalid_token");
+    }
+    let old = replicas.world.sign_in_long_ago("bob@example.com").await;
+    one.revoke(Revocation::session_jwt(&old.session))
+        .await
+        .unwrap();
+}
+
+#[tokio::test]
+async fn without_the_store_each_replica_goes_on_and_says_so_once() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_max_level(tracing::Level::WARN)
+        .with_writer(move || writer.clone())
+        .finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+
+    let replicas = Replicas::new(RefreshRotation::None).await;
+    let world = &replicas.world;
+    replicas.store.set_down(true);
+    for n in 0..10 {
+        let ann = world.sign_in_long_ago(&format!("ann{n}@example.com")).await;
+        for replica in &replicas.replicas {
+            let reply = replica.get("/me", &ann.cookies()).await;
+            assert_eq!(reply.status(), 200);
+        }
+    }
+    assert_eq!(world.refreshes(), 20, "each for itself");
+    let bob = world.sign_in("bob@example.com").await;
+    let began = Instant::now();
+    let one = &replicas[0].descope;
+    one.revoke(Revocation::user(&bob.user_id)).await.unwrap();
+    assert!(began.elapsed() < Duration::from_millis(500));
+    assert_eq!(replicas[0].get("/me", &bob.cookies()).await.status(), 401);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert_eq!(replicas[1].get("/me", &bob.cookies()).await.status(), 200);
+    // One line of each replica.
+    assert_eq!(log.count("goes on by itself"), 2, "{}", log.text());
+    assert_eq!(log.count("is back"), 0);
+
+    // What could not be told is told when the store is back.
+    replicas.store.set_down(false);
+    replicas[1].answers_soon(&bob.cookies(), 401).await;
+    assert_eq!(log.count("goes on by itself"), 2);
+    assert_eq!(log.count("is back"), 2);
+    let cid = world.sign_in_long_ago("cid@example.com").await;
+    for replica in &replicas.replicas {
+        let reply = replica.get("/me", &cid.cookies()).await;
+        assert_eq!(reply.status(), 200);
+    }
+    assert_eq!(world.refreshes(), 21, "together again");
+    for token in [&bob.session, &bob.refresh, &cid.session, &cid.refresh] {
+        assert!(!log.text().contains(token.as_str()));
+    }
+}
+
+#[tokio::test]
+async fn an_intruder_finds_nothing_of_use_in_the_store() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let reply = replicas[0].get("/me", &ann.cookies()).await;
+    assert_eq!(reply.json(), json!({ "id": ann.user_id, "amr": ["email"] }));
+    let one = &replicas[0].descope;
+    let tokens = [
+        ann.session.clone(),
+        ann.refresh.clone(),
+        reply.cookie("DS").unwrap(),
+        reply.cookie("DSR").unwrap(),
+    ];
+    one.revoke(Revocation::session_jwt(&tokens[2]))
+        .await
+        .unwrap();
+    one.revoke(Revocation::refresh_jwt(&tokens[3]))
+        .await
+        .unwrap();
+    let dump = replicas.store.dump();
+    assert!(dump.len() >= 6, "an outcome, a predecessor, two notices");
+    for found in dump {
+        for token in &tokens {
+            for part in token.split('.') {
+                let part = &part.as_bytes()[..16];
+                assert!(!found.windows(16).any(|window| window == part));
+            }
+        }
+    }
+}
+
+// One value per session that is alive, however often it is renewed.
+#[tokio::test]
+async fn the_store_does_not_fill_up() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let mut refresh = ann.refresh;
+    for n in 0..10 {
+        let reply = replicas[n % 2].get("/me", &format!("DSR={refresh}")).await;
+        refresh = reply.cookie("DSR").unwrap();
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    replicas.pass(Duration::from_secs(60));
+    assert_eq!(replicas.store.values(), 1);
+}
+
+#[tokio::test]
+async fn extreme_options_do_no_harm() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let clock = replicas.world.clock.clone();
+    let descope = world::handle(&replicas.world.emulator, clock, |builder| {
+        builder
+            .shared_store(replicas.store.clone())
+            .deadline(Duration::MAX)
+            .refresh_memo(Duration::MAX)
+    });
+    let app = world::app(&descope);
+    let extreme = Replica { descope, app };
+    let reply = extreme.get("/me", &ann.cookies()).await;
+    assert_eq!(reply.status(), 200);
+    let revocation = Revocation::refresh_jwt(reply.cookie("DSR").unwrap());
+    extreme.descope.revoke(revocation).await.unwrap();
+    let reply = replicas[1].get("/me", &ann.cookies()).await;
+    assert_ne!(reply.status(), 500);
+}
+
+// The task that listens to the others holds nothing alive.
+#[tokio::test]
+async fn a_dropped_handle_is_gone() {
+    let Replicas {
+        world,
+        store,
+        replicas,
+    } = Replicas::new(RefreshRotation::None).await;
+    drop(replicas);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let metrics = tokio::runtime::Handle::current().metrics();
+    let before = metrics.num_alive_tasks();
+    let replica = Replicas {
+        world,
+        store,
+        replicas: Vec::new(),
+    };
+    drop(replica.start().await);
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    assert!(metrics.num_alive_tasks() <= before);
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+
+    fn count(&self, what: &str) -> usize {
+        self.text().matches(what).count()
+    }
+}
+
+impl std::io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,441 @@
+//! The session layer in an app, against the emulator; calls that it received are the oracle.
+
+use std::time::Duration;
+
+use crate::support::world::{self, REFRESH, World};
+use axum::body::Body;
+use http::Request;
+use serde_json::json;
+use tower_descope::emulator::{Fault, RefreshRotation};
+
+#[tokio::test]
+async fn a_session_is_recognised_by_cookie_and_by_bearer() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    for reply in [
+        world.get("/me", &ann.cookies()).await,
+        world.get("/me", &format!("DS={}", ann.session)).await,
+        world.get_bearer("/me", &ann.session).await,
+    ] {
+        assert_eq!(reply.status(), 200);
+        assert_eq!(reply.json(), json!({ "id": ann.user_id, "amr": ["email"] }));
+        // Requirement 31: the answer depends on who asks.
+        assert_eq!(reply.header("cache-control"), Some("private, no-store"));
+        assert!(reply.set_cookies().is_empty());
+    }
+    assert_eq!(world.refreshes(), 0);
+    assert_eq!(world.key_fetches(), 1, "keys are fetched once");
+}
+
+#[tokio::test]
+async fn nobody_is_told_so() {
+    let world = World::new().await;
+    let reply = world.get("/me", "theme=dark").await;
+    assert_eq!(reply.status(), 401);
+    // Requirement 41: no error code when nothing was sent (RFC 6750 section 3.1).
+    assert_eq!(
+        reply.header("www-authenticate"),
+        Some(r#"Bearer realm="descope""#)
+    );
+    assert_eq!(
+        reply.header("content-type"),
+        Some("application/problem+json")
+    );
+    assert_eq!(reply.json()["code"], "missing_credentials");
+
+    assert_eq!(
+        world.get("/maybe", "").await.json(),
+        json!({ "signedIn": false })
+    );
+    assert_eq!(world.get("/result", "").await.body, "missing_credentials");
+    assert_eq!(world.get("/admin", "").await.status(), 401);
+    assert_eq!(
+        world.emulator.stats().values().sum::<u64>(),
+        0,
+        "no call for anybody without a token"
+    );
+}
+
+#[tokio::test]
+async fn a_bad_bearer_is_an_error_even_where_users_are_optional() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    for bad in ["junk", "a.b.c", &ann.refresh] {
+        let reply = world.get_bearer("/maybe", bad).await;
+        assert_eq!(reply.status(), 401);
+        let challenge = reply.header("www-authenticate").unwrap();
+        assert!(
+            challenge.contains(r#"error="invalid_token""#),
+            "{challenge}"
+        );
+        assert!(!reply.body.contains(bad));
+    }
+    // It does not fall back to the cookies beside it, and two fields are refused.
+    for authorization in [vec!["Bearer junk"], vec!["Basic dTpw", "Basic dTpw"]] {
+        let mut request = Request::get("/me").header("cookie", ann.cookies());
+        for value in authorization {
+            request = request.header("authorization", value);
+        }
+        assert_eq!(
+            world
+                .send(request.body(Body::empty()).unwrap())
+                .await
+                .status(),
+            401
+        );
+    }
+    // Stale or bad cookies are nobody.
+    for cookies in [
+        "DS=junk",
+        &format!("DS={}", ann.refresh),
+        &format!("DSR={}", ann.session),
+    ] {
+        let reply = world.get("/maybe", cookies).await;
+        assert_eq!(
+            (reply.status(), reply.json()),
+            (200, json!({ "signedIn": false }))
+        );
+        assert_eq!(world.get("/me", cookies).await.status(), 401);
+    }
+    assert_eq!(
+        world.refreshes(),
+        0,
+        "one forged cookie must not cause traffic"
+    );
+}
+
+#[tokio::test]
+async fn an_expired_session_is_renewed_once_and_written_back() {
+    let world = World::new().await;
+    world.rotation(RefreshRotation::SingleUse);
+    let ann = world.sign_in_long_ago("ann@example.com").await;
+    let reply = world.get("/me", &ann.cookies()).await;
+    assert_eq!(reply.status(), 200);
+    assert_eq!(reply.json()["id"], json!(ann.user_id));
+    let (session, refresh) = (reply.cookie("DS").unwrap(), reply.cookie("DSR").unwrap());
+    assert_ne!(session, ann.session);
+    assert_ne!(refresh, ann.refresh);
+    for cookie in reply.set_cookies() {
+        for attribute in ["HttpOnly", "Secure", "SameSite=Lax", "Path=/", "Max-Age="] {
+            assert!(cookie.contains(attribute), "{cookie}");
+        }
+    }
+    assert_eq!(reply.header("cache-control"), Some("private, no-store"));
+    assert_eq!(reply.header("vary"), Some("Cookie"));
+    assert_eq!(
+        world
+            .get("/me", &format!("DS={session}; DSR={refresh}"))
+            .await
+            .status(),
+        200
+    );
+    assert_eq!(world.refreshes(), 1);
+}
+
+// A handler's headers stay, except that a response with session cookies must not be cached (requirement 31).
+#[tokio::test]
+async fn cookies_are_appended_and_public_pages_lose_their_caching_only_then() {
+    let world = World::new().await;
+    let ann = world.sign_in_long_ago("ann@example.com").await;
+    let reply = world.get("/cookie", &ann.refresh_cookie()).await;
+    assert_eq!(reply.cookie("theme").as_deref(), Some("dark"));
+    let session = reply.cookie("DS").unwrap();
+
+    let reply = world.get("/public", &format!("DS={session}")).await;
+    assert_eq!(reply.header("cache-control"), Some("public, max-age=60"));
+    let reply = world.get("/public", &ann.refresh_cookie()).await;
+    assert!(reply.cookie("DS").is_some());
+    assert_eq!(reply.header("cache-control"), Some("private, no-store"));
+}
+
+#[tokio::test]
+async fn concurrent_requests_share_one_renewal() {
+    for rotation in [RefreshRotation::None, RefreshRotation::SingleUse] {
+        let world = World::new().await;
+        world.rotation(rotation);
+        let ann = world.sign_in_long_ago("ann@example.com").await;
+        world.emulator.configure(|config| config.latency_ms = 100);
+        let mut requests = tokio::task::JoinSet::new();
+        for _ in 0..500 {
+            let app = world.app.clone();
+            let cookies = ann.cookies();
+            requests.spawn(async move {
+                let request = Request::get("/me").header("cookie", cookies);
+                let request = request.body(Body::empty()).unwrap();
+                let response = tower::ServiceExt::oneshot(app, request).await.unwrap();
+                let reply = world::Reply::read(response).await;
+                (reply.status(), reply.cookie("DS"), reply.cookie("DSR"))
+            });
+        }
+        let replies = requests.join_all().await;
+        assert!(
+            replies
+                .iter()
+                .all(|reply| *reply == replies[0] && reply.0 == 200)
+        );
+        // A late twin finds the outcome.
+        assert_eq!(
+            world.get("/me", &ann.cookies()).await.cookie("DS"),
+            replies[0].1
+        );
+        assert_eq!(world.refreshes(), 1);
+    }
+}
+
+// Race "leader-cancelled" and "nobody-there".
+#[tokio::test]
+async fn a_client_that_hangs_up_loses_nothing() {
+    let world = World::new().await;
+    world.rotation(RefreshRotation::SingleUse);
+    let ann = world.sign_in_long_ago("ann@example.com").await;
+    world.descope.ready().await.unwrap();
+    world.emulator.configure(|config| config.latency_ms = 200);
+    let cookies = ann.cookies();
+    let request = world.get("/me", &cookies);
+    assert!(
+        tokio::time::timeout(Duration::from_millis(50), request)
+            .await
+            .is_err()
+    );
+    world.emulator.configure(|config| config.latency_ms = 0);
+    tokio::time::sleep(Duration::from_millis(400)).await;
+    assert_eq!(
+        world.refreshes(),
+        1,
+        "the renewal went on without its client"
+    );
+    world.clock.advance(Duration::from_secs(60));
+    let reply = world.get("/me", &ann.cookies()).await;
+    assert_eq!(reply.status(), 200);
+    assert!(
+        reply
+            .cookie("DSR")
+            .is_some_and(|refresh| refresh != ann.refresh)
+    );
+    assert_eq!(world.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn an_outage_is_a_503_and_leaves_the_cookies() {
+    for fault in [
+        Fault::status(REFRESH, 500),
+        Fault::status(REFRESH, 503).retry_after(7),
+        Fault::status(REFRESH, 429).retry_after(7),
+        Fault::garbage(REFRESH),
+        Fault::reset(REFRESH),
+        Fault::truncate(REFRESH),
+        Fault::hang(REFRESH),
+        Fault::status(REFRESH, 403).body(json!("blocked by a firewall")),
+    ] {
+        let world = World::with(|builder| builder.deadline(Duration::from_millis(300))).await;
+        let ann = world.sign_in_long_ago("ann@example.com").await;
+        let told = format!("{fault:?}").contains('7');
+        world.emulator.fault(fault);
+        let reply = world.get("/me", &ann.cookies()).await;
+        assert_eq!(reply.status(), 503);
+        let retry_after: u64 = reply.header("retry-after").unwrap().parse().unwrap();
+        assert_eq!(retry_after, if told { 7 } else { 5 });
+        assert!(reply.set_cookies().is_empty());
+        // A public page is served all the same.
+        assert_eq!(world.get("/maybe", &ann.cookies()).await.status(), 200);
+        world.clock.advance(Duration::from_secs(60));
+        assert_eq!(world.get("/me", &ann.cookies()).await.status(), 200);
+    }
+}
+
+#[tokio::test]
+async fn a_definite_refusal_clears_only_when_it_is_repeated_after_the_window() {
+    let world = World::new().await;
+    let ann = world.sign_in_long_ago("ann@example.com").await;
+    let token = tower_descope::client::RefreshToken::new(ann.refresh.clone()).unwrap();
+    world
+        .descope
+        .client()
+        .session()
+        .logout(&token)
+        .await
+        .unwrap();
+
+    for _ in 0..3 {
+        let reply = world.get("/me", &ann.cookies()).await;
+        assert_eq!(reply.status(), 401);
+        assert_eq!(reply.json()["code"], "session_ended");
+        assert!(
+            reply.set_cookies().is_empty(),
+            "the loser of a race must not delete the winner's cookies"
+        );
+    }
+    assert_eq!(world.refreshes(), 1, "the refusal is remembered");
+    world.clock.advance(Duration::from_secs(11));
+    let reply = world.get("/me", &ann.cookies()).await;
+    assert_eq!(reply.status(), 401);
+    assert_eq!(reply.cookie("DS").as_deref(), Some(""));
+    assert_eq!(reply.cookie("DSR").as_deref(), Some(""));
+    // Requirement 29: a deletion repeats the attributes.
+    assert!(
+        reply
+            .set_cookies()
+            .iter()
+            .all(|cookie| cookie.contains("Max-Age=0")
+                && cookie.contains("Path=/; ")
+                && cookie.contains("Secure"))
+    );
+}
+
+#[tokio::test]
+async fn a_session_about_to_end_is_renewed_beside_the_request() {
+    let world = World::new().await;
+    world.rotation(RefreshRotation::SingleUse);
+    let ann = world.sign_in("ann@example.com").await;
+    world.clock.advance(Duration::from_secs(595));
+    world.emulator.advance_clock(595);
+    let reply = world.get("/me", &ann.cookies()).await;
+    assert_eq!(reply.status(), 200);
+    assert_ne!(reply.cookie("DS").unwrap(), ann.session);
+    assert_ne!(reply.cookie("DSR").unwrap(), ann.refresh);
+    assert_eq!(world.refreshes(), 1);
+
+    // A slow renewal holds nobody; its cookies leave with a later response.
+    let bob = world.sign_in("bob@example.com").await;
+    world.clock.advance(Duration::from_secs(595));
+    world.emulator.advance_clock(595);
+    world.emulator.configure(|config| config.latency_ms = 1500);
+    let began = std::time::Instant::now();
+    let reply = world.get("/me", &bob.cookies()).await;
+    assert!(began.elapsed() < Duration::from_millis(1400));
+    assert_eq!((reply.status(), reply.set_cookies().len()), (200, 0));
+    tokio::time::sleep(Duration::from_millis(800)).await;
+    assert!(
+        world
+            .get("/me", &bob.cookies())
+            .await
+            .cookie("DSR")
+            .is_some()
+    );
+    assert_eq!(world.refreshes(), 2);
+    world.emulator.configure(|config| config.latency_ms = 0);
+
+    // An outage at that moment is nobody's business.
+    let cid = world.sign_in("cid@example.com").await;
+    world.clock.advance(Duration::from_secs(595));
+    world.emulator.advance_clock(595);
+    world.emulator.fault(Fault::status(REFRESH, 500));
+    let reply = world.get("/me", &cid.cookies()).await;
+    assert_eq!((reply.status(), reply.set_cookies().len()), (200, 0));
+}
+
+#[tokio::test]
+async fn roles_decide_about_routes() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let reply = world.get("/admin", &ann.cookies()).await;
+    assert_eq!(reply.status(), 403);
+    assert_eq!(
+        reply.header("www-authenticate"),
+        Some(r#"Bearer realm="descope", error="insufficient_scope""#)
+    );
+    world
+        .emulator
+        .put_user("ann@example.com", |user| {
+            user.role_names = vec!["admin".to_owned()]
+        })
+        .unwrap();
+    let ann = world.sign_in("ann@example.com").await;
+    assert_eq!(world.get("/admin", &ann.cookies()).await.body, "welcome");
+}
+
+#[tokio::test]
+async fn the_profile_needs_the_refresh_cookie() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let bob = world.sign_in("bob@example.com").await;
+    assert_eq!(
+        world.get_bearer("/profile", &ann.session).await.body,
+        "the request carries no refresh token"
+    );
+    // Somebody else's refresh cookie is none.
+    let mixed = format!("DS={}; DSR={}", ann.session, bob.refresh);
+    assert_eq!(
+        world.get("/profile", &mixed).await.body,
+        "the request carries no refresh token"
+    );
+    for _ in 0..2 {
+        assert_eq!(
+            world.get("/profile", &ann.cookies()).await.body,
+            "ann@example.com"
+        );
+    }
+    assert_eq!(world.emulator.calls("/v1/auth/me"), 1, "cached");
+}
+
+// Requirements 39 and 40.
+#[tokio::test]
+async fn cookies_of_other_sites_requests_are_ignored() {
+    let world = World::new().await;
+    let ann = world.sign_in_long_ago("ann@example.com").await;
+    let post = |site: &str| {
+        Request::post("/me")
+            .header("host", "app.example")
+            .header("sec-fetch-site", site)
+            .header("cookie", ann.cookies())
+            .body(Body::empty())
+            .unwrap()
+    };
+    let reply = world.send(post("cross-site")).await;
+    assert_eq!(
+        (reply.status(), reply.json()["code"].as_str()),
+        (403, Some("cross_origin"))
+    );
+    assert!(reply.set_cookies().is_empty());
+    assert_eq!(world.refreshes(), 0);
+    assert_eq!(world.send(post("same-origin")).await.status(), 200);
+}
+
+#[tokio::test]
+async fn a_missing_layer_is_a_mistake_of_the_app() {
+    let app: axum::Router = axum::Router::new().route(
+        "/me",
+        axum::routing::get(async |_: Option<tower_descope::User>| "never"),
+    );
+    let request = Request::get("/me").body(Body::empty()).unwrap();
+    let reply = world::Reply::read(tower::ServiceExt::oneshot(app, request).await.unwrap()).await;
+    assert_eq!(
+        (reply.status(), reply.json()["code"].as_str()),
+        (500, Some("missing_layer"))
+    );
+}
+
+#[tokio::test]
+async fn one_renderer_serves_all_rejections() {
+    use tower_descope::require::RedirectToLogin;
+    let world = World::new().await;
+    let app = axum::Router::new()
+        .route(
+            "/page",
+            axum::routing::get(async |_: tower_descope::User| "page"),
+        )
+        .route(
+            "/area",
+            axum::routing::get(async || "area").route_layer(tower_descope::RequireLayer::new()),
+        )
+        .layer(
+            world
+                .descope
+                .session_layer()
+                .with_rejection(RedirectToLogin::new("/login")),
+        );
+    for path in ["/page", "/area"] {
+        let ask = async |accept: &str| {
+            let request = Request::get(format!("{path}?a=1")).header("accept", accept);
+            let response =
+                tower::ServiceExt::oneshot(app.clone(), request.body(Body::empty()).unwrap());
+            world::Reply::read(response.await.unwrap()).await
+        };
+        let reply = ask("text/html").await;
+        assert_eq!(
+            (reply.status(), reply.header("location")),
+            (303, Some(&*format!("/login?next={path}%3Fa%3D1")))
+        );
+        assert_eq!(ask("application/json").await.status(), 401);
+    }
+}

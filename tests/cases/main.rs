@@ -1,0 +1,55 @@
+//! Cases from outside this repository: test vectors, and what needs a browser, a Redis server or a package from npm.
+//!
+//! Each has its name, `[file] case`; what is missing on this machine shows as ignored, see `support/needs.rs`.
+//! `cargo test --test cases -- browser` runs those of one file.
+
+mod attack_tokens;
+mod browser;
+mod cookie_cases;
+mod csrf_cases;
+mod keys_faults;
+mod races;
+mod replicas_redis;
+mod routes_csrf;
+mod wycheproof;
+
+#[path = "../support"]
+mod support {
+    pub mod fake;
+    pub mod key_endpoint;
+    pub mod key_faults;
+    pub mod mounted;
+    pub mod needs;
+    pub mod project;
+    pub mod record;
+    pub mod redis_server;
+    pub mod signer;
+    pub mod suites;
+    pub mod tls;
+    pub mod upstream;
+    pub mod verdict;
+    pub mod webdriver;
+    pub mod world;
+}
+
+use std::process::ExitCode;
+
+use support::suites::{Suite, run};
+
+fn main() -> ExitCode {
+    if let Some(code) = replicas_redis::replica() {
+        return code;
+    }
+    replicas_redis::allow_many_files();
+    run(&[
+        Suite::parallel("attack_tokens", attack_tokens::trials),
+        Suite::parallel("wycheproof", wycheproof::trials),
+        Suite::parallel("keys_faults", keys_faults::trials),
+        Suite::parallel("routes_csrf", routes_csrf::trials),
+        Suite::alone("cookie_cases", cookie_cases::trials),
+        Suite::alone("csrf_cases", csrf_cases::trials),
+        Suite::alone("races", races::trials),
+        Suite::alone("replicas_redis", replicas_redis::trials),
+        Suite::alone("browser", browser::trials),
+    ])
+}

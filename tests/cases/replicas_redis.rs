@@ -1,0 +1,550 @@
+//! Four processes and a real Redis server, against one emulator whose calls are counted.
+//!
+//! This binary is also the replica: it starts itself again, with [`REPLICA`] in the environment.
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, Command, ExitCode, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::needs;
+use crate::support::redis_server::RedisServer;
+use crate::support::world::{self, Session, World};
+use axum::Router;
+use axum::extract::{Path, State};
+use axum::routing::post;
+use libtest_mimic::Trial;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::{TcpListener, TcpStream};
+use tower_descope::emulator::RefreshRotation;
+use tower_descope::store::{RedisStore, SharedStore, StoreKey};
+use tower_descope::{Descope, Revocation};
+
+/// Base URL, project and Redis URL.
+const REPLICA: &str = "TOWER_DESCOPE_TEST_REPLICA";
+const PROCESSES: usize = 4;
+
+/// What this program does if a test started it as one of the processes.
+pub fn replica() -> Option<ExitCode> {
+    let setting = std::env::var(REPLICA).ok()?;
+    runtime().block_on(serve(&setting));
+    Some(ExitCode::SUCCESS)
+}
+
+pub fn trials() -> Vec<Trial> {
+    needs::trials("replicas", "redis", RedisServer::find(), |()| {
+        vec![
+            trial("one_renewal_serves_four_processes", stampede),
+            trial(
+                "a_dead_redis_does_not_matter_while_sessions_are_fresh",
+                fresh,
+            ),
+            trial("a_dead_redis_does_not_matter_with_a_reuse_interval", reuse),
+            trial("a_redis_that_dies_during_a_renewal_does_not_matter", midway),
+            trial("without_redis_one_replica_wins_a_single_use_token", lost),
+            trial("a_redis_that_says_nothing_holds_nobody_up", frozen),
+            trial("what_one_process_ends_all_refuse_within_a_second", revoked),
+            trial("the_store_keeps_its_promises", conformance),
+            trial("many_notices_are_read_in_parts", catching_up),
+        ]
+    })
+}
+
+fn trial<F: Future<Output = ()> + 'static>(name: &str, test: fn() -> F) -> Trial {
+    Trial::test(name, move || {
+        runtime().block_on(test());
+        Ok(())
+    })
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    tokio::runtime::Runtime::new().unwrap()
+}
+
+/// 2,000 requests at once are as many sockets, and shells often allow 1024.
+pub fn allow_many_files() {
+    use std::os::unix::process::CommandExt;
+    const RAISED: &str = "TOWER_DESCOPE_TEST_FILES";
+    if std::env::var_os(RAISED).is_none() {
+        let raise = r#"ulimit -n "$(ulimit -H -n)" 2>/dev/null; exec "$0" "$@""#;
+        let error = Command::new("sh")
+            .args(["-c", raise])
+            .args(std::env::args_os())
+            .env(RAISED, "1")
+            .exec();
+        eprintln!("cannot raise the limit of open files: {error}");
+    }
+}
+
+// Done when 2 of the issue: exactly one refresh, no 401.
+async fn stampede() {
+    let cluster = Cluster::start(RefreshRotation::SingleUse).await;
+    let ann = cluster.world.sign_in_long_ago("ann@example.com").await;
+    let bob = cluster.world.sign_in("bob@example.com").await;
+    cluster.latency(200);
+    let began = Instant::now();
+    let replies = cluster.burst(2000, &ann.cookies()).await;
+    println!("2,000 requests at four processes: {:?}", began.elapsed());
+    for reply in &replies {
+        assert_eq!(reply.status, 200);
+        let cookies = reply.session_cookies();
+        assert!(cookies == replies[0].session_cookies());
+    }
+    assert_eq!(cluster.world.refreshes(), 1);
+
+    let path = format!("/revoke/session/{}", bob.session);
+    let reply = request(cluster.replicas[0].port, "POST", &path, "").await;
+    assert_eq!(reply.status, 200);
+    let found = dump(&cluster.redis).await;
+    assert!(found.len() >= 8, "an outcome, a predecessor, a notice");
+    let renewed = [replies[0].session(), replies[0].refresh()];
+    let tokens = [ann.session, ann.refresh, bob.session].into_iter();
+    let tokens = tokens.chain(renewed);
+    for token in tokens {
+        for part in token.split('.').map(|part| &part.as_bytes()[..16]) {
+            let shows = |found: &Vec<u8>| found.windows(16).any(|window| window == part);
+            assert!(!found.iter().any(shows), "a token lies in Redis");
+        }
+    }
+}
+
+async fn fresh() {
+    let mut cluster = Cluster::start(RefreshRotation::SingleUse).await;
+    let ann = cluster.world.sign_in("ann@example.com").await;
+    let before = cluster.burst(100, &ann.cookies()).await;
+    cluster.redis.kill();
+    let after = cluster.burst(400, &ann.cookies()).await;
+    for reply in before.iter().chain(&after) {
+        assert_eq!((reply.status, reply.cookies.len()), (200, 0));
+    }
+    assert_eq!(cluster.world.refreshes(), 0);
+}
+
+async fn reuse() {
+    let mut cluster = Cluster::start(RefreshRotation::ReuseInterval).await;
+    let ann = cluster.world.sign_in_long_ago("ann@example.com").await;
+    cluster.latency(100);
+    cluster.redis.kill();
+    let replies = cluster.burst(400, &ann.cookies()).await;
+    assert!(replies.iter().all(|reply| reply.status == 200));
+    let refresh = replies[0].refresh();
+    assert!(replies.iter().all(|reply| reply.refresh() == refresh));
+    assert_eq!(cluster.world.refreshes(), PROCESSES as u64);
+}
+
+async fn midway() {
+    let mut cluster = Cluster::start(RefreshRotation::ReuseInterval).await;
+    let ann = cluster.world.sign_in_long_ago("ann@example.com").await;
+    cluster.latency(400);
+    let cookies = ann.cookies();
+    let burst = cluster.burst(400, &cookies);
+    let burst = tokio::spawn(burst);
+    tokio::time::sleep(Duration::from_millis(200)).await;
+    cluster.redis.kill();
+    let replies = burst.await.unwrap();
+    assert!(replies.iter().all(|reply| reply.status == 200));
+    assert!(cluster.world.refreshes() <= PROCESSES as u64);
+}
+
+async fn lost() {
+    let mut cluster = Cluster::start(RefreshRotation::SingleUse).await;
+    let ann = cluster.world.sign_in_long_ago("ann@example.com").await;
+    cluster.latency(100);
+    cluster.redis.kill();
+    let replies = cluster.burst(400, &ann.cookies()).await;
+    let mut winners = Vec::new();
+    for (n, replies) in (0..PROCESSES).map(|n| (n, replies.iter().skip(n).step_by(PROCESSES))) {
+        let statuses: Vec<_> = replies.clone().map(|reply| reply.status).collect();
+        if statuses.iter().all(|status| *status == 200) {
+            winners.push(n);
+        } else {
+            assert!(statuses.iter().all(|status| matches!(status, 401 | 503)));
+            assert!(replies.into_iter().all(|reply| reply.cookies.is_empty()));
+        }
+    }
+    assert_eq!(winners.len(), 1);
+    assert_eq!(cluster.world.refreshes(), PROCESSES as u64);
+    let next = replies[winners[0]].session_cookies();
+    for reply in cluster.burst(PROCESSES, &next).await {
+        assert_eq!(reply.status, 200);
+    }
+
+    // It comes back, empty, and all is as before.
+    cluster.redis.restart();
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    let bob = cluster.world.sign_in_long_ago("bob@example.com").await;
+    let before = cluster.world.refreshes();
+    for reply in cluster.burst(400, &bob.cookies()).await {
+        assert_eq!(reply.status, 200);
+    }
+    assert_eq!(cluster.world.refreshes() - before, 1);
+}
+
+async fn frozen() {
+    let cluster = Cluster::start(RefreshRotation::ReuseInterval).await;
+    let mut sessions = Vec::new();
+    for n in 0..8 {
+        let address = format!("ann{n}@example.com");
+        sessions.push(cluster.world.sign_in_long_ago(&address).await);
+    }
+    cluster.redis.freeze();
+    // Those who find out wait for half a second, nobody after them does: that would be four seconds.
+    let began = Instant::now();
+    for session in &sessions {
+        let replies = cluster.burst(PROCESSES, &session.cookies()).await;
+        assert!(replies.iter().all(|reply| reply.status == 200));
+    }
+    println!(
+        "eight renewals without an answer from Redis: {:?}",
+        began.elapsed()
+    );
+    assert!(began.elapsed() < Duration::from_millis(2500));
+
+    cluster.redis.thaw();
+    tokio::time::sleep(Duration::from_millis(1200)).await;
+    let cid = cluster.world.sign_in_long_ago("cid@example.com").await;
+    let before = cluster.world.refreshes();
+    let replies = cluster.burst(100, &cid.cookies()).await;
+    assert!(replies.iter().all(|reply| reply.status == 200));
+    assert_eq!(cluster.world.refreshes() - before, 1);
+}
+
+async fn revoked() {
+    let cluster = Cluster::start(RefreshRotation::None).await;
+    let ann = cluster.world.sign_in("ann@example.com").await;
+    let bob = cluster.world.sign_in("bob@example.com").await;
+    let session = format!("DS={}", ann.session);
+    for cookies in [&session, &bob.cookies()] {
+        let replies = cluster.burst(PROCESSES, cookies).await;
+        assert!(replies.iter().all(|reply| reply.status == 200));
+    }
+    // The emulator stamps whole seconds; so do revocations of users.
+    for (path, cookies) in [
+        (format!("/revoke/session/{}", ann.session), &session),
+        (format!("/revoke/user/{}", bob.user_id), &bob.cookies()),
+    ] {
+        let reply = request(cluster.replicas[0].port, "POST", &path, "").await;
+        assert_eq!(reply.status, 200);
+        let began = Instant::now();
+        loop {
+            let replies = cluster.burst(PROCESSES, cookies).await;
+            if replies.iter().all(|reply| reply.status == 401) {
+                break;
+            }
+            assert!(began.elapsed() < Duration::from_secs(1));
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        println!("refused on all after {:?}", began.elapsed());
+    }
+    // A replica that starts later has heard of it before it is ready.
+    let late = Replica::start(&cluster.world, &cluster.redis);
+    for cookies in [&session, &bob.cookies()] {
+        assert_eq!(request(late.port, "GET", "/me", cookies).await.status, 401);
+    }
+}
+
+// What the trait promises, and how replicas that share a Redis rely on it.
+async fn conformance() {
+    let redis = RedisServer::start();
+    let (one, two) = (store(&redis), store(&redis));
+    let (a, b) = (StoreKey::new([1; 32]), StoreKey::new([2; 32]));
+    let second = Duration::from_secs(1);
+
+    assert!(one.lock(&a, b"one", second).await.unwrap());
+    assert!(!two.lock(&a, b"two", second).await.unwrap());
+    assert!(!one.lock(&a, b"one", second).await.unwrap());
+    assert!(two.lock(&b, b"two", second).await.unwrap());
+    two.unlock(&a, b"two").await.unwrap();
+    assert!(!two.lock(&a, b"two", second).await.unwrap());
+    one.unlock(&a, b"one").await.unwrap();
+    let short = Duration::from_millis(50);
+    assert!(two.lock(&a, b"two", short).await.unwrap());
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    assert!(one.lock(&a, b"one", second).await.unwrap(), "a lease ends");
+
+    assert_eq!(two.get(&a).await.unwrap(), None, "locks are no values");
+    one.put(&a, b"\0\xff value", 10 * second).await.unwrap();
+    let found = two.get(&a).await.unwrap().unwrap();
+    assert_eq!(found.value, b"\0\xff value");
+    assert!(found.expires_in > 9 * second && found.expires_in <= 10 * second);
+    two.shorten(&a, 20 * second).await.unwrap();
+    two.shorten(&a, 5 * second).await.unwrap();
+    two.shorten(&a, 8 * second).await.unwrap();
+    let found = one.get(&a).await.unwrap().unwrap();
+    assert!(found.expires_in > 4 * second && found.expires_in <= 5 * second);
+    one.put(&a, b"other", 10 * second).await.unwrap();
+    assert_eq!(two.get(&a).await.unwrap().unwrap().value, b"other");
+    one.shorten(&a, Duration::ZERO).await.unwrap();
+    assert_eq!(two.get(&a).await.unwrap(), None);
+    two.shorten(&a, second).await.unwrap();
+
+    let window = Duration::from_millis(200);
+    for events in 1..=3 {
+        let count = one.count(&a, window).await.unwrap();
+        assert_eq!(count.events, events);
+        assert!(count.resets_in <= window);
+    }
+    tokio::time::sleep(window).await;
+    assert_eq!(two.count(&a, window).await.unwrap().events, 1);
+
+    // Another project on the same server sees nothing of this.
+    let other = RedisStore::open(&redis.url(), "P2other").unwrap();
+    assert!(other.lock(&a, b"other", second).await.unwrap());
+    one.publish(b"notice", second).await.unwrap();
+    assert!(other.notices(None).await.unwrap().notices.is_empty());
+}
+
+async fn catching_up() {
+    let redis = RedisServer::start();
+    let store = store(&redis);
+    let all = async |mut cursor: Option<_>| {
+        let mut notices = Vec::new();
+        loop {
+            let found = store.notices(cursor.as_ref()).await.unwrap();
+            notices.extend(found.notices);
+            cursor = Some(found.cursor);
+            if !found.more {
+                notices.sort();
+                notices.dedup();
+                return (notices, cursor);
+            }
+        }
+    };
+    let (notices, start) = all(None).await;
+    assert!(notices.is_empty());
+    let ttl = Duration::from_secs(60);
+    let publish = (0..2500).map(|n| format!("notice {n:04}"));
+    let publish: Vec<_> = publish.map(String::into_bytes).collect();
+    for notice in &publish {
+        store.publish(notice, ttl).await.unwrap();
+    }
+    let short = Duration::from_millis(50);
+    store.publish(b"short-lived", short).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    store.publish(b"last", ttl).await.unwrap();
+
+    let (notices, end) = all(start).await;
+    assert_eq!(notices.len(), 2502, "who was there hears everything");
+    let (notices, _) = all(None).await;
+    assert_eq!(
+        notices.len(),
+        2501,
+        "who comes later hears what still counts"
+    );
+    assert!(publish.iter().all(|notice| notices.contains(notice)));
+    let (notices, end) = all(end).await;
+    assert!(notices.is_empty());
+    store.publish(b"one more", ttl).await.unwrap();
+    assert_eq!(all(end).await.0, [b"one more"]);
+}
+
+fn store(redis: &RedisServer) -> RedisStore {
+    RedisStore::open(&redis.url(), "P2").unwrap()
+}
+
+/// All keys and values.
+async fn dump(redis: &RedisServer) -> Vec<Vec<u8>> {
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let keys: Vec<String> = redis::cmd("KEYS")
+        .arg("*")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let mut found = Vec::new();
+    for key in keys {
+        let kind: String = redis::cmd("TYPE")
+            .arg(&key)
+            .query_async(&mut connection)
+            .await
+            .unwrap();
+        let (command, range): (_, &[&str]) = match &*kind {
+            "string" => ("GET", &[]),
+            "zset" => ("ZRANGE", &["0", "-1"]),
+            "stream" => ("XRANGE", &["-", "+"]),
+            other => panic!("a {other} in Redis"),
+        };
+        let mut read = redis::cmd(command);
+        read.arg(&key).arg(range);
+        let content: redis::Value = read.query_async(&mut connection).await.unwrap();
+        found.push(key.into_bytes());
+        flatten(content, &mut found);
+    }
+    found
+}
+
+fn flatten(value: redis::Value, found: &mut Vec<Vec<u8>>) {
+    match value {
+        redis::Value::Array(values) => values.into_iter().for_each(|v| flatten(v, found)),
+        redis::Value::BulkString(bytes) => found.push(bytes),
+        other => found.push(format!("{other:?}").into_bytes()),
+    }
+}
+
+/// Ends in this order, so that no replica outlives what it talks to.
+struct Cluster {
+    replicas: Vec<Replica>,
+    world: World,
+    redis: RedisServer,
+}
+
+impl Cluster {
+    async fn start(rotation: RefreshRotation) -> Self {
+        let world = World::new().await;
+        world.rotation(rotation);
+        let redis = RedisServer::start();
+        let replicas = (0..PROCESSES).map(|_| Replica::start(&world, &redis));
+        Self {
+            replicas: replicas.collect(),
+            world,
+            redis,
+        }
+    }
+
+    fn latency(&self, millis: u32) {
+        let emulator = &self.world.emulator;
+        emulator.configure(|config| config.latency_ms = millis);
+    }
+
+    /// So many requests at once, each to the next process.
+    fn burst(&self, requests: usize, cookies: &str) -> impl Future<Output = Vec<Answer>> + use<> {
+        let ports: Vec<_> = self.replicas.iter().map(|replica| replica.port).collect();
+        let cookies = cookies.to_owned();
+        async move {
+            let answers: Vec<_> = (0..requests)
+                .map(|n| {
+                    let (port, cookies) = (ports[n % ports.len()], cookies.clone());
+                    tokio::spawn(async move { request(port, "GET", "/me", &cookies).await })
+                })
+                .collect();
+            let mut all = Vec::new();
+            for answer in answers {
+                all.push(answer.await.unwrap());
+            }
+            all
+        }
+    }
+}
+
+/// A process of its own; gone with this value.
+struct Replica {
+    port: u16,
+    process: Child,
+}
+
+impl Replica {
+    fn start(world: &World, redis: &RedisServer) -> Self {
+        let emulator = &world.emulator;
+        let setting = [emulator.base_url(), emulator.project_id(), &redis.url()].join(" ");
+        let mut process = Command::new(std::env::current_exe().unwrap())
+            .env(REPLICA, setting)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut line = String::new();
+        let stdout = process.stdout.take().unwrap();
+        BufReader::new(stdout).read_line(&mut line).unwrap();
+        Self {
+            port: line.trim().parse().expect("the port of the replica"),
+            process,
+        }
+    }
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// What a replica does.
+async fn serve(setting: &str) {
+    // Ends with its parent, however that ends.
+    std::thread::spawn(|| {
+        let _ = std::io::stdin().read_to_end(&mut Vec::new());
+        std::process::exit(0);
+    });
+    // RUST_LOG shows more than errors.
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(std::io::stderr)
+        .init();
+    let [base_url, project, redis] = setting.split(' ').collect::<Vec<_>>()[..] else {
+        panic!("malformed setting");
+    };
+    let descope = Descope::builder(project)
+        .unwrap()
+        .base_url(base_url)
+        .unwrap()
+        .shared_store(RedisStore::open(redis, project).unwrap())
+        .build()
+        .unwrap();
+    descope.ready().await.unwrap();
+    let revoke = async |State(descope): State<Descope>,
+                        Path((kind, what)): Path<(String, String)>| {
+        let revocation = match &*kind {
+            "user" => Revocation::user(what),
+            _ => Revocation::session_jwt(what),
+        };
+        descope.revoke(revocation).await.unwrap();
+    };
+    let revocations = Router::new()
+        .route("/revoke/{kind}/{what}", post(revoke))
+        .with_state(descope.clone());
+    let app = world::app(&descope).merge(revocations);
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    println!("{}", listener.local_addr().unwrap().port());
+    axum::serve(listener, app).await.unwrap();
+}
+
+struct Answer {
+    status: u16,
+    /// Lines of `Set-Cookie`.
+    cookies: Vec<String>,
+}
+
+impl Answer {
+    fn session(&self) -> String {
+        self.cookie("DS=")
+    }
+
+    fn refresh(&self) -> String {
+        self.cookie("DSR=")
+    }
+
+    fn session_cookies(&self) -> String {
+        let session = Session {
+            session: self.session(),
+            refresh: self.refresh(),
+            ..Session::default()
+        };
+        session.cookies()
+    }
+
+    fn cookie(&self, prefix: &str) -> String {
+        let value = self.cookies.iter().find_map(|c| c.strip_prefix(prefix));
+        value.unwrap().split(';').next().unwrap().to_owned()
+    }
+}
+
+async fn request(port: u16, method: &str, path: &str, cookies: &str) -> Answer {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let head = format!(
+        "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncookie: {cookies}\r\n\
+         content-length: 0\r\nconnection: close\r\n\r\n"
+    );
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    let head = answer.split("\r\n\r\n").next().unwrap_or_default();
+    let mut lines = head.lines();
+    let status = lines.next().and_then(|line| line.split(' ').nth(1));
+    Answer {
+        status: status.and_then(|status| status.parse().ok()).unwrap_or(0),
+        cookies: lines
+            .filter_map(|line| line.strip_prefix("set-cookie: "))
+            .map(str::to_owned)
+            .collect(),
+    }
+}
