@@ -6,6 +6,7 @@
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use crate::client::ProjectId;
+use crate::descope::Descope;
 use crate::session::source::Credentials;
 use crate::token::{InvalidToken, KeySet, SignatureAlgorithm};
 use crate::{client, token};
@@ -41,7 +42,8 @@ pub fn signature(
 ///
 /// Why it is refused.
 pub fn unverified(token: &[u8]) -> Result<serde_json::Value, InvalidToken> {
-    let claims = token::fuzzing::unverified(token)?;
+    let verified = token::fuzzing::unverified(token)?;
+    let claims = &verified.claims;
     for tenant in claims.tenants() {
         assert!(claims.is_in_tenant(tenant));
         let (roles, permissions) = (
@@ -61,7 +63,7 @@ pub fn unverified(token: &[u8]) -> Result<serde_json::Value, InvalidToken> {
         claims.dct(),
         format!("{claims:?}"),
     );
-    claims.decode().map_err(|_| InvalidToken::Malformed)
+    verified.decode().map_err(|_| InvalidToken::Malformed)
 }
 
 /// Reads a key set. Returns the number of usable keys.
@@ -93,4 +95,13 @@ pub fn upstream_json(body: &[u8]) {
 /// Reads a `Retry-After` header at this Unix time. Returns seconds.
 pub fn retry_after(value: &[u8], now: u64) -> Option<u64> {
     client::fuzzing::retry_after(value, now)
+}
+
+/// The verdict on a session JWT as the session layer has it: without I/O, and without anything around it.
+pub fn verifies_now(descope: &Descope, token: &[u8]) -> bool {
+    let verdict = descope
+        .inner()
+        .verifier
+        .verify_now(token, token::Kind::Session);
+    matches!(verdict, Some(Ok(_)))
 }

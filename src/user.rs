@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use crate::client::ClientError;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::session::Session;
-use crate::token::Claims;
+use crate::token::{Claims, Verified};
 use crate::wire::UserProfile;
 
 /// The authenticated user of a request: what the session JWT says.
@@ -80,8 +80,12 @@ impl User {
     }
 
     pub(crate) fn claims(&self) -> &Claims {
+        &self.verified().claims
+    }
+
+    fn verified(&self) -> &Verified {
         match self.session.peek() {
-            Some(verified) => &verified.claims,
+            Some(verified) => verified,
             // The outcome of a request never changes, and every constructor above has looked at it.
             None => unreachable!("a user without a session"),
         }
@@ -183,7 +187,7 @@ impl User {
     /// }
     /// ```
     pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, AuthError> {
-        self.claims()
+        self.verified()
             .decode()
             .map_err(|error| AuthError::new(AuthErrorKind::ClaimsMismatch).with_source(error))
     }

@@ -189,7 +189,7 @@ impl Renewer {
 
     /// Ends a session: its refresh JWT, the sessions that were issued for it, and renewals under way.
     pub(crate) fn end(&self, token: &Presented) {
-        let Verified { id, claims } = &*token.verified;
+        let Verified { id, claims, .. } = &*token.verified;
         self.end_here(token.key, id, claims.exp);
         #[cfg(feature = "shared-store")]
         if let Some(replicas) = &self.replicas {

@@ -309,7 +309,7 @@ fn rewrite(inner: &Inner, body: &mut Map<String, Value>, tokens: &Tokens) {
         };
     }
     if let Some(session) = &tokens.session
-        && let Ok(claims) = session.verified.claims.decode::<Map<String, Value>>()
+        && let Ok(claims) = session.verified.decode::<Map<String, Value>>()
     {
         body.insert("claims".to_owned(), Value::Object(claims));
     }

@@ -105,7 +105,7 @@ fn with_early(inner: &Inner, credentials: &Credentials<'_>, mut decided: Decided
         credential: Credential::Cookie,
     } = &decided.outcome
     {
-        decided.early = renew_early(inner, credentials, session);
+        decided.early = renew_early(inner, credentials, session).map(Box::new);
     }
     decided
 }
@@ -207,7 +207,7 @@ pub(crate) async fn renew(inner: &Inner, presented: Presented) -> Decided {
     };
     Decided {
         outcome: cookie_outcome(result),
-        renewal: Some(Renewal { presented, outcome }),
+        renewal: Some(Box::new(Renewal { presented, outcome })),
         early: None,
     }
 }

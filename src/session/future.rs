@@ -9,6 +9,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::service::insert;
+use super::source::CookieLines;
 use super::state::{Decided, Session};
 use super::write_back::write_back;
 use crate::descope::Descope;
@@ -36,7 +37,8 @@ pin_project! {
     enum Phase<S, B, F, Res> {
         Deciding {
             decision: Decision,
-            waiting: Option<Waiting<S, B>>,
+            // Boxed, like all that only a wait needs: every request moves this future about.
+            waiting: Option<Box<Waiting<S, B>>>,
         },
         Calling {
             #[pin]
@@ -46,7 +48,7 @@ pin_project! {
         // The response is made; a renewal that was started beside the request may bring cookies for it.
         Finishing {
             renewal: Early,
-            response: Option<Res>,
+            response: Option<Box<Res>>,
             session: Session,
         },
     }
@@ -70,6 +72,7 @@ fn early(session: &Session) -> Option<Early> {
 struct Waiting<S, B> {
     service: S,
     request: Request<B>,
+    cookies: CookieLines,
     descope: Descope,
 }
 
@@ -107,6 +110,7 @@ where
         decision: Decision,
         service: S,
         request: Request<B>,
+        cookies: CookieLines,
         descope: Descope,
         rejection: R,
         memo: Option<Memo>,
@@ -114,11 +118,12 @@ where
         Self {
             phase: Phase::Deciding {
                 decision,
-                waiting: Some(Waiting {
+                waiting: Some(Box::new(Waiting {
                     service,
                     request,
+                    cookies,
                     descope,
-                }),
+                })),
             },
             rejection: Some((rejection, memo)),
         }
@@ -138,8 +143,13 @@ where
             let next = match this.phase.as_mut().project() {
                 PhaseProj::Deciding { decision, waiting } => {
                     let decided = ready!(decision.as_mut().poll(cx));
-                    let mut waiting = waiting.take().expect("polled after completion");
-                    let session = insert(&mut waiting.request, &waiting.descope, decided);
+                    let mut waiting = *waiting.take().expect("polled after completion");
+                    let session = insert(
+                        &mut waiting.request,
+                        &waiting.descope,
+                        decided,
+                        waiting.cookies,
+                    );
                     Phase::Calling {
                         future: waiting.service.call(waiting.request),
                         session: Some(session),
@@ -160,7 +170,7 @@ where
                         }
                         Some(renewal) => Phase::Finishing {
                             renewal,
-                            response: Some(response),
+                            response: Some(Box::new(response)),
                             session,
                         },
                     }
@@ -171,7 +181,7 @@ where
                     session,
                 } => {
                     let outcome = ready!(renewal.as_mut().poll(cx));
-                    let mut response = response.take().expect("polled after completion");
+                    let mut response = *response.take().expect("polled after completion");
                     write_back(session, outcome, response.headers_mut());
                     return Poll::Ready(Ok(response));
                 }

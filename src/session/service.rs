@@ -53,10 +53,12 @@ where
         }
         let rerender = self.rejection.remember(&request);
         let cross_origin = inner.origins.refuses(&request);
-        let step = decide_now(inner, &inner.credentials(request.headers()), cross_origin);
+        let credentials = inner.credentials(request.headers());
+        let step = decide_now(inner, &credentials, cross_origin);
+        let cookies = credentials.cookie_lines();
         let decision: Decision = match step {
             Step::Decided(decided) => {
-                let session = insert(&mut request, &self.descope, decided);
+                let session = insert(&mut request, &self.descope, decided, cookies);
                 let future = self.inner.call(request);
                 return ResponseFuture::call(future, session, self.rejection.clone(), rerender);
             }
@@ -77,6 +79,7 @@ where
             decision,
             ready,
             request,
+            cookies,
             self.descope.clone(),
             self.rejection.clone(),
             rerender,
@@ -85,8 +88,12 @@ where
 }
 
 /// Puts the outcome into the request and keeps a copy for the way back.
-pub(super) fn insert<B>(request: &mut Request<B>, descope: &Descope, decided: Decided) -> Session {
-    let cookies = CookieLines::of(request.headers());
+pub(super) fn insert<B>(
+    request: &mut Request<B>,
+    descope: &Descope,
+    decided: Decided,
+    cookies: CookieLines,
+) -> Session {
     let session = Session::new(descope.clone(), decided, cookies);
     request.extensions_mut().insert(session.clone());
     session

@@ -4,7 +4,7 @@
 //! and nothing is decoded: percent-decoding names would let `__%48ost-DS`, which any sibling host may set, pass
 //! for `__Host-DS`. Only SP and HTAB are trimmed, for the same reason.
 
-use http::header::{AUTHORIZATION, COOKIE, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, COOKIE, GetAll, HeaderMap, HeaderValue};
 use memchr::memchr;
 
 use crate::client::ProjectId;
@@ -18,6 +18,7 @@ pub(crate) struct Credentials<'a> {
     pub(crate) bearer: Bearer<'a>,
     pub(crate) session: Candidates<'a>,
     pub(crate) refresh: Candidates<'a>,
+    fields: GetAll<'a, HeaderValue>,
 }
 
 /// The `Authorization` header.
@@ -46,7 +47,15 @@ impl<'a> Candidates<'a> {
     }
 
     fn add(&mut self, priority: usize, value: &'a [u8]) {
-        if value.is_empty() || self.iter().any(|known| known == value) {
+        if value.is_empty() {
+            return;
+        }
+        // One cookie of a name is the rule.
+        if self.is_empty() {
+            self.values[0] = Some((priority, value));
+            return;
+        }
+        if self.iter().any(|known| known == value) {
             return;
         }
         let at = self
@@ -72,10 +81,11 @@ impl<'a> Credentials<'a> {
             bearer,
             session: Candidates::default(),
             refresh: Candidates::default(),
+            fields: headers.get_all(&COOKIE),
         };
         // A bearer is the only credential of its request: one identity, never a mix.
         if bearer == Bearer::None {
-            for (name, value) in cookies(headers.get_all(COOKIE)) {
+            for (name, value) in cookies(credentials.fields.iter()) {
                 if let Some(priority) = position(session_names, name) {
                     credentials.session.add(priority, value);
                 }
@@ -91,6 +101,11 @@ impl<'a> Credentials<'a> {
     pub(crate) fn is_empty(&self) -> bool {
         self.bearer == Bearer::None && self.session.is_empty() && self.refresh.is_empty()
     }
+
+    /// The cookies, for those who ask for the refresh JWT later.
+    pub(crate) fn cookie_lines(&self) -> CookieLines {
+        CookieLines::of_fields(&self.fields)
+    }
 }
 
 /// The `Cookie` fields of a request, kept for those who ask for the refresh JWT later. Cloning a field copies
@@ -105,13 +120,15 @@ pub(crate) enum CookieLines {
 
 impl CookieLines {
     pub(crate) fn of(headers: &HeaderMap) -> Self {
-        let mut fields = headers.get_all(COOKIE).into_iter();
-        match (fields.next(), fields.next()) {
+        Self::of_fields(&headers.get_all(&COOKIE))
+    }
+
+    fn of_fields(fields: &GetAll<'_, HeaderValue>) -> Self {
+        let mut iter = fields.iter();
+        match (iter.next(), iter.next()) {
             (None, _) => Self::None,
             (Some(field), None) => Self::One(field.clone()),
-            (Some(_), Some(_)) => {
-                Self::Many(headers.get_all(COOKIE).into_iter().cloned().collect())
-            }
+            (Some(_), Some(_)) => Self::Many(fields.iter().cloned().collect()),
         }
     }
 
@@ -178,7 +195,7 @@ fn trim(mut bytes: &[u8]) -> &[u8] {
 }
 
 fn read_bearer<'a>(headers: &'a HeaderMap, project: &ProjectId) -> Bearer<'a> {
-    let mut fields = headers.get_all(AUTHORIZATION).into_iter();
+    let mut fields = headers.get_all(&AUTHORIZATION).into_iter();
     let Some(field) = fields.next() else {
         return Bearer::None;
     };

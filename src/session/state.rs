@@ -22,9 +22,9 @@ pub(crate) struct Session(Arc<State>);
 struct State {
     descope: Descope,
     outcome: Outcome,
-    renewal: Option<Renewal>,
+    renewal: Option<Box<Renewal>>,
     /// The refresh JWT of a renewal that was started beside this request, whose session is still good.
-    early: Option<Presented>,
+    early: Option<Box<Presented>>,
     cookies: CookieLines,
     identity_read: AtomicBool,
 }
@@ -57,11 +57,12 @@ pub(crate) struct Renewal {
     pub(crate) outcome: Arc<refresh::Outcome>,
 }
 
-/// What the layer decided, before it becomes a [`Session`].
+/// What the layer decided, before it becomes a [`Session`]. Renewals are boxed, because few requests have one and all
+/// of them move this about.
 pub(crate) struct Decided {
     pub(crate) outcome: Outcome,
-    pub(crate) renewal: Option<Renewal>,
-    pub(crate) early: Option<Presented>,
+    pub(crate) renewal: Option<Box<Renewal>>,
+    pub(crate) early: Option<Box<Presented>>,
 }
 
 impl Session {
@@ -81,11 +82,11 @@ impl Session {
     }
 
     pub(crate) fn renewal(&self) -> Option<&Renewal> {
-        self.0.renewal.as_ref()
+        self.0.renewal.as_deref()
     }
 
     pub(crate) fn early(&self) -> Option<&Presented> {
-        self.0.early.as_ref()
+        self.0.early.as_deref()
     }
 
     /// The verified session, without noting that somebody looked.

@@ -98,7 +98,8 @@ struct Entry {
     generation: u64,
 }
 
-struct Token(Box<[u8]>);
+/// The token of an entry, which holds it already.
+struct Token(Arc<Verified>);
 
 struct TokenRef<'a>(&'a [u8]);
 
@@ -135,12 +136,12 @@ impl Tokens {
         entry.map(|entry| entry.verified)
     }
 
-    pub(crate) fn insert(&self, token: &[u8], verified: &Arc<Verified>, now: u64, generation: u64) {
+    pub(crate) fn insert(&self, verified: &Arc<Verified>, now: u64, generation: u64) {
         if let Some(cache) = &self.cache
-            && token.len() <= MAX_TOKEN
+            && verified.jwt.len() <= MAX_TOKEN
         {
             cache.insert(
-                Token(token.into()),
+                Token(verified.clone()),
                 Entry {
                     verified: verified.clone(),
                     inserted: now,
@@ -169,7 +170,7 @@ impl fmt::Debug for Tokens {
 
 impl Weighter<Token, Entry> for Bytes {
     fn weight(&self, token: &Token, entry: &Entry) -> u64 {
-        let bytes = token.0.len() + entry.verified.claims.heap_bytes() + OVERHEAD;
+        let bytes = token.0.jwt.len() + entry.verified.claims.heap_bytes() + OVERHEAD;
         self.least.max(bytes as u64)
     }
 }
@@ -180,13 +181,13 @@ fn hash_tail<H: Hasher>(token: &[u8], state: &mut H) {
 
 impl Hash for Token {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        hash_tail(&self.0, state);
+        hash_tail(&self.0.jwt, state);
     }
 }
 
 impl PartialEq for Token {
     fn eq(&self, other: &Self) -> bool {
-        self.0 == other.0
+        self.0.jwt == other.0.jwt
     }
 }
 
@@ -200,6 +201,6 @@ impl Hash for TokenRef<'_> {
 
 impl Equivalent<Token> for TokenRef<'_> {
     fn equivalent(&self, key: &Token) -> bool {
-        *self.0 == *key.0
+        *self.0 == *key.0.jwt
     }
 }

@@ -5,6 +5,7 @@ mod claims;
 mod compact;
 pub(crate) mod crypto;
 mod error;
+mod expiry;
 #[cfg(feature = "__fuzzing")]
 pub(crate) mod fuzzing;
 mod header;
@@ -15,8 +16,11 @@ mod revoked;
 mod roca;
 mod rules;
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
+
+use serde::de::DeserializeOwned;
 
 pub use self::cache::TokenCache;
 pub(crate) use self::cache::Tokens;
@@ -33,10 +37,27 @@ pub(crate) use self::rules::{Kind, Rules};
 use crate::clock::Clock;
 
 /// A token that passed every check except, on request, those of time.
-#[derive(Debug)]
 pub(crate) struct Verified {
     pub(crate) claims: Claims,
     pub(crate) id: TokenId,
+    jwt: Box<[u8]>,
+}
+
+impl Verified {
+    /// The claims as a type of the caller's.
+    pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
+        let payload = self.jwt.split(|byte| *byte == b'.').nth(1);
+        let json = compact::decode(payload.unwrap_or_default())
+            .map_err(|_| serde::de::Error::custom("not base64url"))?;
+        serde_json::from_slice(&json)
+    }
+}
+
+impl fmt::Debug for Verified {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // Without the token.
+        self.claims.fmt(f)
+    }
 }
 
 /// Why there is no verdict, or a negative one.
@@ -143,13 +164,17 @@ impl Verifier {
         };
         let verified = match cached {
             Some(verified) => verified,
-            None => match self.verify_signature(token, kind, scratch)? {
+            None => match self.verify_signature(
+                token,
+                kind,
+                (times == Times::Check).then_some(now),
+                scratch,
+            )? {
                 Ok((verified, generation)) => {
                     let verified = Arc::new(verified);
                     // What is not valid now is not worth a place, and neither is what is about to be revoked.
                     if kind == Kind::Session && !self.rules.is_expired(&verified.claims, now) {
-                        self.tokens
-                            .insert(token, &verified, now.as_secs(), generation);
+                        self.tokens.insert(&verified, now.as_secs(), generation);
                     }
                     verified
                 }
@@ -165,12 +190,14 @@ impl Verifier {
         Ok(Ok(verified))
     }
 
-    /// Everything that stays true of a token while its key does.
+    /// Everything that stays true of a token while its key does. With a time, tokens that are over by then are spared
+    /// the signature.
     #[allow(clippy::type_complexity)]
     fn verify_signature(
         &self,
         token: &[u8],
         kind: Kind,
+        now: Option<Duration>,
         scratch: &mut Vec<u8>,
     ) -> Result<Result<(Verified, u64), Missing>, Failure> {
         // Size, alphabet, parts, header: no key and no claim is looked at before these hold.
@@ -182,14 +209,18 @@ impl Verifier {
             if key.algorithm() != compact.algorithm {
                 return Err(InvalidToken::Algorithm);
             }
+            let payload = compact::decode(compact.payload)?;
+            if now.is_some_and(|now| self.rules.is_surely_over(&payload, now)) {
+                return Ok(None);
+            }
             let signature = compact::decode(compact.signature)?;
             let id = key
                 .verify(compact.signing_input, &signature)
                 .ok_or(InvalidToken::Signature)?;
-            Ok((id, generation))
+            Ok(Some((id, generation, payload)))
         });
-        let (id, generation) = match checked {
-            Lookup::Known(verdict) => verdict?,
+        let (id, generation, payload) = match checked {
+            Lookup::Known(verdict) => verdict?.ok_or(Failure::Expired)?,
             Lookup::Unknown => return Err(InvalidToken::UnknownKey.into()),
             // A token that brings its own key is not Descope's. Its kid is not worth a question.
             Lookup::UnknownKid | Lookup::Undecided(_) if compact.offers_key => {
@@ -199,9 +230,13 @@ impl Verifier {
             Lookup::UnknownKid => return Ok(Err(Missing::Kid((*compact.kid).into()))),
             Lookup::Outdated => return Ok(Err(Missing::Keys((*compact.kid).into()))),
         };
-        let payload = compact::decode(compact.payload)?;
-        let claims = claims::parse(payload, |checks| self.rules.check(checks, kind))?;
-        Ok(Ok((Verified { claims, id }, generation)))
+        let claims = claims::parse(&payload, |checks| self.rules.check(checks, kind))?;
+        let verified = Verified {
+            claims,
+            id,
+            jwt: token.into(),
+        };
+        Ok(Ok((verified, generation)))
     }
 
     /// Whether the session is over by now.

@@ -6,6 +6,7 @@ use super::Failure;
 use super::claims::{Checks, Claims};
 use super::crypto::SignatureAlgorithm;
 use super::error::InvalidToken;
+use super::expiry;
 
 /// The two kinds of token, both signed with the same keys and never interchangeable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,12 @@ impl Rules {
             Some(time) if seconds(time) > now + self.leeway => Err(InvalidToken::NotYetValid),
             _ => Ok(()),
         }
+    }
+
+    /// [`Self::is_expired`] of claims that nobody has read yet; "no" may mean that it takes a reader.
+    pub(crate) fn is_surely_over(&self, claims: &[u8], now: Duration) -> bool {
+        now.checked_sub(self.leeway)
+            .is_some_and(|limit| expiry::is_over(claims, limit))
     }
 
     /// Valid strictly before `exp`, extended by the leeway (RFC 7519 section 4.1.4).

@@ -2,6 +2,7 @@
 //!
 //! One program rather than one for each file: thirty of them would link everything thirty times.
 
+mod allocations;
 mod client_calls;
 mod client_faults;
 mod client_traces;

@@ -1,8 +1,7 @@
 //! The claims set: read once into the shape that handlers ask for.
 //!
-//! All strings live in one buffer (the JSON text, followed by the few strings that had escapes), and the claims
-//! hold positions in it. A verified token is then a handful of allocations, and custom claims are decoded from
-//! the retained JSON when somebody asks.
+//! All strings live in one buffer, and the claims hold positions in it, so that a verified token is a handful of
+//! allocations. Custom claims stay in the token, and are decoded when somebody asks.
 
 mod raw;
 
@@ -10,13 +9,11 @@ use std::borrow::Cow;
 use std::fmt;
 use std::ops::Range;
 
-use serde::de::DeserializeOwned;
-
 use self::raw::Raw;
 use super::error::InvalidToken;
 use super::nesting::is_nested_within;
 
-/// Levels of objects and arrays. Below serde_json's limit, so that [`Claims::decode`] reads what was accepted.
+/// Levels of objects and arrays. Below serde_json's limit, so that what was accepted can be decoded as anything.
 const MAX_DEPTH: usize = 100;
 
 /// What is checked and then forgotten.
@@ -30,7 +27,6 @@ pub(crate) struct Checks<'a> {
 /// What is kept of a verified token.
 pub(crate) struct Claims {
     text: Box<str>,
-    json_len: u32,
     sub: Span,
     id: Span,
     dct: Option<Span>,
@@ -62,15 +58,6 @@ struct Span {
 type Run = Range<u32>;
 
 impl Claims {
-    /// The whole claims set as JSON.
-    pub(crate) fn json(&self) -> &str {
-        &self.text[..self.json_len as usize]
-    }
-
-    pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        serde_json::from_str(self.json())
-    }
-
     /// What the claims occupy outside of themselves.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.text.len()
@@ -178,29 +165,17 @@ impl fmt::Debug for Claims {
 }
 
 /// Reads a payload. `check` sees the members that decide whether the token is for us.
-pub(crate) fn parse<F>(payload: Vec<u8>, check: F) -> Result<Claims, InvalidToken>
+pub(crate) fn parse<F>(payload: &[u8], check: F) -> Result<Claims, InvalidToken>
 where
     F: FnOnce(&Checks<'_>) -> Result<(), InvalidToken>,
 {
-    if !is_nested_within(&payload, MAX_DEPTH) {
+    if !is_nested_within(payload, MAX_DEPTH) {
         return Err(InvalidToken::Malformed);
     }
-    let text = String::from_utf8(payload).map_err(|_| InvalidToken::Malformed)?;
-    let json_len = u32::try_from(text.len()).map_err(|_| InvalidToken::TooLong)?;
-    let (claims, extra) = read(&text, json_len, check)?;
-    let mut text = text;
-    text.push_str(&extra);
-    Ok(Claims {
-        text: text.into_boxed_str(),
-        ..claims
-    })
-}
-
-/// The claims without their buffer, and the strings to put behind the JSON in it.
-fn read<F>(json: &str, json_len: u32, check: F) -> Result<(Claims, String), InvalidToken>
-where
-    F: FnOnce(&Checks<'_>) -> Result<(), InvalidToken>,
-{
+    let json = std::str::from_utf8(payload).map_err(|_| InvalidToken::Malformed)?;
+    if u32::try_from(json.len()).is_err() {
+        return Err(InvalidToken::TooLong);
+    }
     let raw: Raw<'_> = serde_json::from_str(json).map_err(|_| InvalidToken::Malformed)?;
     check(&raw.checks)?;
     let sub = raw
@@ -209,7 +184,11 @@ where
         .ok_or(InvalidToken::Subject)?;
     let exp = raw.exp.ok_or(InvalidToken::Time)?;
 
-    let mut arena = Arena::new(json);
+    // Most of the claims are times and names of members.
+    let mut arena = Arena {
+        text: String::with_capacity(json.len() / 2),
+        lists: Vec::with_capacity(16),
+    };
     let sub = arena.span(&sub);
     let id = raw
         .dsub
@@ -233,14 +212,12 @@ where
             })
             .collect()
     });
-    let Arena { extra, lists, .. } = arena;
-    let claims = Claims {
-        text: Box::default(),
-        json_len,
+    Ok(Claims {
+        text: arena.text.into_boxed_str(),
         sub,
         id,
         dct,
-        lists: lists.into_boxed_slice(),
+        lists: arena.lists.into_boxed_slice(),
         amr,
         roles,
         permissions,
@@ -249,44 +226,27 @@ where
         iat: raw.iat,
         nbf: raw.nbf,
         su: raw.su,
-    };
-    Ok((claims, extra))
+    })
 }
 
-/// Turns borrowed strings into positions.
-struct Arena<'a> {
-    json: &'a str,
-    extra: String,
+/// Turns strings into positions.
+struct Arena {
+    text: String,
     lists: Vec<Span>,
 }
 
-impl<'a> Arena<'a> {
-    fn new(json: &'a str) -> Self {
-        Self {
-            json,
-            extra: String::new(),
-            lists: Vec::new(),
-        }
-    }
-
-    // The borrowed case is the point: its place in the text is known.
-    #[allow(clippy::ptr_arg)]
-    fn span(&mut self, string: &Cow<'a, str>) -> Span {
-        let start = match string {
-            Cow::Borrowed(string) => string.as_ptr() as usize - self.json.as_ptr() as usize,
-            Cow::Owned(string) => {
-                self.extra.push_str(string);
-                self.json.len() + self.extra.len() - string.len()
-            }
-        };
-        // The text is shorter than 4 GiB, and unescaping never lengthens a string.
+impl Arena {
+    fn span(&mut self, string: &str) -> Span {
+        // The JSON is shorter than 4 GiB, and unescaping never lengthens a string.
+        let start = self.text.len() as u32;
+        self.text.push_str(string);
         Span {
-            start: start as u32,
+            start,
             len: string.len() as u32,
         }
     }
 
-    fn run(&mut self, strings: &[Cow<'a, str>]) -> Run {
+    fn run(&mut self, strings: &[Cow<'_, str>]) -> Run {
         let start = self.lists.len() as u32;
         for string in strings {
             let span = self.span(string);
@@ -301,7 +261,7 @@ mod tests {
     use super::*;
 
     fn claims(json: &str) -> Result<Claims, InvalidToken> {
-        parse(json.as_bytes().to_vec(), |_| Ok(()))
+        parse(json.as_bytes(), |_| Ok(()))
     }
 
     fn all<'a>(items: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
@@ -319,7 +279,6 @@ mod tests {
         assert_eq!(claims.exp, 10);
         assert_eq!(all(claims.amr()), ["email", "é"]);
         assert_eq!(all(claims.roles()), ["a"]);
-        assert!(claims.json().ends_with(r#""x":{"y":1}}"#));
     }
 
     #[test]

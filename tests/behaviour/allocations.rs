@@ -1,0 +1,147 @@
+//! What a request allocates, counted exactly.
+
+use std::hint::black_box;
+
+use allocation_counter::measure;
+use axum::Router;
+use axum::body::Body;
+use axum::routing::get;
+use http::{HeaderValue, Request, Response};
+use serde_json::json;
+use tower::{Layer, Service, ServiceExt};
+use tower_descope::__fuzzing::verifies_now;
+use tower_descope::{Descope, TokenCache, User};
+
+use crate::support::signer::{PROJECT, Signer, jwks, session};
+
+struct Stage {
+    signer: Signer,
+    descope: Descope,
+    now: i64,
+}
+
+impl Stage {
+    fn set(cache: TokenCache) -> Self {
+        let signer = Signer::new("SK1");
+        let descope = Descope::builder(PROJECT)
+            .unwrap()
+            .public_key(jwks([&signer]).to_string())
+            .token_cache(cache)
+            .build()
+            .unwrap();
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+        Self {
+            signer,
+            descope,
+            now: since.as_secs() as i64,
+        }
+    }
+
+    /// A session of about a kilobyte, with two tenants.
+    fn token(&self, user: usize, issued: i64) -> String {
+        let mut claims = session(&format!("U2abcdefghijklmnopqrst{user:06}"), issued);
+        claims["permissions"] = json!(["doc.read", "doc.write"]);
+        claims["roles"] = json!(["editor"]);
+        claims["tenants"] = json!({
+            "T2aaaaaaaaaaaaaaaaaaaaaaaaaaa": {"roles": ["owner"], "permissions": ["bill"]},
+            "T2bbbbbbbbbbbbbbbbbbbbbbbbbbb": {"roles": ["member"], "permissions": []},
+        });
+        self.signer.sign(&claims)
+    }
+
+    fn verification(&self, token: &str, good: bool) -> u64 {
+        measure(|| assert_eq!(verifies_now(&self.descope, token.as_bytes()), good)).count_total
+    }
+}
+
+/// Allocations of a request, once everything is warm.
+fn request<S>(app: &S, path: &str, token: &str) -> u64
+where
+    S: Service<Request<Body>, Response = Response<Body>> + Clone,
+    S::Error: std::fmt::Debug,
+{
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let cookie = HeaderValue::try_from(format!("DS={token}")).unwrap();
+    let mut counted = 0;
+    for _ in 0..3 {
+        let request = Request::get(path)
+            .header("cookie", &cookie)
+            .body(Body::empty())
+            .unwrap();
+        let call = app.clone().oneshot(request);
+        counted = measure(|| {
+            let response = runtime.block_on(call).unwrap();
+            assert_eq!(response.status(), 200);
+        })
+        .count_total;
+    }
+    counted
+}
+
+#[test]
+fn a_known_session_is_verified_without() {
+    let stage = Stage::set(TokenCache::new());
+    let token = stage.token(1, stage.now);
+    stage.verification(&token, true);
+    assert_eq!(stage.verification(&token, true), 0);
+}
+
+#[test]
+fn what_a_request_adds_to_one_without_sign_in() {
+    let stage = Stage::set(TokenCache::new());
+    let token = stage.token(1, stage.now);
+    let app = Router::new().route("/plain", get(async || "hello")).route(
+        "/user",
+        get(async |user: User| {
+            black_box(user.id());
+            "hello"
+        }),
+    );
+    let floor = request(&app, "/plain", &token);
+    let outside = stage.descope.session_layer().layer(app.clone());
+    let layered = app.layer(stage.descope.session_layer());
+    let added = |count: u64| count - floor;
+    // What the request carries, its place among the extensions, and axum's own entries there, which then need a table
+    // of the next size.
+    assert_eq!(added(request(&outside, "/plain", &token)), 3);
+    // Four more make up what axum boxes for any layer of a router.
+    assert_eq!(added(request(&layered, "/plain", &token)), 7);
+    // `User` is free.
+    assert_eq!(added(request(&outside, "/user", &token)), 3);
+    assert_eq!(added(request(&layered, "/user", &token)), 7);
+}
+
+#[test]
+fn refusals_and_new_sessions() {
+    let stage = Stage::set(TokenCache::new());
+    let good = stage.token(1, stage.now);
+    let forged = format!("{}AAAA", &good[..good.len() - 4]);
+    let old = stage.token(1, stage.now - 7200);
+    let counts = [
+        ("garbage", false),
+        (&old, false),
+        (&forged, false),
+        (&good, true),
+    ]
+    .map(|(token, verdict)| stage.verification(token, verdict));
+    assert_eq!(counts, [0, 3, 4, 21]);
+}
+
+// The token itself, and at most 700 bytes for what handlers read of it and for its place in the cache.
+#[test]
+fn heap_of_a_cached_session() {
+    const SESSIONS: usize = 2_000;
+    let stage = Stage::set(TokenCache::new());
+    let tokens: Vec<_> = (0..SESSIONS).map(|n| stage.token(n, stage.now)).collect();
+    let heap = measure(|| {
+        for token in &tokens {
+            assert!(verifies_now(&stage.descope, token.as_bytes()));
+        }
+    });
+    assert_eq!(stage.descope.stats().cached_sessions, SESSIONS);
+    let each = heap.bytes_current as usize / SESSIONS;
+    let token = tokens[0].len();
+    assert!((token..token + 700).contains(&each), "{each} for {token}");
+}
