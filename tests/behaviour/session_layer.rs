@@ -288,7 +288,6 @@ async fn a_session_about_to_end_is_renewed_beside_the_request() {
     world.rotation(RefreshRotation::SingleUse);
     let ann = world.sign_in("ann@example.com").await;
     world.clock.advance(Duration::from_secs(595));
-    world.emulator.advance_clock(595);
     let reply = world.get("/me", &ann.cookies()).await;
     assert_eq!(reply.status(), 200);
     assert_ne!(reply.cookie("DS").unwrap(), ann.session);
@@ -298,7 +297,6 @@ async fn a_session_about_to_end_is_renewed_beside_the_request() {
     // A slow renewal holds nobody; its cookies leave with a later response.
     let bob = world.sign_in("bob@example.com").await;
     world.clock.advance(Duration::from_secs(595));
-    world.emulator.advance_clock(595);
     world.emulator.configure(|config| config.latency_ms = 1500);
     let began = std::time::Instant::now();
     let reply = world.get("/me", &bob.cookies()).await;
@@ -318,7 +316,6 @@ async fn a_session_about_to_end_is_renewed_beside_the_request() {
     // An outage at that moment is nobody's business.
     let cid = world.sign_in("cid@example.com").await;
     world.clock.advance(Duration::from_secs(595));
-    world.emulator.advance_clock(595);
     world.emulator.fault(Fault::status(REFRESH, 500));
     let reply = world.get("/me", &cid.cookies()).await;
     assert_eq!((reply.status(), reply.set_cookies().len()), (200, 0));

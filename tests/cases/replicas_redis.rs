@@ -389,7 +389,7 @@ struct Cluster {
 
 impl Cluster {
     async fn start(rotation: RefreshRotation) -> Self {
-        let world = World::new().await;
+        let world = World::in_real_time().await;
         world.rotation(rotation);
         let redis = RedisServer::start();
         let replicas = (0..PROCESSES).map(|_| Replica::start(&world, &redis));

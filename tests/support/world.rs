@@ -50,9 +50,23 @@ impl World {
     }
 
     pub async fn with(configure: impl FnOnce(DescopeBuilder) -> DescopeBuilder) -> Self {
+        let clock = clock();
+        // One clock for both: on a busy machine two would part.
+        let builder = Emulator::builder().clock(clock.clone());
+        Self::of(builder.start().await.unwrap(), clock, configure)
+    }
+
+    /// With an emulator in real time, for apps in other processes.
+    pub async fn in_real_time() -> Self {
         let emulator = Emulator::builder().start().await.unwrap();
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-        let clock = Arc::new(ManualClock::at_unix_seconds(now.as_secs() as i64));
+        Self::of(emulator, clock(), |builder| builder)
+    }
+
+    fn of(
+        emulator: Emulator,
+        clock: Arc<ManualClock>,
+        configure: impl FnOnce(DescopeBuilder) -> DescopeBuilder,
+    ) -> Self {
         let descope = handle(&emulator, clock.clone(), configure);
         let app = app(&descope);
         Self {
@@ -128,6 +142,11 @@ impl World {
     pub fn refreshes(&self) -> u64 {
         self.emulator.calls(REFRESH)
     }
+}
+
+fn clock() -> Arc<ManualClock> {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    Arc::new(ManualClock::at_unix_seconds(now.as_secs() as i64))
 }
 
 pub fn handle(
