@@ -4,6 +4,7 @@
 //! `cargo test --test cases -- browser` runs those of one file.
 
 mod attack_tokens;
+mod auth_faults;
 mod browser;
 mod cookie_cases;
 mod csrf_cases;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Suite::parallel("wycheproof", wycheproof::trials),
         Suite::parallel("keys_faults", keys_faults::trials),
         Suite::parallel("refresh_faults", refresh_faults::trials),
+        Suite::parallel("auth_faults", auth_faults::trials),
         Suite::parallel("routes_csrf", routes_csrf::trials),
         Suite::alone("cookie_cases", cookie_cases::trials),
         Suite::alone("csrf_cases", csrf_cases::trials),
