@@ -8,6 +8,8 @@ mod auth_faults;
 mod browser;
 mod cookie_cases;
 mod csrf_cases;
+mod fault_list;
+mod interruptions;
 mod keys_faults;
 mod races;
 mod refresh_faults;
@@ -50,6 +52,8 @@ fn main() -> ExitCode {
         Suite::parallel("keys_faults", keys_faults::trials),
         Suite::parallel("refresh_faults", refresh_faults::trials),
         Suite::parallel("auth_faults", auth_faults::trials),
+        Suite::parallel("interruptions", interruptions::trials),
+        Suite::parallel("fault_list", fault_list::trials),
         Suite::parallel("routes_csrf", routes_csrf::trials),
         Suite::alone("cookie_cases", cookie_cases::trials),
         Suite::alone("csrf_cases", csrf_cases::trials),
