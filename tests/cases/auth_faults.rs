@@ -1,14 +1,14 @@
 //! Mounted routes whose call upstream fails on the wire, fault by fault, over real sockets.
 //!
 //! The page gets Descope's error shape with a code of ours, or Descope's own public error, and nothing else of what
-//! upstream said. A code is sent or verified once, whatever happens. Security requirements 21, 43, 44 and 46.
+//! upstream said. A code is sent or verified once, whatever happens. Security requirements 22, 44 and 48.
 
 use std::time::{Duration, Instant};
 
 use crate::support::endpoint::{Endpoint, Fault, Good};
 use crate::support::mounted::browser::Answer;
 use crate::support::mounted::{Browser, CODE, bare, error_body};
-use crate::support::renewal::Site;
+use crate::support::renewal::{Site, trial};
 use crate::support::socket_faults::{self, SECRET, STALE_KEEPALIVE};
 use crate::support::upstream::Upstream;
 use libtest_mimic::Trial;
@@ -23,7 +23,7 @@ pub fn trials() -> Vec<Trial> {
     let names = socket_faults::all(&good(VERIFY)).into_iter();
     let mut trials: Vec<Trial> = names
         .map(|(name, _)| {
-            trial(name, async move || {
+            trial(&format!("auth/{name}"), async move || {
                 for path in [SEND, VERIFY] {
                     // What is sent back for a code on its way is no business of ours, as long as it is an object.
                     if (name, path) != ("wrong-types", SEND) {
@@ -33,18 +33,8 @@ pub fn trials() -> Vec<Trial> {
             })
         })
         .collect();
-    trials.push(trial(STALE_KEEPALIVE, stale_keepalive));
+    trials.push(trial(&format!("auth/{STALE_KEEPALIVE}"), stale_keepalive));
     trials
-}
-
-fn trial(name: &str, play: impl AsyncFnOnce() + Send + 'static) -> Trial {
-    Trial::test(format!("auth/{name}"), move || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(play());
-        Ok(())
-    })
 }
 
 fn good(path: &'static str) -> Good {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use crate::support::needs;
-use crate::{auth_faults, interruptions, keys_faults, refresh_faults};
+use crate::{auth_faults, interruptions, keys_faults, refresh_answers, refresh_faults};
 use libtest_mimic::Trial;
 
 /// Where faults are played that need a clock rather than a socket.
@@ -40,6 +40,7 @@ pub fn trials() -> Vec<Trial> {
             let trials = [
                 keys_faults::trials(),
                 refresh_faults::trials(),
+                refresh_answers::trials(),
                 auth_faults::trials(),
                 interruptions::trials(),
             ];

@@ -10,7 +10,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::support::endpoint::Good;
-use crate::support::renewal::{COOKIES, OLD, PATH, Site, renewed, unavailable};
+use crate::support::renewal::{COOKIES, OLD, PATH, Site, renewed, trial, unavailable};
 use crate::support::upstream::Upstream;
 use crate::support::world::Reply;
 use axum::Router;
@@ -29,9 +29,7 @@ const SOON: Duration = Duration::from_secs(3);
 
 pub fn trials() -> Vec<Trial> {
     vec![
-        trial("shutdown/in-flight", async || {
-            graceful_shutdown().await;
-        }),
+        trial("shutdown/in-flight", graceful_shutdown),
         Trial::test("shutdown/runtime-dropped", || {
             runtime_dropped();
             Ok(())
@@ -40,16 +38,6 @@ pub fn trials() -> Vec<Trial> {
         trial("cancel/leader-timeout", leader_timeout),
         trial("panic/handler", handler_panics),
     ]
-}
-
-fn trial(name: &str, play: impl AsyncFnOnce() + Send + 'static) -> Trial {
-    Trial::test(name, move || {
-        tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?
-            .block_on(play());
-        Ok(())
-    })
 }
 
 /// An upstream that renews, each time somebody opens the gate.

@@ -12,6 +12,7 @@ mod fault_list;
 mod interruptions;
 mod keys_faults;
 mod races;
+mod refresh_answers;
 mod refresh_faults;
 mod replicas_redis;
 mod routes_csrf;
@@ -51,6 +52,7 @@ fn main() -> ExitCode {
         Suite::parallel("wycheproof", wycheproof::trials),
         Suite::parallel("keys_faults", keys_faults::trials),
         Suite::parallel("refresh_faults", refresh_faults::trials),
+        Suite::parallel("refresh_answers", refresh_answers::trials),
         Suite::parallel("auth_faults", auth_faults::trials),
         Suite::parallel("interruptions", interruptions::trials),
         Suite::parallel("fault_list", fault_list::trials),

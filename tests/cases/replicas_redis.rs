@@ -209,7 +209,7 @@ async fn frozen() {
     assert_eq!(cluster.world.refreshes() - before, 1);
 }
 
-/// It takes its lock along. Whoever asks before the lease is over is told to come back, and nobody else spends the token.
+/// It takes its lock along. Whoever asks before the lease is over is told to come back; nobody else spends the token.
 async fn died() {
     for rotation in [RefreshRotation::SingleUse, RefreshRotation::ReuseInterval] {
         let world = World::new().await;

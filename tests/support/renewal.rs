@@ -8,15 +8,22 @@ use axum::Router;
 use axum::body::Body;
 use http::Request;
 use http::header::COOKIE;
+use libtest_mimic::Trial;
 use serde_json::json;
 use tower::ServiceExt;
 use tower_descope::clock::ManualClock;
 use tower_descope::{Descope, DescopeBuilder};
 
 use super::endpoint::{Endpoint, Fault, KEY};
+use super::mounted::{Browser, bare};
 use super::project::NOW;
 use super::signer::{self, PROJECT};
-use super::world::{self, REFRESH, Reply};
+use super::world::{self, Reply};
+
+/// The path of the renewal.
+pub const PATH: &str = "/v1/auth/refresh";
+/// What clients are told when upstream says nothing.
+pub const RETRY_AFTER: u64 = 5;
 
 /// Signed in two hours ago: the session JWT is over, the refresh JWT lives.
 pub static COOKIES: LazyLock<String> = LazyLock::new(|| {
@@ -35,6 +42,17 @@ pub static OTHERS: LazyLock<String> = LazyLock::new(|| {
 
 /// For faults that only a deadline ends.
 const SHORT: Duration = Duration::from_millis(250);
+
+/// A trial on one thread.
+pub fn trial(name: &str, play: impl AsyncFnOnce() + Send + 'static) -> Trial {
+    Trial::test(name, move || {
+        tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?
+            .block_on(play());
+        Ok(())
+    })
+}
 
 /// An app that has its keys and asks upstream for nothing but the path under test.
 pub struct Site {
@@ -86,6 +104,13 @@ impl Site {
         self.get_with(&COOKIES).await
     }
 
+    /// The page of the same browser, at the mounted routes alone.
+    pub fn page(&self) -> Browser {
+        let (session, refresh) = COOKIES.split_once("; ").unwrap();
+        let value = |cookie: &str| cookie.split_once('=').unwrap().1.to_owned();
+        Browser::with_tokens(bare(&self.descope), (value(session), value(refresh)))
+    }
+
     pub async fn get_with(&self, cookies: &str) -> Reply {
         let request = Request::get("/me").header(COOKIE, cookies);
         let request = request.body(Body::empty()).unwrap();
@@ -112,6 +137,3 @@ pub fn renewed(reply: &Reply) -> (String, Option<String>) {
     assert_eq!(reply.json(), json!({"id": "U1", "amr": ["email"]}));
     (reply.cookie("DS").expect("a session"), reply.cookie("DSR"))
 }
-
-/// The path of the renewal.
-pub const PATH: &str = REFRESH;
