@@ -17,6 +17,7 @@ pub fn trials() -> Vec<Trial> {
     vec![
         trial("refresh/returns-other-user", returns_other_user),
         trial("refresh/returns-expired", returns_expired),
+        trial("clock/skew+10min at a renewal", skewed_clock),
         trial("refresh/returns-unsigned", returns_unsigned),
         trial("refresh/no-refresh-jwt", no_refresh_jwt),
         trial("refresh/set-cookie-extra", set_cookie_extra),
@@ -77,6 +78,25 @@ async fn returns_expired() {
     assert_eq!(reply.header("retry-after"), Some("5"));
     assert_eq!(reply.cookie("DS"), None);
     assert!(reply.cookie("DSR").is_some_and(|refresh| refresh != *OLD));
+}
+
+/// By a clock that is ten minutes slow every new session is one of the future; by a fast one it is merely shorter.
+async fn skewed_clock() {
+    let (_upstream, site) = answering(&[], |_| {}).await;
+    site.clock.jump(-600);
+    let log = Log::default();
+    let logging = log.listen();
+    let reply = site.get().await;
+    drop(logging);
+    assert_eq!((reply.status(), log.lines()), (503, 1));
+    assert_eq!(reply.cookie("DS"), None);
+    assert!(reply.cookie("DSR").is_some_and(|refresh| refresh != *OLD));
+
+    let (_upstream, site) = answering(&[], |_| {}).await;
+    site.clock.jump(600);
+    let reply = site.get().await;
+    renewed(&reply);
+    assert!(reply.set_cookies()[0].contains("Max-Age=3000;"));
 }
 
 async fn returns_unsigned() {
