@@ -32,7 +32,7 @@ async fn headers_of_upstream_stay_there() {
     }
 }
 
-// `auth/*` of the list of upstream faults; `client_faults` has those of the connection itself.
+// What `auth_faults` does over sockets, for more routes and without any.
 #[tokio::test]
 async fn faults_of_upstream() {
     tokio::time::pause();

@@ -4,26 +4,32 @@
 //! `cargo test --test cases -- browser` runs those of one file.
 
 mod attack_tokens;
+mod auth_faults;
 mod browser;
 mod cookie_cases;
 mod csrf_cases;
+mod fault_list;
+mod interruptions;
 mod keys_faults;
 mod races;
+mod refresh_answers;
+mod refresh_faults;
 mod replicas_redis;
 mod routes_csrf;
 mod wycheproof;
 
 #[path = "../support"]
 mod support {
+    pub mod endpoint;
     pub mod fake;
-    pub mod key_endpoint;
-    pub mod key_faults;
     pub mod mounted;
     pub mod needs;
     pub mod project;
     pub mod record;
     pub mod redis_server;
+    pub mod renewal;
     pub mod signer;
+    pub mod socket_faults;
     pub mod suites;
     pub mod tls;
     pub mod upstream;
@@ -45,6 +51,11 @@ fn main() -> ExitCode {
         Suite::parallel("attack_tokens", attack_tokens::trials),
         Suite::parallel("wycheproof", wycheproof::trials),
         Suite::parallel("keys_faults", keys_faults::trials),
+        Suite::parallel("refresh_faults", refresh_faults::trials),
+        Suite::parallel("refresh_answers", refresh_answers::trials),
+        Suite::parallel("auth_faults", auth_faults::trials),
+        Suite::parallel("interruptions", interruptions::trials),
+        Suite::parallel("fault_list", fault_list::trials),
         Suite::parallel("routes_csrf", routes_csrf::trials),
         Suite::alone("cookie_cases", cookie_cases::trials),
         Suite::alone("csrf_cases", csrf_cases::trials),

@@ -8,14 +8,14 @@ use std::time::{Duration, Instant};
 
 use crate::support::needs;
 use crate::support::redis_server::RedisServer;
-use crate::support::world::{self, Session, World};
+use crate::support::world::{self, REFRESH, Session, World};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::post;
 use libtest_mimic::Trial;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
-use tower_descope::emulator::RefreshRotation;
+use tower_descope::emulator::{Fault, RefreshRotation};
 use tower_descope::store::{RedisStore, SharedStore, StoreKey};
 use tower_descope::{Descope, Revocation};
 
@@ -42,6 +42,7 @@ pub fn trials() -> Vec<Trial> {
             trial("a_redis_that_dies_during_a_renewal_does_not_matter", midway),
             trial("without_redis_one_replica_wins_a_single_use_token", lost),
             trial("a_redis_that_says_nothing_holds_nobody_up", frozen),
+            trial("a_process_that_dies_renewing_signs_nobody_out", died),
             trial("what_one_process_ends_all_refuse_within_a_second", revoked),
             trial("the_store_keeps_its_promises", conformance),
             trial("many_notices_are_read_in_parts", catching_up),
@@ -206,6 +207,90 @@ async fn frozen() {
     let replies = cluster.burst(100, &cid.cookies()).await;
     assert!(replies.iter().all(|reply| reply.status == 200));
     assert_eq!(cluster.world.refreshes() - before, 1);
+}
+
+/// It takes its lock along. Whoever asks before the lease is over is told to come back; nobody else spends the token.
+async fn died() {
+    for rotation in [RefreshRotation::SingleUse, RefreshRotation::ReuseInterval] {
+        let world = World::new().await;
+        world.rotation(rotation);
+        let redis = RedisServer::start();
+        let doomed = Replica::start(&world, &redis);
+        let survivor = world::handle(&world.emulator, world.clock.clone(), |builder| {
+            let store = RedisStore::open(&redis.url(), world.emulator.project_id()).unwrap();
+            let deadline = Duration::from_millis(250);
+            builder.shared_store(store).deadline(deadline)
+        });
+        survivor.ready().await.unwrap();
+        let ann = world.sign_in_long_ago("ann@example.com").await;
+        // Either the call has not been carried out, or the old token still works.
+        if rotation == RefreshRotation::SingleUse {
+            world.emulator.fault(Fault::hang(REFRESH));
+        } else {
+            world
+                .emulator
+                .configure(|config| config.latency_ms = 60_000);
+        }
+        let mut stream = TcpStream::connect(("127.0.0.1", doomed.port))
+            .await
+            .unwrap();
+        let head = format!(
+            "GET /me HTTP/1.1\r\nhost: x\r\ncookie: {}\r\n\r\n",
+            ann.cookies()
+        );
+        stream.write_all(head.as_bytes()).await.unwrap();
+        let began = Instant::now();
+        while world.refreshes() == 0 {
+            assert!(began.elapsed() < Duration::from_secs(5));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop(doomed);
+        world.emulator.configure(|config| config.latency_ms = 0);
+
+        let world = World {
+            app: world::app(&survivor),
+            ..world
+        };
+        for _ in 0..2 {
+            let reply = world.get("/me", &ann.cookies()).await;
+            assert_eq!((reply.status(), reply.set_cookies().len()), (503, 0));
+            assert_eq!(reply.header("retry-after"), Some("5"));
+        }
+        assert_eq!(world.refreshes(), 1);
+        let left = end_lease(&redis).await;
+        assert!(left > Duration::ZERO && left <= Duration::from_secs(15));
+        let reply = world.get("/me", &ann.cookies()).await;
+        assert_eq!((reply.status(), world.refreshes()), (200, 2));
+        assert_ne!(reply.cookie("DSR").unwrap(), ann.refresh);
+    }
+}
+
+/// Ends the one lease there is as time would, and tells how long it had.
+async fn end_lease(redis: &RedisServer) -> Duration {
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut connection = client.get_multiplexed_async_connection().await.unwrap();
+    let mut command = redis::cmd("KEYS");
+    let locks: Vec<String> = command
+        .arg("*lock*")
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let [lock] = &locks[..] else {
+        panic!("{} locks", locks.len());
+    };
+    let mut command = redis::cmd("PTTL");
+    let left: i64 = command
+        .arg(lock)
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    let mut command = redis::cmd("DEL");
+    let () = command
+        .arg(lock)
+        .query_async(&mut connection)
+        .await
+        .unwrap();
+    Duration::from_millis(left.try_into().expect("a lease ends"))
 }
 
 async fn revoked() {

@@ -90,6 +90,14 @@ pub fn session(sub: &str, now: i64) -> Value {
     })
 }
 
+/// Claims of a refresh JWT that is good for four weeks from this Unix time.
+pub fn refresh(sub: &str, now: i64) -> Value {
+    let mut claims = session(sub, now);
+    claims["drn"] = json!("DSR");
+    claims["exp"] = json!(now + 28 * 24 * 3600);
+    claims
+}
+
 pub fn jwks<'a>(signers: impl IntoIterator<Item = &'a Signer>) -> Value {
     json!({"keys": signers.into_iter().map(Signer::jwk).collect::<Vec<_>>()})
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
+use tokio::task::JoinHandle;
 
 pub struct Upstream {
     pub address: SocketAddr,
@@ -17,8 +18,8 @@ pub struct Upstream {
 }
 
 /// One accepted connection.
-pub struct Peer {
-    pub stream: TcpStream,
+pub struct Peer<S = TcpStream> {
+    pub stream: S,
     requests: Arc<AtomicUsize>,
     /// How many connections came before.
     pub number: usize,
@@ -31,12 +32,27 @@ impl Upstream {
         Fut: Future<Output = ()> + Send + 'static,
     {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let upstream = Self {
-            address: listener.local_addr().unwrap(),
+        let upstream = Self::at(listener.local_addr().unwrap());
+        upstream.accept(Arc::new(listener), serve);
+        upstream
+    }
+
+    /// Accepts nothing yet.
+    pub fn at(address: SocketAddr) -> Self {
+        Self {
+            address,
             connections: Arc::default(),
             requests: Arc::default(),
-        };
-        let (connections, requests) = (upstream.connections.clone(), upstream.requests.clone());
+        }
+    }
+
+    /// Accepts until the task is aborted.
+    pub fn accept<F, Fut>(&self, listener: Arc<TcpListener>, serve: F) -> JoinHandle<()>
+    where
+        F: Fn(Peer) -> Fut + Send + 'static,
+        Fut: Future<Output = ()> + Send + 'static,
+    {
+        let (connections, requests) = (self.connections.clone(), self.requests.clone());
         tokio::spawn(async move {
             loop {
                 let (stream, _) = listener.accept().await.unwrap();
@@ -46,8 +62,7 @@ impl Upstream {
                     number: connections.fetch_add(1, Ordering::SeqCst),
                 }));
             }
-        });
-        upstream
+        })
     }
 
     /// Answers every request with these bytes and closes.
@@ -76,7 +91,16 @@ impl Upstream {
     }
 }
 
-impl Peer {
+impl<S: AsyncRead + AsyncWrite + Unpin> Peer<S> {
+    /// The same connection through something else, such as TLS.
+    pub async fn through<T, E>(self, wrap: impl AsyncFnOnce(S) -> Result<T, E>) -> Option<Peer<T>> {
+        Some(Peer {
+            stream: wrap(self.stream).await.ok()?,
+            requests: self.requests,
+            number: self.number,
+        })
+    }
+
     /// Reads a whole request. `false` when the client closed instead.
     pub async fn read_request(&mut self) -> bool {
         let mut seen = Vec::new();
@@ -116,7 +140,9 @@ impl Peer {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
     }
+}
 
+impl Peer {
     /// Ends the connection with RST.
     pub fn reset(self) {
         self.stream.set_zero_linger().unwrap();
