@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use self::flight::{Flights, Joined, Key, Retain};
 use self::hold::Hold;
@@ -40,6 +40,8 @@ pub(crate) struct Renewer {
     flights: Mutex<Flights<Arc<Outcome>, oneshot::Sender<Arc<Outcome>>>>,
     hold: Mutex<Hold>,
     lineage: Lineage,
+    /// Tasks that have not ended yet.
+    under_way: watch::Sender<usize>,
     /// Longest wait for somebody else's call.
     patience: Duration,
     #[cfg(feature = "shared-store")]
@@ -70,6 +72,7 @@ impl Renewer {
             flights: Mutex::new(Flights::new(memo, CAPACITY)),
             hold: Mutex::default(),
             lineage: Lineage::default(),
+            under_way: watch::Sender::new(0),
             // A call of its own ends within the deadline; verification may fetch keys once.
             patience: deadline.saturating_mul(2),
             #[cfg(feature = "shared-store")]
@@ -110,14 +113,7 @@ impl Renewer {
             Joined::Wait => {}
             // On its own task: a client that hangs up loses nothing, neither for others nor for itself.
             Joined::Lead { refused_before } => {
-                let task = Task {
-                    renewer: self.clone(),
-                    token: token.clone(),
-                    refused_before,
-                    in_hand: None,
-                    done: false,
-                };
-                tokio::spawn(task.run());
+                tokio::spawn(Task::new(self, token, refused_before).run());
             }
         }
         Ok(receiver)
@@ -157,6 +153,13 @@ impl Renewer {
             // The call goes on; its outcome is kept for the next request.
             Ok(Err(_)) | Err(_) => Arc::new(unavailable(None)),
         }
+    }
+
+    /// Waits until every renewal has its outcome.
+    pub(crate) async fn settled(&self) {
+        let mut under_way = self.under_way.subscribe();
+        // Cannot fail: the sender is at hand.
+        let _ = under_way.wait_for(|tasks| *tasks == 0).await;
     }
 
     pub(crate) fn remembered_count(&self) -> usize {

@@ -21,10 +21,21 @@ pub(super) struct Task {
     pub(super) refused_before: bool,
     /// An outcome that is on its way to the other replicas.
     pub(super) in_hand: Option<Outcome>,
-    pub(super) done: bool,
+    done: bool,
 }
 
 impl Task {
+    pub(super) fn new(renewer: &Arc<Renewer>, token: &Presented, refused_before: bool) -> Self {
+        renewer.under_way.send_modify(|tasks| *tasks += 1);
+        Self {
+            renewer: renewer.clone(),
+            token: token.clone(),
+            refused_before,
+            in_hand: None,
+            done: false,
+        }
+    }
+
     pub(super) async fn run(mut self) {
         #[cfg(feature = "shared-store")]
         if let Some(replicas) = self.renewer.replicas.clone() {
@@ -89,5 +100,6 @@ impl Drop for Task {
             let outcome = self.in_hand.take();
             self.finish(outcome.unwrap_or_else(|| unavailable(None)), Kept::Here);
         }
+        self.renewer.under_way.send_modify(|tasks| *tasks -= 1);
     }
 }

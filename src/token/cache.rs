@@ -9,13 +9,13 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, Equivalent, Weighter};
 
 use super::Verified;
+use super::striped::Counter;
 
 /// Longer tokens are verified each time: few have them, and a cookie does not hold them.
 const MAX_TOKEN: usize = 4096;
@@ -84,7 +84,8 @@ impl Default for TokenCache {
 pub(crate) struct Tokens {
     cache: Option<Weighted>,
     max_age: u64,
-    misses: AtomicU64,
+    hits: Counter,
+    misses: Counter,
 }
 
 type Weighted = Cache<Token, Entry, Bytes, DefaultHashBuilder, DefaultLifecycle<Token, Entry>>;
@@ -118,7 +119,8 @@ impl Tokens {
         Self {
             cache,
             max_age: bounds.max_age.as_secs(),
-            misses: AtomicU64::new(0),
+            hits: Counter::default(),
+            misses: Counter::default(),
         }
     }
 
@@ -129,9 +131,9 @@ impl Tokens {
             // A clock that was set back makes an entry look new; its token's own times still count.
             entry.generation == generation && now < entry.inserted.saturating_add(self.max_age)
         });
-        if entry.is_none() {
-            // Hits are not counted: a counter that all cores write would cost more than the look-up.
-            self.misses.fetch_add(1, Ordering::Relaxed);
+        match entry {
+            Some(_) => self.hits.add_one(),
+            None => self.misses.add_one(),
         }
         entry.map(|entry| entry.verified)
     }
@@ -155,8 +157,12 @@ impl Tokens {
         self.cache.as_ref().map_or(0, Cache::len)
     }
 
+    pub(crate) fn hits(&self) -> u64 {
+        self.hits.sum()
+    }
+
     pub(crate) fn misses(&self) -> u64 {
-        self.misses.load(Ordering::Relaxed)
+        self.misses.sum()
     }
 }
 

@@ -15,6 +15,7 @@ mod nesting;
 mod revoked;
 mod roca;
 mod rules;
+mod striped;
 
 use std::fmt;
 use std::sync::Arc;

@@ -166,6 +166,37 @@ async fn an_outcome_waits_in_the_store_for_its_client() {
 }
 
 // Race "theft-replay".
+// Fault "shutdown/in-flight", with a client that has hung up.
+#[test]
+fn what_a_process_settles_before_it_ends_another_one_finds() {
+    let runtime = || tokio::runtime::Runtime::new().unwrap();
+    let (elsewhere, ending) = (runtime(), runtime());
+    let (replicas, ann) = elsewhere.block_on(async {
+        let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+        let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+        (replicas, ann)
+    });
+    let emulator = &replicas.world.emulator;
+    emulator.configure(|config| config.latency_ms = 200);
+    let cookies = ann.cookies();
+    ending.block_on(async {
+        let request = replicas[0].get("/me", &cookies);
+        let hung_up = tokio::time::timeout(Duration::from_millis(50), request).await;
+        assert!(hung_up.is_err());
+        replicas[0].descope.settled().await;
+    });
+    drop(ending);
+    let reply = elsewhere.block_on(replicas[1].get("/me", &cookies));
+    assert_eq!(reply.status(), 200);
+    assert!(reply.cookie("DSR").is_some());
+    assert_eq!(replicas.world.refreshes(), 1);
+    // With nothing under way there is nothing to wait for.
+    let settled = replicas[1].descope.settled();
+    elsewhere
+        .block_on(async { tokio::time::timeout(Duration::from_millis(100), settled).await })
+        .unwrap();
+}
+
 #[tokio::test]
 async fn the_grace_covers_the_immediate_predecessor_only() {
     let replicas = Replicas::new(RefreshRotation::SingleUse).await;

@@ -436,3 +436,18 @@ async fn one_renderer_serves_all_rejections() {
         assert_eq!(ask("application/json").await.status(), 401);
     }
 }
+
+#[tokio::test]
+async fn the_hit_ratio_is_visible() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    for _ in 0..10 {
+        assert_eq!(world.get("/me", &ann.cookies()).await.status(), 200);
+    }
+    world.get("/me", "DS=junk").await;
+    let stats = world.descope.stats();
+    assert_eq!(
+        (stats.cached_sessions, stats.cache_hits, stats.cache_misses),
+        (1, 9, 2)
+    );
+}

@@ -212,7 +212,7 @@ async fn frozen() {
 /// It takes its lock along. Whoever asks before the lease is over is told to come back; nobody else spends the token.
 async fn died() {
     for rotation in [RefreshRotation::SingleUse, RefreshRotation::ReuseInterval] {
-        let world = World::new().await;
+        let world = World::in_real_time().await;
         world.rotation(rotation);
         let redis = RedisServer::start();
         let doomed = Replica::start(&world, &redis);
