@@ -7,6 +7,7 @@ mod client_faults;
 mod client_traces;
 mod emulator;
 mod endpoints;
+mod flight_model;
 mod keys_lifecycle;
 mod openapi;
 mod properties;
