@@ -21,7 +21,7 @@ use self::hold::Hold;
 use self::lineage::Lineage;
 pub(crate) use self::outcome::{Issued, Outcome, Presented, Tokens};
 use self::task::Task;
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 #[cfg(feature = "shared-store")]
 use crate::store::{Notice, Replicas};
 use crate::token::{TokenId, Verified, Verifier};
@@ -133,6 +133,20 @@ impl Renewer {
             Some(_) => Some(self.wait(receiver).await),
             None => self.found_elsewhere(token).await,
         }
+    }
+
+    /// The refresh JWT that a renewal beside a call has made of the one that was sent and refused. Upstream has done
+    /// nothing then, so the call may be made again.
+    pub(crate) async fn replaced(
+        self: &Arc<Self>,
+        sent: &Presented,
+        error: &ClientError,
+    ) -> Option<Presented> {
+        if !error.is_definite_refusal() {
+            return None;
+        }
+        let Issued { jwt, verified } = self.follow(sent).await?.tokens().refresh?;
+        Some(Presented::new(&jwt, verified))
     }
 
     /// The outcome of a renewal that was just made, without waiting for one that is under way.

@@ -10,6 +10,7 @@ mod endpoints;
 mod flight_model;
 mod keys_lifecycle;
 mod openapi;
+mod profiles;
 mod properties;
 mod replicas;
 mod routes_native;

@@ -6,11 +6,13 @@ use std::time::{Duration, Instant};
 
 use http::Method;
 use rand::Rng;
-use tokio::sync::RwLock;
+use tokio::sync::{RwLock, Semaphore};
 
 use crate::app::App;
 use crate::browser::{Answer, Browser};
 use crate::upstream::{Upstream, client};
+
+const RUSH_EVERY: Duration = Duration::from_secs(20);
 
 pub struct Fleet {
     /// Written to while a browser signs in or out, so that no request of its own is under way then.
@@ -61,18 +63,27 @@ impl Fleet {
         }
     }
 
-    /// Sends at this rate, whether or not what was sent before has been answered.
+    /// Sends at this rate, whether or not what was sent before has been answered. Every twenty seconds everybody asks
+    /// at once, so that the most connections and memory that are ever needed are needed from the start.
     pub async fn run(self: Arc<Self>, rate: f64, ends: Instant) {
         let began = Instant::now();
         let mut requests = tokio::task::JoinSet::new();
+        let in_flight = Arc::new(Semaphore::new(self.browsers.len()));
+        let mut next_rush = began;
         for n in 0_u64.. {
             let due = began + Duration::from_secs_f64(n as f64 / rate);
             if due >= ends {
                 break;
             }
             tokio::time::sleep_until(due.into()).await;
+            if Instant::now() >= next_rush {
+                next_rush += RUSH_EVERY;
+                for index in 0..self.browsers.len() {
+                    requests.spawn(self.clone().visit(index, in_flight.clone()));
+                }
+            }
             let index = awake(self.browsers.len(), began.elapsed());
-            requests.spawn(self.clone().visit(index));
+            requests.spawn(self.clone().visit(index, in_flight.clone()));
             while let Some(ended) = requests.try_join_next() {
                 ended.expect("a browser does not panic");
             }
@@ -82,7 +93,8 @@ impl Fleet {
         }
     }
 
-    async fn visit(self: Arc<Self>, index: usize) {
+    async fn visit(self: Arc<Self>, index: usize, in_flight: Arc<Semaphore>) {
+        let _permit = in_flight.acquire().await.expect("never closed");
         let dice = rand::rng().random_range(0..1000);
         if dice == 0 {
             return self.sign_out(index).await;
