@@ -5,6 +5,7 @@
 mod client_calls;
 mod client_faults;
 mod client_traces;
+mod cookie_store;
 mod emulator;
 mod endpoints;
 mod flight_model;

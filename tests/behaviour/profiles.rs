@@ -188,7 +188,7 @@ async fn so_does_a_mounted_route() {
         .await
         .ok();
     let me = me.await.unwrap();
-    assert_eq!(me.ok().body["email"], "ann@example.com");
+    assert_eq!(me.ok()["email"], "ann@example.com");
     assert_eq!(
         (live.emulator.calls(ME), live.emulator.calls(REFRESH)),
         (2, 1)

@@ -13,6 +13,7 @@ use crate::browser::{Answer, Browser};
 use crate::upstream::{Upstream, client};
 
 const RUSH_EVERY: Duration = Duration::from_secs(20);
+const MOST_IN_FLIGHT: usize = 64;
 
 pub struct Fleet {
     /// Written to while a browser signs in or out, so that no request of its own is under way then.
@@ -63,12 +64,12 @@ impl Fleet {
         }
     }
 
-    /// Sends at this rate, whether or not what was sent before has been answered. Every twenty seconds everybody asks
-    /// at once, so that the most connections and memory that are ever needed are needed from the start.
+    /// Sends at this rate, whether or not what was sent before has been answered. Every twenty seconds there is a rush,
+    /// so that the most connections and buffers that are ever needed are needed from the start.
     pub async fn run(self: Arc<Self>, rate: f64, ends: Instant) {
         let began = Instant::now();
         let mut requests = tokio::task::JoinSet::new();
-        let in_flight = Arc::new(Semaphore::new(self.browsers.len()));
+        let in_flight = Arc::new(Semaphore::new(MOST_IN_FLIGHT));
         let mut next_rush = began;
         for n in 0_u64.. {
             let due = began + Duration::from_secs_f64(n as f64 / rate);
@@ -78,7 +79,8 @@ impl Fleet {
             tokio::time::sleep_until(due.into()).await;
             if Instant::now() >= next_rush {
                 next_rush += RUSH_EVERY;
-                for index in 0..self.browsers.len() {
+                for _ in 0..MOST_IN_FLIGHT {
+                    let index = awake(self.browsers.len(), began.elapsed());
                     requests.spawn(self.clone().visit(index, in_flight.clone()));
                 }
             }
@@ -127,7 +129,7 @@ impl Fleet {
             503 if lost => &self.counts.lost,
             503 if self.upstream.excuses(token, began) => &self.counts.excused,
             503 => &self.counts.unavailable,
-            401 if lost => &self.counts.lost,
+            401 if lost || self.upstream.may_have_lost(token) => &self.counts.lost,
             401 => &self.counts.signed_out_wrongly,
             _ => &self.counts.others,
         };

@@ -164,6 +164,11 @@ impl Upstream {
         self.log().lost.contains_key(&token)
     }
 
+    /// Whether it may have been: the only call with it that has an answer is not a renewal.
+    pub fn may_have_lost(&self, token: TokenHash) -> bool {
+        self.log().unsettled.contains(&token)
+    }
+
     pub fn line(&self) -> String {
         format!(
             "{} renewals, {} faults, {} sessions lost upstream",
