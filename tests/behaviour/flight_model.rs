@@ -1,6 +1,8 @@
 //! The state machine of shared renewals under a model checker: the very file, driven from several threads behind one
 //! lock as `refresh/mod.rs` does it. What upstream sees and what was promised for each token is kept beside it and
 //! compared at every step.
+//!
+//! The checker's panic hook stays: other tests of this program that fail after these print its "Task failed" as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
