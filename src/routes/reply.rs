@@ -85,7 +85,10 @@ pub(super) async fn signed_in(
         return Err(RouteError::upstream_invalid());
     }
     let parent = same_user.map(|token| &*token.verified);
-    let tokens = inner.renewer.accept(&issued, parent).await?;
+    let tokens = inner
+        .renewer
+        .accept(&issued, parent, caller.began())
+        .await?;
     let Some(user) = user_of(&tokens, same_user) else {
         return Err(RouteError::upstream_invalid());
     };

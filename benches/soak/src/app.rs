@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 
 use axum::Router;
 use axum::routing::get;
-use tower_descope::{Descope, TokenCache, User};
+use tower_descope::{Descope, ProfileError, TokenCache, User};
 
 use crate::SESSION;
 use crate::upstream::Upstream;
@@ -57,6 +57,9 @@ impl App {
 async fn profile(user: User) -> Result<String, http::StatusCode> {
     match user.profile().await {
         Ok(profile) => Ok(profile.user_id.clone()),
+        Err(ProfileError::Call(error)) if error.is_definite_refusal() => {
+            Err(http::StatusCode::UNAUTHORIZED)
+        }
         Err(_) => Err(http::StatusCode::SERVICE_UNAVAILABLE),
     }
 }
