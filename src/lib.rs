@@ -100,6 +100,7 @@ pub mod emulator;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
+mod profile;
 mod refresh;
 pub mod require;
 #[cfg(feature = "routes")]

@@ -192,7 +192,8 @@ impl User {
             .map_err(|error| AuthError::new(AuthErrorKind::ClaimsMismatch).with_source(error))
     }
 
-    /// The full user object of the API (`GET /v1/auth/me`). Cached for a minute.
+    /// The full user object of the API (`GET /v1/auth/me`). Cached for a minute; those who ask for one user at the
+    /// same time share one call.
     ///
     /// # Errors
     ///
@@ -208,16 +209,8 @@ impl User {
             .refresh_token()
             .await
             .ok_or(ProfileError::NoRefreshToken)?;
-        let token = presented.to_token().map_err(ProfileError::Call)?;
-        let profile = inner
-            .client
-            .session()
-            .me(&token)
-            .await
-            .map_err(ProfileError::Call)?;
-        let profile = Arc::new(profile);
-        inner.profiles.insert(self.id().into(), profile.clone());
-        Ok(profile)
+        let loaded = inner.profiles.load(self.id(), &presented).await;
+        loaded.map_err(ProfileError::Call)
     }
 }
 

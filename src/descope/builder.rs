@@ -1,11 +1,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use moka::sync::Cache;
-
 use super::{ConfigError, Descope, Inner};
 use crate::client::{BaseUrl, Client, ProjectId, Transport};
 use crate::clock::{Clock, SystemClock};
+use crate::profile::Profiles;
 use crate::refresh::Renewer;
 #[cfg(feature = "routes")]
 use crate::routes::TokenDelivery;
@@ -412,21 +411,19 @@ impl DescopeBuilder {
         if let Some(BoxedStore(store)) = self.store {
             renewer.share(store);
         }
+        let renewer = Arc::new(renewer);
         Ok(Descope {
             inner: Arc::new(Inner {
+                profiles: Profiles::new(client.clone(), renewer.clone()),
                 client,
                 verifier,
-                renewer: Arc::new(renewer),
+                renewer,
                 origins: OriginPolicy {
                     allowed: self.origins,
                     public: self.public_origin,
                     plain_http: !self.cookies.secure,
                 },
                 cookies: self.cookies,
-                profiles: Cache::builder()
-                    .max_capacity(10_000)
-                    .time_to_live(Duration::from_secs(60))
-                    .build(),
                 private_responses: self.private_responses,
                 early_renewal: self.early_renewal,
                 #[cfg(feature = "routes")]

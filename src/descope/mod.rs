@@ -9,13 +9,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderMap;
-use moka::sync::Cache;
 
 pub use self::builder::DescopeBuilder;
 pub use self::error::ConfigError;
 pub use self::revocation::Revocation;
 use crate::client::{Client, ProjectId};
 use crate::error::AuthError;
+use crate::profile::Profiles;
 use crate::refresh::{Presented, Renewer};
 #[cfg(feature = "routes")]
 use crate::routes::TokenDelivery;
@@ -25,7 +25,6 @@ use crate::session::source::{CookieLines, Credentials};
 use crate::session::{Session, SessionLayer, auth_error, decide, decide_bearer};
 use crate::token::{Failure, Verified, Verifier, keys};
 use crate::user::User;
-use crate::wire::UserProfile;
 
 /// A handle on one Descope project: keys, renewals under way, revocations and the API client.
 ///
@@ -53,7 +52,7 @@ pub(crate) struct Inner {
     pub(crate) renewer: Arc<Renewer>,
     pub(crate) cookies: CookieConfig,
     pub(crate) origins: OriginPolicy,
-    pub(crate) profiles: Cache<Box<str>, Arc<UserProfile>>,
+    pub(crate) profiles: Profiles,
     pub(crate) private_responses: bool,
     pub(crate) early_renewal: Duration,
     #[cfg(feature = "routes")]

@@ -34,7 +34,8 @@ impl Revocation {
     }
 
     /// Everything that was issued to this user up to now, by the tokens' `iat`: for a year, which is longer than
-    /// tokens live. Who signs in again within the same second is refused as well. The id is that of
+    /// tokens live. Who signs in again through [the mounted routes](Descope::routes) is let in at once; elsewhere,
+    /// and where replicas share a store, who does so within the same second is refused as well. The id is that of
     /// [`User::id`](crate::User::id).
     pub fn user(id: impl Into<String>) -> Self {
         Self(What::User(id.into()))

@@ -158,7 +158,6 @@ impl<O: Clone, W> Flights<O, W> {
     }
 
     /// The outcome of a renewal, if it is there already.
-    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) fn peek(&mut self, key: &Key, now: Duration) -> Option<O> {
         self.expire(now);
         match self.entries.get(key)? {

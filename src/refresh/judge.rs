@@ -3,7 +3,7 @@
 use super::hold::Report;
 use super::{DEFAULT_RETRY_AFTER, Issued, Outcome, Presented, Renewer, Tokens, unavailable};
 use crate::client::ClientErrorKind;
-use crate::token::{Failure, InvalidToken, Kind, Times, Verified};
+use crate::token::{Failure, InvalidToken, Kind, Mark, Times, Verified};
 use crate::wire::JwtResponse;
 
 impl Renewer {
@@ -16,9 +16,15 @@ impl Renewer {
         &self,
         response: &JwtResponse,
         parent: Option<&Verified>,
+        began: Mark,
     ) -> Result<Tokens, Failure> {
-        let session = self.issued(&response.session_jwt, Kind::Session).await?;
-        let refresh = self.issued(&response.refresh_jwt, Kind::Refresh).await?;
+        let mark = self.newer_than(began, parent);
+        let session = self
+            .issued(&response.session_jwt, Kind::Session, mark)
+            .await?;
+        let refresh = self
+            .issued(&response.refresh_jwt, Kind::Refresh, mark)
+            .await?;
         let issued = [&session, &refresh];
         let mut subjects = issued
             .into_iter()
@@ -51,13 +57,32 @@ impl Renewer {
         })
     }
 
-    pub(super) async fn issued(&self, jwt: &str, kind: Kind) -> Result<Option<Issued>, Failure> {
+    /// When the call that issued tokens began, if that makes them newer than a revocation of their user: not when
+    /// what it was made with is revoked by now. And only where this process is the only one: other replicas would go
+    /// on refusing them, which is worse than a sign-in that has to be repeated.
+    fn newer_than(&self, began: Mark, parent: Option<&Verified>) -> Option<Mark> {
+        #[cfg(feature = "shared-store")]
+        if self.replicas.is_some() {
+            return None;
+        }
+        let now = self.verifier.clock.unix();
+        let revoked = &self.verifier.revoked;
+        let is_over = parent.is_some_and(|token| revoked.contains(&token.id, &token.claims, now));
+        (!is_over).then_some(began)
+    }
+
+    pub(super) async fn issued(
+        &self,
+        jwt: &str,
+        kind: Kind,
+        mark: Option<Mark>,
+    ) -> Result<Option<Issued>, Failure> {
         if jwt.is_empty() {
             return Ok(None);
         }
         let verified = self
             .verifier
-            .verify(jwt.as_bytes(), kind, Times::Ignore)
+            .verify_issued(jwt.as_bytes(), kind, Times::Ignore, mark)
             .await?;
         Ok(Some(Issued {
             jwt: jwt.into(),
@@ -85,6 +110,7 @@ impl Renewer {
         if let Err(wait) = self.hold().enter(now) {
             return unavailable(Some(wait));
         }
+        let began = self.verifier.revoked.mark();
         let result = match token.to_token() {
             Ok(refresh) => self.client.session().refresh(&refresh).await,
             Err(error) => Err(error),
@@ -101,7 +127,10 @@ impl Renewer {
         };
         self.hold().report(report, self.verifier.clock.monotonic());
         match result {
-            Ok(response) => self.judge(token, &response, Times::Check).await,
+            Ok(response) => {
+                let mark = self.newer_than(began, Some(&token.verified));
+                self.judge(token, &response, Times::Check, mark).await
+            }
             Err(error) if error.is_definite_refusal() => {
                 tracing::debug!(%error, "refresh token refused");
                 Outcome::Refused {
@@ -121,13 +150,20 @@ impl Renewer {
         token: &Presented,
         response: &JwtResponse,
         times: Times,
+        mark: Option<Mark>,
     ) -> Outcome {
         let sub = token.verified.claims.sub();
         let session = self
-            .renewed(&response.session_jwt, Kind::Session, times, sub)
+            .renewed(&response.session_jwt, Kind::Session, times, mark, sub)
             .await;
         let refresh = self
-            .renewed(&response.refresh_jwt, Kind::Refresh, Times::Ignore, sub)
+            .renewed(
+                &response.refresh_jwt,
+                Kind::Refresh,
+                Times::Ignore,
+                mark,
+                sub,
+            )
             .await;
         let refresh = match refresh {
             Ok(refresh) => refresh,
@@ -168,12 +204,16 @@ impl Renewer {
         jwt: &str,
         kind: Kind,
         times: Times,
+        mark: Option<Mark>,
         sub: &str,
     ) -> Result<Option<Issued>, Failure> {
         if jwt.is_empty() {
             return Ok(None);
         }
-        let verified = self.verifier.verify(jwt.as_bytes(), kind, times).await?;
+        let verified = self
+            .verifier
+            .verify_issued(jwt.as_bytes(), kind, times, mark)
+            .await?;
         if verified.claims.sub() != sub {
             return Err(InvalidToken::Subject.into());
         }

@@ -1,8 +1,9 @@
 //! Which session JWTs were issued for which refresh JWT, so that a logout ends all of them.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use moka::Expiry;
 use moka::sync::Cache;
 
 use crate::token::{TokenId, Verified};
@@ -10,10 +11,37 @@ use crate::token::{TokenId, Verified};
 /// Refresh JWTs that are remembered. What is forgotten is no longer revoked by a logout that does not present it,
 /// and expires by itself within a session's life.
 const CAPACITY: u64 = 100_000;
+/// The most leeway that those who check a session can be given: so long it counts after its end.
+const LEEWAY: i64 = 60;
 
 /// See the module's documentation.
 pub(crate) struct Lineage {
-    sessions: Cache<TokenId, Arc<[Session]>>,
+    sessions: Cache<TokenId, Sessions>,
+}
+
+/// Forgotten when the last of them is over: with rotation every renewal makes a new entry.
+#[derive(Clone, Default)]
+struct Sessions {
+    all: Arc<[Session]>,
+    lifetime: Duration,
+}
+
+struct PerEntry;
+
+impl Expiry<TokenId, Sessions> for PerEntry {
+    fn expire_after_create(&self, _: &TokenId, new: &Sessions, _: Instant) -> Option<Duration> {
+        Some(new.lifetime)
+    }
+
+    fn expire_after_update(
+        &self,
+        _: &TokenId,
+        new: &Sessions,
+        _: Instant,
+        _: Option<Duration>,
+    ) -> Option<Duration> {
+        Some(new.lifetime)
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -27,7 +55,7 @@ impl Default for Lineage {
         Self {
             sessions: Cache::builder()
                 .max_capacity(CAPACITY)
-                .time_to_idle(Duration::from_secs(24 * 60 * 60))
+                .expire_after(PerEntry)
                 .build(),
         }
     }
@@ -47,13 +75,17 @@ impl Lineage {
         let mut sessions: Vec<Session> = Vec::new();
         if let Some(parent) = parent {
             let known = self.of(&parent.id);
-            sessions.extend(known.iter().filter(|session| session.exp >= now));
+            sessions.extend(known.iter().filter(|session| session.lifetime(now) > 0));
         }
         sessions.extend(session.map(|session| Session {
             id: session.id,
             exp: session.claims.exp,
         }));
-        let sessions: Arc<[Session]> = sessions.into();
+        let lifetime = sessions.iter().map(|session| session.lifetime(now)).max();
+        let sessions = Sessions {
+            all: sessions.into(),
+            lifetime: Duration::from_secs(lifetime.unwrap_or(0).max(0).unsigned_abs()),
+        };
         for token in [parent, refresh].into_iter().flatten() {
             self.sessions.insert(token.id, sessions.clone());
         }
@@ -61,6 +93,13 @@ impl Lineage {
 
     /// The sessions of this refresh JWT.
     pub(crate) fn of(&self, refresh: &TokenId) -> Arc<[Session]> {
-        self.sessions.get(refresh).unwrap_or_default()
+        self.sessions.get(refresh).unwrap_or_default().all
+    }
+}
+
+impl Session {
+    /// For how many seconds it still counts.
+    fn lifetime(&self, now: i64) -> i64 {
+        self.exp.saturating_add(LEEWAY).saturating_sub(now)
     }
 }

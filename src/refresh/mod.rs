@@ -21,7 +21,7 @@ use self::hold::Hold;
 use self::lineage::Lineage;
 pub(crate) use self::outcome::{Issued, Outcome, Presented, Tokens};
 use self::task::Task;
-use crate::client::Client;
+use crate::client::{Client, ClientError};
 #[cfg(feature = "shared-store")]
 use crate::store::{Notice, Replicas};
 use crate::token::{TokenId, Verified, Verifier};
@@ -30,6 +30,8 @@ use crate::token::{TokenId, Verified, Verifier};
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long it is known that a refresh JWT was refused.
 const REMEMBER_REFUSAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// Refresh JWTs that replaced each other while no browser was there to receive one.
+const LONGEST_CHAIN: usize = 8;
 /// Outcomes that are remembered.
 const CAPACITY: usize = 100_000;
 
@@ -84,15 +86,46 @@ impl Renewer {
 
     /// Renews, or shares a renewal that is under way or was just made.
     pub(crate) async fn renew(self: &Arc<Self>, token: &Presented) -> Arc<Outcome> {
+        let mut outcome = self.renew_once(token).await;
+        for _ in 0..LONGEST_CHAIN {
+            let Some(next) = self.outlived(&outcome) else {
+                break;
+            };
+            outcome = self.renew_once(&next).await;
+            if let Outcome::Renewed(tokens) = &*outcome
+                && tokens.refresh.is_none()
+            {
+                // The browser has not received this one either.
+                outcome = Arc::new(Outcome::Renewed(Tokens {
+                    refresh: Some(next.into()),
+                    ..tokens.clone()
+                }));
+            }
+        }
+        outcome
+    }
+
+    /// What to renew with instead, when an outcome was kept for longer than its session lives: a client that hung up
+    /// may return at any time.
+    fn outlived(&self, outcome: &Outcome) -> Option<Presented> {
+        let Outcome::Renewed(Tokens {
+            session: Some(session),
+            refresh: Some(refresh),
+            ..
+        }) = outcome
+        else {
+            return None;
+        };
+        let is_over = self.verifier.is_expired(&session.verified.claims);
+        is_over.then(|| Presented::new(&refresh.jwt, refresh.verified.clone()))
+    }
+
+    async fn renew_once(self: &Arc<Self>, token: &Presented) -> Arc<Outcome> {
         let receiver = match self.join(token) {
             Ok(receiver) => receiver,
             Err(outcome) => return outcome,
         };
-        match tokio::time::timeout(self.patience, receiver).await {
-            Ok(Ok(outcome)) => outcome,
-            // The call goes on; its outcome is kept for the next request.
-            Ok(Err(_)) | Err(_) => Arc::new(unavailable(None)),
-        }
+        self.wait(receiver).await
     }
 
     /// Starts a renewal without waiting for it.
@@ -124,11 +157,42 @@ impl Renewer {
         let (sender, receiver) = oneshot::channel();
         let now = self.verifier.clock.monotonic();
         let joined = self.flights().follow(&token.key, sender, now);
-        match joined {
-            Some(Joined::Ready(outcome)) => Some(outcome),
-            Some(_) => Some(self.wait(receiver).await),
-            None => self.found_elsewhere(token).await,
+        let outcome = match joined {
+            Some(Joined::Ready(outcome)) => outcome,
+            Some(_) => self.wait(receiver).await,
+            None => self.found_elsewhere(token).await?,
+        };
+        Some(self.newest(outcome))
+    }
+
+    /// What became of the refresh JWT that an outcome brought, if that was spent in turn before any browser had it.
+    fn newest(&self, mut outcome: Arc<Outcome>) -> Arc<Outcome> {
+        let now = self.verifier.clock.monotonic();
+        for _ in 0..LONGEST_CHAIN {
+            let Some(refresh) = outcome.tokens().refresh else {
+                break;
+            };
+            let next = Presented::new(&refresh.jwt, refresh.verified);
+            match self.flights().peek(&next.key, now) {
+                Some(newer) if newer.tokens().refresh.is_some() => outcome = newer,
+                _ => break,
+            }
         }
+        outcome
+    }
+
+    /// The refresh JWT that a renewal beside a call has made of the one that was sent and refused. Upstream has done
+    /// nothing then, so the call may be made again.
+    pub(crate) async fn replaced(
+        self: &Arc<Self>,
+        sent: &Presented,
+        error: &ClientError,
+    ) -> Option<Presented> {
+        if !error.is_definite_refusal() {
+            return None;
+        }
+        let Issued { jwt, verified } = self.follow(sent).await?.tokens().refresh?;
+        Some(Presented::new(&jwt, verified))
     }
 
     /// The outcome of a renewal that was just made, without waiting for one that is under way.
@@ -136,10 +200,11 @@ impl Renewer {
     pub(crate) async fn remembered(self: &Arc<Self>, token: &Presented) -> Option<Arc<Outcome>> {
         let now = self.verifier.clock.monotonic();
         let here = self.flights().peek(&token.key, now);
-        match here {
-            Some(outcome) => Some(outcome),
-            None => self.found_elsewhere(token).await,
-        }
+        let outcome = match here {
+            Some(outcome) => outcome,
+            None => self.found_elsewhere(token).await?,
+        };
+        Some(self.newest(outcome))
     }
 
     #[cfg(not(feature = "shared-store"))]
@@ -168,6 +233,20 @@ impl Renewer {
 
     /// The outcome for this token was written onto a response.
     pub(crate) fn delivered(&self, token: &Presented) {
+        let mut token = token.clone();
+        for _ in 0..=LONGEST_CHAIN {
+            self.delivered_once(&token);
+            let now = self.verifier.clock.monotonic();
+            let outcome = self.flights().peek(&token.key, now);
+            match outcome.and_then(|outcome| self.outlived(&outcome)) {
+                // What was written is what that one was renewed to.
+                Some(next) => token = next,
+                None => break,
+            }
+        }
+    }
+
+    fn delivered_once(&self, token: &Presented) {
         let now = self.verifier.clock.monotonic();
         let first = self.flights().delivered(&token.key, now);
         #[cfg(feature = "shared-store")]

@@ -39,6 +39,15 @@ pub(crate) struct Issued {
     pub(crate) verified: Arc<Verified>,
 }
 
+impl From<Presented> for Issued {
+    fn from(token: Presented) -> Self {
+        Self {
+            jwt: token.jwt,
+            verified: token.verified,
+        }
+    }
+}
+
 /// What upstream issued, as far as it can be used.
 #[derive(Clone, Default)]
 pub(crate) struct Tokens {

@@ -105,7 +105,7 @@ impl Renewer {
                     let name = "nextRefreshSeconds".to_owned();
                     response.other.insert(name, seconds.into());
                 }
-                self.judge(token, &response, Times::Ignore).await
+                self.judge(token, &response, Times::Ignore, None).await
             }
             SharedOutcome::Refused => Outcome::Refused {
                 clear: refused_before,

@@ -10,32 +10,39 @@ use super::error::RouteError;
 use crate::descope::Descope;
 use crate::refresh::{Issued, Outcome, Presented};
 use crate::session::{RefreshJwt, Session};
+use crate::token::Mark;
 use crate::wire::LoginOptions;
 
 /// The session layer's outcome where one ran, else the same read from the request, without a renewal.
-pub(super) struct Caller(pub(super) Session);
+pub(super) struct Caller(pub(super) Session, Mark);
 
 impl FromRequestParts<Descope> for Caller {
     type Rejection = RouteError;
 
     async fn from_request_parts(parts: &mut Parts, descope: &Descope) -> Result<Self, RouteError> {
         let inner = descope.inner();
+        let began = inner.verifier.revoked.mark();
         if inner.delivery == TokenDelivery::Body {
             let headers = body_mode_headers(&parts.headers, descope);
-            return Ok(Self(Session::without_renewal(descope, &headers).await));
+            let session = Session::without_renewal(descope, &headers).await;
+            return Ok(Self(session, began));
         }
         if let Some(session) = parts.extensions.get::<Session>()
             && session.descope().is(descope)
         {
-            return Ok(Self(session.clone()));
+            return Ok(Self(session.clone(), began));
         }
-        Ok(Self(
-            Session::without_renewal(descope, &parts.headers).await,
-        ))
+        let session = Session::without_renewal(descope, &parts.headers).await;
+        Ok(Self(session, began))
     }
 }
 
 impl Caller {
+    /// Before anything was done for this request.
+    pub(super) fn began(&self) -> Mark {
+        self.1
+    }
+
     /// The refresh JWT for a call upstream.
     pub(super) async fn refresh_jwt(&self) -> Result<Presented, RouteError> {
         match self.0.refresh_jwt().await {

@@ -85,7 +85,10 @@ pub(super) async fn signed_in(
         return Err(RouteError::upstream_invalid());
     }
     let parent = same_user.map(|token| &*token.verified);
-    let tokens = inner.renewer.accept(&issued, parent).await?;
+    let tokens = inner
+        .renewer
+        .accept(&issued, parent, caller.began())
+        .await?;
     let Some(user) = user_of(&tokens, same_user) else {
         return Err(RouteError::upstream_invalid());
     };
@@ -148,7 +151,8 @@ pub(super) fn stores(inner: &Inner, tokens: &Tokens) -> Result<Vec<HeaderValue>,
         (names.refresh_name(), &tokens.refresh),
     ]
     .into_iter()
-    .filter_map(|(name, issued)| Some(store(inner, name, issued.as_ref()?)))
+    .filter_map(|(name, issued)| Some((name, issued.as_ref()?)))
+    .flat_map(|(name, issued)| leftover(inner, name).chain([store(inner, name, issued)]))
     .collect()
 }
 
@@ -175,10 +179,15 @@ fn sign_in_cookies(
         return Ok(Vec::new());
     }
     let names = &inner.cookies;
-    let mut cookies = vec![match &tokens.session {
+    let written = [names.session_name(), names.refresh_name()];
+    let mut cookies: Vec<_> = written
+        .into_iter()
+        .flat_map(|name| leftover(inner, name))
+        .collect::<Result<_, _>>()?;
+    cookies.push(match &tokens.session {
         Some(session) => store(inner, names.session_name(), session)?,
         None => deletion(inner, names.session_name())?,
-    }];
+    });
     let is_users = |token: &&Presented| token.verified.claims.sub() == user.claims.sub();
     if let Some(refresh) = &tokens.refresh {
         cookies.push(store(inner, names.refresh_name(), refresh)?);
@@ -231,6 +240,17 @@ fn user_of(tokens: &Tokens, same_user: Option<&Presented>) -> Option<Arc<Verifie
 fn store(inner: &Inner, name: &str, issued: &Issued) -> Result<HeaderValue, RouteError> {
     let max_age = inner.verifier.remaining(&issued.verified.claims);
     writable(inner.cookies.store(name, &issued.jwt, max_age))
+}
+
+fn leftover(
+    inner: &Inner,
+    name: &str,
+) -> impl Iterator<Item = Result<HeaderValue, RouteError>> + use<> {
+    inner
+        .cookies
+        .delete_leftover(name)
+        .map(writable)
+        .into_iter()
 }
 
 fn deletion(inner: &Inner, name: &str) -> Result<HeaderValue, RouteError> {

@@ -8,6 +8,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::Method;
 use http::header::HeaderMap;
+use serde::Serialize;
 use serde_json::Value;
 
 use super::TokenDelivery;
@@ -15,6 +16,7 @@ use super::caller::{Caller, Previous};
 use super::error::RouteError;
 use super::reply::{empty, object, plain, post, renewed, sign_out_cookies, signed_in, stores};
 use super::request::{Input, OptionalInput};
+use crate::client::ClientError;
 use crate::descope::Descope;
 use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
 use crate::session::source::Bearer;
@@ -247,17 +249,45 @@ async fn sign_out(
     empty(sign_out_cookies(descope.inner()))
 }
 
+/// A call with the session's refresh JWT, a POST if there is a body. Answers also which JWT that was in the end: a
+/// renewal beside the call may have replaced the one that was sent first.
+async fn call<T: Serialize>(
+    descope: &Descope,
+    caller: &Caller,
+    path: &str,
+    request: Option<&T>,
+) -> Result<(Presented, Result<Value, ClientError>), RouteError> {
+    let token = caller.refresh_jwt().await?;
+    let reply = send(descope, path, request, &token).await;
+    if let Err(error) = &reply
+        && let Some(newer) = descope.inner().renewer.replaced(&token, error).await
+    {
+        let reply = send(descope, path, request, &newer).await;
+        return Ok((newer, reply));
+    }
+    Ok((token, reply))
+}
+
+async fn send<T: Serialize>(
+    descope: &Descope,
+    path: &str,
+    request: Option<&T>,
+    token: &Presented,
+) -> Result<Value, ClientError> {
+    if let Some(request) = request {
+        return post(descope, path, request, Some(token)).await;
+    }
+    let client = descope.client();
+    let reply = client.forward(Method::GET, path, None, Some(&token.jwt));
+    Ok(reply.await?.body)
+}
+
 pub(super) async fn me(
     State(descope): State<Descope>,
     caller: Caller,
 ) -> Result<Response, RouteError> {
-    let token = caller.refresh_jwt().await?;
-    let client = descope.client();
-    let reply = client.forward(Method::GET, path::ME, None, Some(&token.jwt));
-    let user = reply
-        .await
-        .map_err(|error| RouteError::reading_session(&error))?
-        .body;
+    let (_, reply) = call(&descope, &caller, path::ME, None::<&()>).await?;
+    let user = reply.map_err(|error| RouteError::reading_session(&error))?;
     match user.get("userId") {
         Some(Value::String(id)) if !id.is_empty() => plain(user),
         _ => Err(RouteError::unavailable(None)),
@@ -269,8 +299,7 @@ pub(super) async fn my_tenants(
     caller: Caller,
     OptionalInput(request): OptionalInput<MyTenantsRequest>,
 ) -> Result<Response, RouteError> {
-    let token = caller.refresh_jwt().await?;
-    let reply = post(&descope, path::ME_TENANTS, &request, Some(&token)).await;
+    let (_, reply) = call(&descope, &caller, path::ME_TENANTS, Some(&request)).await?;
     plain(reply.map_err(|error| RouteError::reading_session(&error))?)
 }
 
@@ -279,13 +308,8 @@ pub(super) async fn history(
     State(descope): State<Descope>,
     caller: Caller,
 ) -> Result<Response, RouteError> {
-    let token = caller.refresh_jwt().await?;
-    let client = descope.client();
-    let reply = client.forward(Method::GET, path::ME_HISTORY, None, Some(&token.jwt));
-    let reply = reply
-        .await
-        .map_err(|error| RouteError::reading_session(&error))?;
-    match reply.body {
+    let (_, reply) = call(&descope, &caller, path::ME_HISTORY, None::<&()>).await?;
+    match reply.map_err(|error| RouteError::reading_session(&error))? {
         body @ Value::Array(_) => Ok(Json(body).into_response()),
         _ => Err(RouteError::unavailable(None)),
     }
@@ -296,8 +320,7 @@ pub(super) async fn select_tenant(
     caller: Caller,
     Input(request): Input<TenantSelectRequest>,
 ) -> Result<Response, RouteError> {
-    let token = caller.refresh_jwt().await?;
-    let reply = post(&descope, path::TENANT_SELECT, &request, Some(&token)).await;
+    let (token, reply) = call(&descope, &caller, path::TENANT_SELECT, Some(&request)).await?;
     let reply = reply.map_err(|error| RouteError::upstream(&error))?;
     signed_in(&descope, &caller, reply, Some(&token)).await
 }

@@ -90,17 +90,33 @@ impl CookieConfig {
         if token.is_empty() || !token.bytes().all(is_token) {
             return Err(Unwritable::Invalid);
         }
-        self.header(name, token, max_age.as_secs())
+        self.header(name, token, max_age.as_secs(), self.domain.as_deref())
     }
 
     /// A `Set-Cookie` value that deletes the cookie. It repeats the attributes, else browsers ignore it.
     pub(crate) fn delete(&self, name: &str) -> Result<HeaderValue, Unwritable> {
-        self.header(name, "", 0)
+        self.header(name, "", 0, self.domain.as_deref())
     }
 
-    fn header(&self, name: &str, value: &str, max_age: u64) -> Result<HeaderValue, Unwritable> {
+    /// A `Set-Cookie` value that deletes what the app has left from before it had a `Domain`. Browsers keep that
+    /// cookie beside ours, and sooner or later it is a refresh JWT that was spent long ago, sent first. To be written
+    /// before ours: on the domain's own host the two are one (RFC 6265 section 5.3).
+    ///
+    /// One of another `Path` may be that of another app on the same host, and one of another `Domain` is not known.
+    pub(crate) fn delete_leftover(&self, name: &str) -> Option<Result<HeaderValue, Unwritable>> {
+        self.domain.as_ref()?;
+        Some(self.header(name, "", 0, None))
+    }
+
+    fn header(
+        &self,
+        name: &str,
+        value: &str,
+        max_age: u64,
+        domain: Option<&str>,
+    ) -> Result<HeaderValue, Unwritable> {
         let mut cookie = format!("{name}={value}; Path={}; Max-Age={max_age}", self.path);
-        if let Some(domain) = &self.domain {
+        if let Some(domain) = domain {
             cookie.push_str("; Domain=");
             cookie.push_str(domain);
         }

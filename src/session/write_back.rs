@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, HeaderMap, SET_COOKIE, VARY};
 use super::cookies::{CookieConfig, Unwritable};
 use super::state::Session;
 use crate::descope::Inner;
-use crate::refresh::{Issued, Outcome, Presented, Tokens};
+use crate::refresh::{Outcome, Presented, Tokens};
 
 /// Adds the cookies of a renewal and keeps shared caches away from what belongs to one user.
 ///
@@ -66,20 +66,19 @@ fn write_cookies(
     let mut values = Vec::new();
     match outcome {
         Outcome::Refused { clear: false } => {}
-        Outcome::Refused { clear: true } => {
-            values.push(cookies.delete(session_name));
-            values.push(cookies.delete(refresh_name));
-        }
+        // Under every name that is read: the one that was refused may be of an older configuration.
+        Outcome::Refused { clear: true } => values = deletions(cookies),
         outcome @ (Outcome::Renewed(_) | Outcome::Unavailable { .. }) => {
             let tokens = outcome.tokens();
-            let store = |name: &str, issued: Option<Issued>| {
-                issued.map(|issued| {
-                    let max_age = inner.verifier.remaining(&issued.verified.claims);
-                    cookies.store(name, &issued.jwt, max_age)
-                })
-            };
-            values.extend(store(session_name, tokens.session));
-            values.extend(store(refresh_name, tokens.refresh));
+            for (name, issued) in [
+                (session_name, tokens.session),
+                (refresh_name, tokens.refresh),
+            ] {
+                let Some(issued) = issued else { continue };
+                let max_age = inner.verifier.remaining(&issued.verified.claims);
+                values.extend(cookies.delete_leftover(name));
+                values.push(cookies.store(name, &issued.jwt, max_age));
+            }
         }
     }
     if values.is_empty() {
@@ -113,13 +112,13 @@ pub(crate) fn append_all(
 }
 
 /// Deletion of both cookies under every name that is read.
-#[cfg_attr(not(feature = "routes"), allow(dead_code))]
 pub(crate) fn deletions(cookies: &CookieConfig) -> Vec<Result<HeaderValue, Unwritable>> {
-    cookies
-        .session
-        .iter()
-        .chain(&cookies.refresh)
-        .map(|name| cookies.delete(name))
+    let names = cookies.session.iter().chain(&cookies.refresh);
+    names
+        .flat_map(|name| {
+            let leftover = cookies.delete_leftover(name);
+            leftover.into_iter().chain([cookies.delete(name)])
+        })
         .collect()
 }
 

@@ -33,7 +33,7 @@ pub(crate) use self::jwk::KeySet;
 use self::keys::{Keys, KeysUnavailable, Lookup, Reason};
 #[cfg(feature = "shared-store")]
 pub(crate) use self::revoked::LONGEST_TOKEN;
-pub(crate) use self::revoked::Revoked;
+pub(crate) use self::revoked::{Mark, Revoked};
 pub(crate) use self::rules::{Kind, Rules};
 use crate::clock::Clock;
 
@@ -137,6 +137,28 @@ impl Verifier {
                 retry_after: Duration::from_secs(1),
             })),
         }
+    }
+
+    /// The verdict on a token that a call has issued just now, which began at `mark`.
+    pub(crate) async fn verify_issued(
+        &self,
+        token: &[u8],
+        kind: Kind,
+        times: Times,
+        mark: Option<Mark>,
+    ) -> Result<Arc<Verified>, Failure> {
+        let verdict = self.verify(token, kind, times).await;
+        let (Some(mark), Err(Failure::Invalid(InvalidToken::Revoked))) = (mark, &verdict) else {
+            return verdict;
+        };
+        // Revoked is what a token is that is good in every other respect.
+        if let Ok(Ok((Verified { claims, id }, _))) =
+            self.verify_signature(token, kind, &mut Vec::new())
+        {
+            self.revoked
+                .spare(&id, &claims, mark, self.until(claims.exp));
+        }
+        self.verify(token, kind, times).await
     }
 
     fn attempt(&self, token: &[u8], kind: Kind, times: Times) -> Attempt {

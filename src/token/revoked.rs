@@ -4,7 +4,7 @@
 //! as the number of sign-outs within one token life.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::Expiry;
@@ -24,6 +24,10 @@ pub(crate) const LONGEST_TOKEN: Duration = Duration::from_secs(366 * 24 * 60 * 6
 pub(crate) struct Revoked {
     tokens: Cache<TokenId, Lifetime>,
     subjects: Cache<Box<str>, Subject>,
+    /// Tokens that are newer than the revocation of their user although their `iat` does not show it.
+    spared: Cache<TokenId, Spared>,
+    /// How many times a user was revoked.
+    revocations: AtomicU64,
     /// Lets the common case, nothing revoked, cost one load.
     used: AtomicBool,
 }
@@ -35,6 +39,17 @@ struct Lifetime(Duration);
 struct Subject {
     /// Tokens issued up to this Unix second are denied.
     issued_until: i64,
+    mark: Mark,
+}
+
+/// A moment between two revocations of users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Mark(u64);
+
+#[derive(Clone, Copy)]
+struct Spared {
+    mark: Mark,
+    lifetime: Duration,
 }
 
 struct PerEntry;
@@ -50,6 +65,17 @@ impl Expiry<TokenId, Lifetime> for PerEntry {
     }
 }
 
+impl Expiry<TokenId, Spared> for PerEntry {
+    fn expire_after_create(
+        &self,
+        _: &TokenId,
+        spared: &Spared,
+        _: std::time::Instant,
+    ) -> Option<Duration> {
+        Some(spared.lifetime)
+    }
+}
+
 impl Default for Revoked {
     fn default() -> Self {
         Self {
@@ -61,6 +87,11 @@ impl Default for Revoked {
                 .max_capacity(CAPACITY)
                 .time_to_live(LONGEST_TOKEN)
                 .build(),
+            spared: Cache::builder()
+                .max_capacity(CAPACITY)
+                .expire_after(PerEntry)
+                .build(),
+            revocations: AtomicU64::new(0),
             used: AtomicBool::new(false),
         }
     }
@@ -78,6 +109,7 @@ impl Revoked {
     /// Denies every token of a user that was issued up to this Unix second.
     pub(crate) fn subject(&self, sub: &str, issued_until: i64) {
         self.used.store(true, Ordering::Release);
+        let mark = Mark(self.revocations.fetch_add(1, Ordering::AcqRel) + 1);
         // What replicas tell each other arrives in any order; the latest moment counts.
         self.subjects
             .entry(sub.into())
@@ -85,7 +117,29 @@ impl Revoked {
                 issued_until: known.map_or(issued_until, |known| {
                     known.into_value().issued_until.max(issued_until)
                 }),
+                mark,
             });
+    }
+
+    /// The present moment, to be taken before a call that may issue tokens.
+    pub(crate) fn mark(&self) -> Mark {
+        Mark(self.revocations.load(Ordering::Acquire))
+    }
+
+    /// A token that a call has issued which began at `mark`. It is newer than every revocation of its user before
+    /// that: `iat` has seconds only, and comes from another clock.
+    pub(crate) fn spare(&self, id: &TokenId, claims: &Claims, mark: Mark, remaining: Duration) {
+        if !self.used.load(Ordering::Acquire) {
+            return;
+        }
+        if let Some(subject) = self.subjects.get(claims.sub())
+            && subject.denies(claims)
+            && subject.mark <= mark
+        {
+            // As long as a denial of the token itself.
+            let lifetime = remaining + Duration::from_secs(60);
+            self.spared.insert(*id, Spared { mark, lifetime });
+        }
     }
 
     /// Without I/O, and without cost while nothing is revoked.
@@ -95,9 +149,16 @@ impl Revoked {
         }
         self.tokens.contains_key(id)
             || self.subjects.get(claims.sub()).is_some_and(|subject| {
-                // A token without `iat` cannot show that it is newer.
-                claims.iat.is_none_or(|iat| iat <= subject.issued_until)
+                let spared = |spared: Spared| subject.mark <= spared.mark;
+                subject.denies(claims) && !self.spared.get(id).is_some_and(spared)
             })
+    }
+}
+
+impl Subject {
+    fn denies(&self, claims: &Claims) -> bool {
+        // A token without `iat` cannot show that it is newer.
+        claims.iat.is_none_or(|iat| iat <= self.issued_until)
     }
 }
 

@@ -146,7 +146,7 @@ async fn an_outcome_waits_in_the_store_for_its_client() {
     let hung_up = tokio::time::timeout(Duration::from_millis(50), request).await;
     assert!(hung_up.is_err());
     tokio::time::sleep(Duration::from_millis(400)).await;
-    replicas.pass(Duration::from_secs(600));
+    replicas.pass(Duration::from_secs(590));
     let reply = replicas[1].get("/me", &ann.cookies()).await;
     assert_eq!(reply.status(), 200);
     let refresh = reply.cookie("DSR").unwrap();

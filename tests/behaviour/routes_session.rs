@@ -1,5 +1,6 @@
 //! Sessions over the mounted routes: what is verified, delivered, replaced and ended.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::mounted::{
@@ -9,6 +10,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
 use serde_json::{Value, json};
+use tokio::sync::Semaphore;
 use tower_descope::User;
 use tower_descope::client::TransportErrorKind;
 
@@ -253,6 +255,57 @@ async fn logoutall_ends_the_users_other_sessions() {
     upstream.clock.advance(Duration::from_secs(1));
     here.sign_in("1").await.is_ok();
     assert_eq!(here.send(page_request("/page")).await.text, "U1");
+}
+
+// `iat` has seconds only: whoever signs in within the second of the sign-out is not signed out with the rest.
+#[tokio::test]
+async fn a_sign_in_within_the_second_of_logoutall_is_let_in() {
+    for with_layer in [false, true] {
+        let upstream = Upstream::rotating();
+        let descope = descope(&upstream);
+        let app = match with_layer {
+            true => layered(&descope),
+            false => bare(&descope),
+        };
+        let pages = layered(&descope);
+        let before = upstream.tokens("U1");
+        let mut elsewhere = Browser::with_tokens(pages.clone(), before);
+        let mut here = Browser::with_tokens(app.clone(), upstream.tokens("U1"));
+        here.post("/v1/auth/logoutall", json!({})).await.is_ok();
+
+        here.sign_in("1").await.is_ok();
+        here.post(REFRESH, json!({})).await.is_ok();
+        let mut page = Browser::with_tokens(pages.clone(), (here.ds(), here.dsr()));
+        assert_eq!(page.send(page_request("/page")).await.text, "U1");
+        assert_eq!(elsewhere.send(page_request("/page")).await.status, 401);
+
+        // The next one ends that as well.
+        here.post("/v1/auth/logoutall", json!({})).await.is_ok();
+        assert_eq!(page.send(page_request("/page")).await.status, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_sign_in_that_began_before_a_revocation_is_not_let_in() {
+    let upstream = Upstream::new();
+    let descope = descope(&upstream);
+    let mut here = Browser::new(layered(&descope));
+    let answer = Arc::new(Semaphore::new(0));
+    let verify = "/v1/auth/otp/verify/email";
+    upstream.fault(verify, Fault::Late(answer.clone()));
+    let sign_in = tokio::spawn(async move {
+        let status = here.sign_in("1").await.status;
+        (status, here.cookies)
+    });
+    while upstream.count(verify) == 0 {
+        tokio::task::yield_now().await;
+    }
+    let revocation = tower_descope::Revocation::user("U1");
+    descope.revoke(revocation).await.unwrap();
+    answer.add_permits(1);
+    let (status, cookies) = sign_in.await.unwrap();
+    assert_ne!(status, 200);
+    assert!(cookies.is_empty());
 }
 
 // Requirement 29.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::support::world::{self, REFRESH, World};
+use crate::support::world::{self, REFRESH, Session, World};
 use axum::body::Body;
 use http::Request;
 use serde_json::json;
@@ -213,6 +213,52 @@ async fn a_client_that_hangs_up_loses_nothing() {
             .is_some_and(|refresh| refresh != ann.refresh)
     );
     assert_eq!(world.refreshes(), 1);
+}
+
+// What was kept for a client that hung up is a session that is over by now, and a refresh JWT for the next one.
+#[tokio::test]
+async fn a_client_that_returns_after_the_session_is_signed_in_again() {
+    let world = World::new().await;
+    world.rotation(RefreshRotation::SingleUse);
+    let ann = world.sign_in_long_ago("ann@example.com").await;
+    world.descope.ready().await.unwrap();
+    // Its cookies have nowhere to go.
+    let mut headers = http::HeaderMap::new();
+    headers.insert("cookie", ann.cookies().parse().unwrap());
+    world.descope.authenticate(&headers).await.unwrap().unwrap();
+    assert_eq!(world.refreshes(), 1);
+    let wait = || {
+        world.clock.advance(Duration::from_secs(700));
+        world.emulator.advance_clock(700);
+    };
+    wait();
+    world.descope.authenticate(&headers).await.unwrap().unwrap();
+    assert_eq!(world.refreshes(), 2, "with the successor");
+    wait();
+    world.emulator.fault(Fault::status(REFRESH, 500));
+    let outage = world.get("/me", &ann.cookies()).await;
+    assert_eq!((outage.status(), outage.set_cookies().len()), (503, 0));
+
+    let first = world.get("/me", &ann.cookies()).await;
+    assert_eq!(first.status(), 200);
+    assert_eq!(world.refreshes(), 4, "the outage and its repetition");
+    let newest = Session {
+        session: first.cookie("DS").unwrap(),
+        refresh: first.cookie("DSR").unwrap(),
+        ..ann.clone()
+    };
+    let twin = world.get("/me", &ann.cookies()).await;
+    assert_eq!(twin.cookie("DSR"), first.cookie("DSR"));
+    assert_eq!(world.get("/me", &newest.cookies()).await.status(), 200);
+    assert_eq!(world.refreshes(), 4);
+    // All of it was delivered: nothing is kept beyond the window for twins.
+    world.clock.advance(Duration::from_secs(11));
+    assert_eq!(
+        world.get("/me", &newest.refresh_cookie()).await.status(),
+        200
+    );
+    assert_eq!(world.refreshes(), 5);
+    assert_eq!(world.descope.stats().remembered_renewals, 1);
 }
 
 #[tokio::test]

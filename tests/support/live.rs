@@ -106,7 +106,7 @@ pub fn client() -> reqwest::Client {
     reqwest::Client::builder().no_proxy().build().unwrap()
 }
 
-fn app(descope: &Descope) -> Router {
+pub fn app(descope: &Descope) -> Router {
     let recent = RequireLayer::new().step_up(Duration::from_secs(300));
     Router::new()
         .route(
