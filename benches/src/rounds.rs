@@ -1,6 +1,8 @@
 //! Interleaved rounds: what else the machine does hits every probe of a round alike and cancels out in its ratios.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
 
 /// A named piece of work and how often it runs in one round.
 pub struct Probe<'a> {
@@ -14,12 +16,12 @@ impl<'a> Probe<'a> {
     pub fn each(name: impl Into<String>, times: usize, mut work: impl FnMut(usize) + 'a) -> Self {
         let mut next = 0;
         Self::batch(name, times, move |times| {
-            let began = Instant::now();
+            let began = thread_time();
             for n in next..next + times {
                 work(n);
             }
             next += times;
-            began.elapsed()
+            thread_time() - began
         })
     }
 
@@ -39,6 +41,12 @@ impl<'a> Probe<'a> {
 
 /// Nanoseconds by probe and round.
 pub struct Figures(Vec<(String, Vec<f64>)>);
+
+/// What this thread has had of a core. A neighbour that takes the core away for a while does not count.
+pub fn thread_time() -> Duration {
+    let time = clock_gettime(ClockId::ThreadCPUTime);
+    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
+}
 
 /// How many rounds are wanted: `ROUNDS`, or `default`.
 pub fn rounds(default: usize) -> usize {

@@ -11,12 +11,12 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::rc::Rc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use http::{HeaderValue, StatusCode};
 use tokio::runtime::Runtime;
 use tower_descope_benches::fixture::{LIVE, Raw};
-use tower_descope_benches::rounds::{Probe, interleave, rounds};
+use tower_descope_benches::rounds::{Probe, interleave, rounds, thread_time};
 use tower_descope_benches::signer::Signer;
 use tower_descope_peers::{App, Contender, Issuer, current_thread};
 
@@ -126,11 +126,11 @@ impl Batches {
         let (app, headers, next) = (&self.app, &self.headers, self.next);
         self.next += times;
         self.runtime.block_on(async {
-            let began = Instant::now();
+            let began = thread_time();
             for n in next..next + times {
                 app.call(&headers[n % LIVE]).await;
             }
-            began.elapsed()
+            thread_time() - began
         })
     }
 }
