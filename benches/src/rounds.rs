@@ -54,6 +54,15 @@ pub fn rounds(default: usize) -> usize {
     wanted.and_then(|text| text.parse().ok()).unwrap_or(default)
 }
 
+/// How often a probe's work is done altogether, for those that need something new each time.
+pub fn calls(times: usize, rounds: usize) -> usize {
+    (warm_up(times) + times) * (rounds + 1)
+}
+
+fn warm_up(times: usize) -> usize {
+    times.div_ceil(10)
+}
+
 /// Runs one round more than asked for: the first warms up and does not count.
 pub fn interleave(rounds: usize, mut probes: Vec<Probe<'_>>) -> Figures {
     let mut figures: Vec<_> = probes
@@ -62,6 +71,8 @@ pub fn interleave(rounds: usize, mut probes: Vec<Probe<'_>>) -> Figures {
         .collect();
     for round in 0..=rounds {
         for (probe, (_, row)) in probes.iter_mut().zip(&mut figures) {
+            // Caches, branch predictors and the clock of the core are as the probe before has left them.
+            (probe.batch)(warm_up(probe.times));
             let took = (probe.batch)(probe.times);
             if round > 0 {
                 row.push(took.as_nanos() as f64 / probe.times as f64);

@@ -17,7 +17,7 @@ use tower_descope_benches::fixture::{
     LIVE, Raw, app, cookies, forge, request_with, sign, unix_now,
 };
 use tower_descope_benches::key_server::KeyServer;
-use tower_descope_benches::rounds::{Probe, interleave, median, rounds, thread_time};
+use tower_descope_benches::rounds::{Probe, calls, interleave, median, rounds, thread_time};
 use tower_descope_benches::signer::{PROJECT, Signer, encode, jwks};
 
 const FORGED: usize = 100_000;
@@ -111,13 +111,13 @@ fn cost(signer: &Signer, descope: &Descope, tokens: &[String], now: i64) {
     const EACH: usize = 300;
     let rounds = rounds(11);
     let raw = Raw::new(signer);
-    let bad: Vec<String> = (0..EACH * (rounds + 1))
+    let bad: Vec<String> = (0..calls(EACH, rounds))
         .map(|n| forge(&tokens[n % LIVE], FORGED + n))
         .collect();
-    let unknown: Vec<String> = (0..EACH * (rounds + 1))
+    let unknown: Vec<String> = (0..calls(EACH, rounds))
         .map(|n| of_unknown_key(&tokens[n % LIVE], FORGED + n))
         .collect();
-    let expired = sign(signer, 0..EACH * (rounds + 1), now - 7200);
+    let expired = sign(signer, 0..calls(EACH, rounds), now - 7200);
     let verify = |token: &String| assert!(block_on(descope.validate_session(token)).is_err());
     let figures = interleave(
         rounds,
