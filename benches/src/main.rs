@@ -5,229 +5,150 @@
 //! ```
 //!
 //! Every figure is the median over interleaved rounds; every ratio is the median of the ratios within a round, so
-//! that what else the machine does cancels out. `ROUNDS` (default 11) sets their number.
+//! that what else the machine does cancels out. `ROUNDS` (default 11) sets their number, `FULL` (default 10,000) the
+//! size of the cache that is full.
 
-#[path = "../../tests/support/signer.rs"]
-mod signer;
-
-use std::hint::black_box;
-use std::time::Instant;
-
-use aws_lc_rs::rsa::PublicKeyComponents;
-use aws_lc_rs::signature::{ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256};
-use axum::Router;
-use axum::body::Body;
-use axum::routing::get;
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_executor::block_on;
-use http::Request;
-use serde_json::json;
-use signer::{PROJECT, Signer, jwks, session};
+use http::HeaderValue;
 use tower::{Layer, ServiceExt};
-use tower_descope::{Descope, TokenCache, User};
+use tower_descope::{Descope, TokenCache};
+use tower_descope_benches::fixture::{
+    LIVE, Raw, app, claims, cookies, descope, floor, forge, request, request_with, sign, unix_now,
+};
+use tower_descope_benches::rounds::{Probe, calls, interleave, rounds, thread_time};
+use tower_descope_benches::signer::Signer;
 
-const LIVE: usize = 1_000;
+const RAW: &str = "raw RSA-2048, parsed key";
+const FLOOR: &str = "floor with the cookie header";
+const WITHOUT_USER: &str = "Router::layer, handler without User";
+const WITH_USER: &str = "Router::layer, handler with User";
 
-/// A named piece of work and how often it runs in one round.
-struct Probe<'a> {
-    name: &'static str,
-    times: usize,
-    work: Box<dyn FnMut(usize) + 'a>,
-}
-
+/// Probes that cost a signature run less often in a round.
+const DEAR: usize = 300;
 fn main() {
-    let rounds: usize = std::env::var("ROUNDS")
-        .ok()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(11);
-    let now = std::time::SystemTime::now()
-        .duration_since(std::time::UNIX_EPOCH)
-        .expect("a clock after 1970")
-        .as_secs() as i64;
+    let rounds = rounds(11);
+    let now = unix_now();
     let signer = Signer::new("SK1");
-    let claims = |n: usize, now: i64| {
-        let mut claims = session(&format!("U2abcdefghijklmnopqrst{n:06}"), now);
-        claims["rexp"] = json!("2026-12-20T10:36:36Z");
-        claims["permissions"] = json!(["doc.read", "doc.write"]);
-        claims["roles"] = json!(["editor"]);
-        claims["tenants"] = json!({
-            "T2aaaaaaaaaaaaaaaaaaaaaaaaaaa": {"roles": ["owner"], "permissions": ["bill"]},
-            "T2bbbbbbbbbbbbbbbbbbbbbbbbbbb": {"roles": ["member"], "permissions": []},
-        });
-        claims
-    };
-    let tokens: Vec<String> = (0..LIVE).map(|n| signer.sign(&claims(n, now))).collect();
-    let expired = signer.sign(&claims(0, now - 7200));
-    let mut bad_signature = tokens[0].clone();
-    bad_signature.replace_range(bad_signature.len() - 12..bad_signature.len() - 8, "AAAA");
+    let tokens = sign(&signer, 0..LIVE, now);
+    let known = cookies(&tokens);
+    let expired = sign(&signer, 0..LIVE, now - 7200);
     let unknown_kid = Signer::new("SK2").sign(&claims(0, now));
     let huge = format!("eyJ{}.e30.AAAA", "A".repeat(10_000_000));
+    let forged: Vec<String> = (0..LIVE).map(|n| forge(&tokens[n], n)).collect();
+    let new = calls(DEAR, rounds);
+    let fresh = cookies(&sign(&signer, LIVE..LIVE + new, now));
 
-    let handle = |cache: TokenCache| {
-        Descope::builder(PROJECT)
-            .expect("a project id")
-            .public_key(jwks([&signer]).to_string())
-            .token_cache(cache)
-            .build()
-            .expect("a configuration")
-    };
-    let cached = handle(TokenCache::new());
-    let uncached = handle(TokenCache::disabled());
-    let raw_key = parsed_key(&signer);
+    let cached = descope(&signer, TokenCache::new());
+    let uncached = descope(&signer, TokenCache::disabled());
+    // By default that of the default cache, more than fits into a core's own one: each insert drops an entry that
+    // is cold by then, and gets its memory.
+    let entries = std::env::var("FULL").map_or(10_000, |text| text.parse().expect("a number"));
+    let full = filled(entries, &signer, now);
+    let raw_key = Raw::new(&signer);
 
-    let app = Router::new().route("/plain", get(async || "hello")).route(
-        "/user",
-        get(async |user: User| {
-            black_box(user.id());
-            "hello"
-        }),
-    );
-    let floor: Router = Router::new().route("/plain", get(async || "hello"));
-    let layered = app.clone().layer(cached.session_layer());
-    let outside = cached.session_layer().layer(app);
+    let floor = floor();
+    let layered = app().layer(cached.session_layer());
+    let outside = cached.session_layer().layer(app());
+    let layered_uncached = app().layer(uncached.session_layer());
 
-    let request = |path: &str, token: Option<&str>| {
-        let mut request = Request::get(path);
-        if let Some(token) = token {
-            request = request.header("cookie", format!("DS={token}"));
-        }
-        request.body(Body::empty()).expect("a request")
-    };
-
-    let mut probes: Vec<Probe<'_>> = vec![
-        probe("raw RSA-2048, parsed key", 300, |n| {
-            let (input, signature) = tokens[n % LIVE].rsplit_once('.').expect("a token");
-            let signature = URL_SAFE_NO_PAD.decode(signature).expect("base64url");
-            raw_key
-                .verify_sig(input.as_bytes(), &signature)
-                .expect("a good signature");
-        }),
-        probe("new session, verification", 300, |n| {
+    let probes = vec![
+        Probe::each(RAW, DEAR, |n| raw_key.verify(&tokens[n % LIVE])),
+        Probe::each("new session, verification", DEAR, |n| {
             block_on(uncached.validate_session(&tokens[n % LIVE])).expect("valid");
         }),
-        probe("known session, verification, 1,000 tokens", 20_000, |n| {
+        Probe::each("new session, request, no cache", DEAR, |n| {
+            let request = request_with("/user", &known[n % LIVE]);
+            block_on(layered_uncached.clone().oneshot(request)).expect("infallible");
+        }),
+        inserting("new session, request, into a full cache", &full, &fresh),
+        Probe::each("known session, verification, 1,000 tokens", 20_000, |n| {
             block_on(cached.validate_session(&tokens[n % LIVE])).expect("valid");
         }),
-        probe("expired", 300, |_| {
-            drop(block_on(uncached.validate_session(&expired)))
+        Probe::each("expired", DEAR, |n| {
+            drop(block_on(uncached.validate_session(&expired[n % LIVE])))
         }),
-        probe("bad signature", 300, |_| {
-            drop(block_on(uncached.validate_session(&bad_signature)))
+        Probe::each("bad signature", DEAR, |n| {
+            drop(block_on(uncached.validate_session(&forged[n % LIVE])))
         }),
-        probe("unknown key id", 5_000, |_| {
+        Probe::each("unknown key id", 5_000, |_| {
             drop(block_on(uncached.validate_session(&unknown_kid)))
         }),
-        probe("garbage", 20_000, |_| {
+        Probe::each("garbage", 20_000, |_| {
             drop(block_on(uncached.validate_session("garbage")))
         }),
-        probe("10 MB", 2_000, |_| {
+        Probe::each("10 MB", 2_000, |_| {
             drop(block_on(uncached.validate_session(&huge)))
         }),
-        probe("floor: axum without sign-in", 5_000, |_| {
-            block_on(floor.clone().oneshot(request("/plain", None))).expect("infallible");
+        Probe::each("floor: axum without sign-in", 5_000, |_| {
+            block_on(floor.clone().oneshot(request("/plain"))).expect("infallible");
         }),
-        probe("floor with the cookie header", 5_000, |n| {
-            block_on(
-                floor
-                    .clone()
-                    .oneshot(request("/plain", Some(&tokens[n % LIVE]))),
-            )
-            .expect("infallible");
+        Probe::each(FLOOR, 5_000, |n| {
+            let request = request_with("/plain", &known[n % LIVE]);
+            block_on(floor.clone().oneshot(request)).expect("infallible");
         }),
-        probe("Router::layer, handler without User", 5_000, |n| {
-            block_on(
-                layered
-                    .clone()
-                    .oneshot(request("/plain", Some(&tokens[n % LIVE]))),
-            )
-            .expect("infallible");
+        Probe::each(WITHOUT_USER, 5_000, |n| {
+            let request = request_with("/plain", &known[n % LIVE]);
+            block_on(layered.clone().oneshot(request)).expect("infallible");
         }),
-        probe("Router::layer, handler with User", 5_000, |n| {
-            block_on(
-                layered
-                    .clone()
-                    .oneshot(request("/user", Some(&tokens[n % LIVE]))),
-            )
-            .expect("infallible");
+        Probe::each(WITH_USER, 5_000, |n| {
+            let request = request_with("/user", &known[n % LIVE]);
+            block_on(layered.clone().oneshot(request)).expect("infallible");
         }),
-        probe("service around the router, with User", 5_000, |n| {
-            block_on(
-                outside
-                    .clone()
-                    .oneshot(request("/user", Some(&tokens[n % LIVE]))),
-            )
-            .expect("infallible");
+        Probe::each("service around the router, with User", 5_000, |n| {
+            let request = request_with("/user", &known[n % LIVE]);
+            block_on(outside.clone().oneshot(request)).expect("infallible");
         }),
     ];
+    let figures = interleave(rounds, probes);
+    // Every one of them was new, and the cache was full all the time.
+    assert_eq!(full.stats().cache_misses as usize, entries + new);
+    assert!(full.stats().cached_sessions > entries * 9 / 10);
 
-    // Nanoseconds, by probe and round.
-    let mut figures = vec![Vec::new(); probes.len()];
-    for round in 0..=rounds {
-        for (probe, figures) in probes.iter_mut().zip(&mut figures) {
-            let began = Instant::now();
-            for n in 0..probe.times {
-                (probe.work)(n);
-            }
-            let each = began.elapsed().as_nanos() as f64 / probe.times as f64;
-            // The first round warms up.
-            if round > 0 {
-                figures.push(each);
-            }
-        }
-    }
-
-    let raw = 0;
-    let bare = 9;
+    println!("Tokens of {} bytes.\n", tokens[0].len());
     println!(
-        "{:<44} {:>12} {:>10} {:>10}",
+        "{:<50} {:>12} {:>10} {:>10}",
         "", "ns", "/ raw RSA", "/ floor"
     );
-    for (probe, row) in probes.iter().zip(&figures) {
+    for name in figures.names() {
         println!(
-            "{:<44} {:>12.0} {:>10.3} {:>10.2}",
-            probe.name,
-            median(row.clone()),
-            ratio(row, &figures[raw]),
-            ratio(row, &figures[bare]),
+            "{name:<50} {:>12.0} {:>10.3} {:>10.2}",
+            figures.ns(name),
+            figures.ratio(name, RAW),
+            figures.ratio(name, FLOOR),
         );
     }
-    let added = figures[11]
-        .iter()
-        .zip(&figures[10])
-        .map(|(with, without)| with - without)
-        .collect();
-    println!("\nUser in the handler adds {:.0} ns", median(added));
+    println!(
+        "\nUser in the handler adds {:.0} ns",
+        figures.added(WITH_USER, WITHOUT_USER)
+    );
 }
 
-fn probe<'a>(name: &'static str, times: usize, work: impl FnMut(usize) + 'a) -> Probe<'a> {
-    Probe {
-        name,
-        times,
-        work: Box::new(work),
+/// A handle whose cache has no room left.
+fn filled(entries: usize, signer: &Signer, now: i64) -> Descope {
+    let descope = descope(signer, TokenCache::new().entries(entries));
+    // Numbers that no other session has.
+    for token in sign(signer, 500_000..500_000 + entries, now) {
+        block_on(descope.validate_session(&token)).expect("valid");
     }
+    descope
 }
 
-fn ratio(row: &[f64], base: &[f64]) -> f64 {
-    median(row.iter().zip(base).map(|(a, b)| a / b).collect())
-}
-
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
-fn parsed_key(signer: &Signer) -> ParsedPublicKey {
-    let jwk = signer.jwk();
-    let integer = |name: &str| {
-        URL_SAFE_NO_PAD
-            .decode(jwk[name].as_str().expect("a member"))
-            .expect("base64url")
-    };
-    PublicKeyComponents {
-        n: integer("n"),
-        e: integer("e"),
-    }
-    .to_parsed_public_key(&RSA_PKCS1_2048_8192_SHA256)
-    .expect("a good key")
+/// Whole requests of sessions that the handle has never seen.
+fn inserting<'a>(name: &str, full: &Descope, fresh: &'a [HeaderValue]) -> Probe<'a> {
+    let app = app().layer(full.session_layer());
+    let mut fresh = fresh.iter();
+    Probe::batch(name, DEAR, move |times| {
+        // A server has just read them; here that is not part of what is timed.
+        let read: Vec<_> = fresh
+            .by_ref()
+            .take(times)
+            .map(|cookie| HeaderValue::from_bytes(cookie.as_bytes()).expect("a value"))
+            .collect();
+        let began = thread_time();
+        for cookie in &read {
+            let request = request_with("/user", cookie);
+            block_on(app.clone().oneshot(request)).expect("infallible");
+        }
+        thread_time() - began
+    })
 }

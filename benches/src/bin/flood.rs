@@ -8,9 +8,6 @@
 //! from the moment at which they were due. Each round has a run without the flood, one more (the A/A ratio says what
 //! the machine does by itself) and one with 10,000 forged tokens a second.
 
-#[path = "../../../tests/support/signer.rs"]
-mod signer;
-
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
@@ -20,10 +17,11 @@ use axum::body::Body;
 use axum::routing::get;
 use bytes::Bytes;
 use http::{Request, Response};
-use signer::{PROJECT, Signer, encode, jwks, session};
 use tower::ServiceExt;
 use tower_descope::client::{Transport, TransportFuture};
 use tower_descope::{Descope, User};
+use tower_descope_benches::rounds::median;
+use tower_descope_benches::signer::{PROJECT, Signer, encode, jwks, session};
 
 const ROUNDS: usize = 5;
 const GOOD_PER_SECOND: u32 = 2_000;
@@ -72,7 +70,9 @@ async fn run() {
         .route("/", get(async |user: User| user.id().to_owned()))
         .layer(descope.session_layer());
     let good: Arc<Vec<String>> = Arc::new(
-        (0..1_000).map(|n| signer.sign(&session(&format!("U{n}"), now))).collect(),
+        (0..1_000)
+            .map(|n| signer.sign(&session(&format!("U{n}"), now)))
+            .collect(),
     );
     let payload = encode(session("U", now).to_string());
     let signature = "A".repeat(342);
@@ -117,11 +117,21 @@ async fn run() {
         ROUNDS as u32 * FORGED_PER_SECOND * RUN.as_secs() as u32,
         3 * ROUNDS as u64 * RUN.as_secs()
     );
-    println!("resident memory: {} kB after the first round, {} kB after the last", memory_before, resident());
+    println!(
+        "resident memory: {} kB after the first round, {} kB after the last",
+        memory_before,
+        resident()
+    );
 }
 
 /// The p99 of the time from when a request was due until it was answered.
-async fn load(app: &Router, tokens: &Arc<Vec<String>>, rate: u32, length: Duration, want: u16) -> Duration {
+async fn load(
+    app: &Router,
+    tokens: &Arc<Vec<String>>,
+    rate: u32,
+    length: Duration,
+    want: u16,
+) -> Duration {
     let count = (rate * length.as_secs() as u32) as usize;
     let began = Instant::now();
     let mut requests = tokio::task::JoinSet::new();
@@ -147,13 +157,9 @@ async fn load(app: &Router, tokens: &Arc<Vec<String>>, rate: u32, length: Durati
     times[times.len() * 99 / 100]
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
-    figures.sort_by(f64::total_cmp);
-    figures[figures.len() / 2]
-}
-
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
-    line.and_then(|line| line.split_whitespace().next()?.parse().ok()).unwrap_or(0)
+    line.and_then(|line| line.split_whitespace().next()?.parse().ok())
+        .unwrap_or(0)
 }

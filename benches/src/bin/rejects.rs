@@ -39,7 +39,10 @@ fn main() {
         figures[figures.len() / 2]
     };
     let cases = vectors["cases"].as_array().expect("cases");
-    let good = cases.iter().find(|case| case["name"] == "ok/baseline").expect("a good token");
+    let good = cases
+        .iter()
+        .find(|case| case["name"] == "ok/baseline")
+        .expect("a good token");
     let good = good["token"].as_str().expect("a token");
     let mut rows: Vec<(f64, f64, &str)> = cases
         .iter()
@@ -50,13 +53,20 @@ fn main() {
                 None => generated(&case["token_gen"]),
             };
             let each = cost(&token);
-            (each / cost(good), each, case["name"].as_str().expect("a name"))
+            (
+                each / cost(good),
+                each,
+                case["name"].as_str().expect("a name"),
+            )
         })
         .collect();
     rows.sort_by(|a, b| b.0.total_cmp(&a.0));
     println!("{} tokens; the dearest:", rows.len());
     for (ratio, each, name) in rows.iter().take(8) {
-        println!("{ratio:>6.2} x a verification, {:>8.1} µs  {name}", each / 1000.0);
+        println!(
+            "{ratio:>6.2} x a verification, {:>8.1} µs  {name}",
+            each / 1000.0
+        );
     }
     println!("refused by size or shape:");
     for (ratio, each, name) in rows.iter().filter(|row| row.2.starts_with("structure/")) {
@@ -67,5 +77,10 @@ fn main() {
 fn generated(recipe: &Value) -> String {
     let text = |name: &str| recipe[name].as_str().unwrap_or_default();
     let count = recipe["count"].as_u64().unwrap_or(0) as usize;
-    format!("{}{}{}", text("prefix"), text("repeat").repeat(count), text("suffix"))
+    format!(
+        "{}{}{}",
+        text("prefix"),
+        text("repeat").repeat(count),
+        text("suffix")
+    )
 }
