@@ -152,8 +152,8 @@ impl Verifier {
             return verdict;
         };
         // Revoked is what a token is that is good in every other respect.
-        if let Ok(Ok((Verified { claims, id }, _))) =
-            self.verify_signature(token, kind, &mut Vec::new())
+        if let Ok(Ok((Verified { claims, id, .. }, _))) =
+            self.verify_signature(token, kind, None, &mut Vec::new())
         {
             self.revoked
                 .spare(&id, &claims, mark, self.until(claims.exp));
