@@ -76,6 +76,7 @@ impl Profiles {
     }
 
     /// The user has changed: what is being loaded now may be what was before.
+    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) fn invalidate(&self, id: &str) {
         let mut flights = self.0.flights();
         flights.remove(id);

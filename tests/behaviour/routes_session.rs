@@ -257,6 +257,25 @@ async fn logoutall_ends_the_users_other_sessions() {
     assert_eq!(here.send(page_request("/page")).await.text, "U1");
 }
 
+// Two renewals that no browser has received: what a sign-out ends upstream is the newest.
+#[tokio::test]
+async fn a_logout_ends_what_was_renewed_in_vain() {
+    let upstream = Upstream::rotating();
+    let descope = descope(&upstream);
+    let tokens = upstream.tokens("U1");
+    let line = format!("DS={}; DSR={}", tokens.0, tokens.1);
+    let mut headers = http::HeaderMap::new();
+    headers.insert("cookie", line.parse().unwrap());
+    for _ in 0..2 {
+        upstream.clock.advance(Duration::from_secs(700));
+        descope.authenticate(&headers).await.unwrap().unwrap();
+    }
+    assert_eq!((upstream.count(REFRESH), upstream.live()), (2, 1));
+    let mut page = Browser::with_tokens(bare(&descope), tokens);
+    page.post("/v1/auth/logout", json!({})).await.is_ok();
+    assert_eq!((upstream.live(), upstream.set().reused), (0, 0));
+}
+
 // `iat` has seconds only: whoever signs in within the second of the sign-out is not signed out with the rest.
 #[tokio::test]
 async fn a_sign_in_within_the_second_of_logoutall_is_let_in() {
@@ -279,9 +298,12 @@ async fn a_sign_in_within_the_second_of_logoutall_is_let_in() {
         assert_eq!(page.send(page_request("/page")).await.text, "U1");
         assert_eq!(elsewhere.send(page_request("/page")).await.status, 401);
 
-        // The next one ends that as well.
+        // The next one ends that as well, on every device.
+        let mut device = Browser::new(app);
+        device.sign_in("1").await.is_ok();
         here.post("/v1/auth/logoutall", json!({})).await.is_ok();
-        assert_eq!(page.send(page_request("/page")).await.status, 401);
+        let mut device = Browser::with_tokens(pages, (device.ds(), device.dsr()));
+        assert_eq!(device.send(page_request("/page")).await.status, 401);
     }
 }
 

@@ -4,7 +4,7 @@
 //!
 //! The checker's panic hook stays: other tests of this program that fail after these print its "Task failed" as well.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use shuttle::rand::{Rng, thread_rng};
@@ -13,11 +13,13 @@ use shuttle::sync::atomic::{AtomicU64, Ordering};
 use shuttle::sync::{Arc, Mutex, mpsc};
 use shuttle::{Config, Runner, thread};
 
-#[path = "../../src/refresh/flight.rs"]
+#[path = "../../../src/refresh/flight.rs"]
 #[allow(dead_code)]
 mod flight;
+mod promises;
 
-use flight::{Flights, Joined, Key, Retain};
+use flight::{Joined, Key};
+use promises::Shared;
 
 const MEMO: u64 = 10;
 const LIFE: u64 = 40;
@@ -48,209 +50,6 @@ impl Outcome {
     }
 }
 
-/// What was promised for a token.
-#[derive(Debug)]
-enum Promise {
-    UnderWay {
-        waiting: usize,
-        ended: bool,
-    },
-    Remembered {
-        outcome: Outcome,
-        until: u64,
-        undelivered: bool,
-    },
-}
-
-/// What lies behind the lock.
-struct Shared {
-    flights: Flights<Outcome, mpsc::Sender<Outcome>>,
-    promises: BTreeMap<Token, Promise>,
-    /// The latest time that the state machine was told: threads read the clock before they get the lock.
-    now: u64,
-    capacity: usize,
-    /// Undelivered outcomes that had to make room.
-    evicted: usize,
-}
-
-impl Shared {
-    /// What must be found for this token.
-    fn promised(&mut self, token: Token, now: u64) -> Option<Outcome> {
-        self.now = self.now.max(now);
-        match self.promises.get(&token)? {
-            Promise::Remembered { outcome, until, .. } if self.now < *until => Some(*outcome),
-            _ => None,
-        }
-    }
-
-    fn check_ready(&mut self, token: Token, outcome: Outcome, now: u64) {
-        match self.promises.get(&token) {
-            Some(Promise::Remembered {
-                outcome: promised,
-                until,
-                ..
-            }) => {
-                assert_eq!(outcome, *promised);
-                assert!(now < *until, "{token} is served after its time");
-            }
-            other => panic!("{token} is served {outcome:?}, but there is {other:?}"),
-        }
-    }
-
-    /// A promise that is not kept: only one that had to make room, and that was told.
-    fn forgive(&mut self, token: Token) {
-        let Some(Promise::Remembered { undelivered, .. }) = self.promises.remove(&token) else {
-            return;
-        };
-        assert!(self.capacity < 100, "the outcome for {token} is lost");
-        if undelivered {
-            assert!(
-                self.evicted > 0,
-                "the outcome for {token} is lost, silently"
-            );
-            self.evicted -= 1;
-        }
-    }
-
-    fn join(&mut self, token: Token, waiter: mpsc::Sender<Outcome>, now: u64) -> Joined<Outcome> {
-        let promised = self.promised(token, now);
-        let joined = self.flights.join(key(token), waiter, at(now));
-        match &joined {
-            Joined::Ready(outcome) => self.check_ready(token, *outcome, now),
-            Joined::Wait => match self.promises.get_mut(&token) {
-                Some(Promise::UnderWay { waiting, .. }) => *waiting += 1,
-                other => panic!("waits for {token}, but there is {other:?}"),
-            },
-            Joined::Lead { .. } => {
-                if promised.is_some() {
-                    self.forgive(token);
-                }
-                let before = self.promises.insert(
-                    token,
-                    Promise::UnderWay {
-                        waiting: 1,
-                        ended: false,
-                    },
-                );
-                assert!(
-                    !matches!(before, Some(Promise::UnderWay { .. })),
-                    "a second leader for {token}"
-                );
-            }
-        }
-        joined
-    }
-
-    fn follow(
-        &mut self,
-        token: Token,
-        waiter: mpsc::Sender<Outcome>,
-        now: u64,
-    ) -> Option<Joined<Outcome>> {
-        let promised = self.promised(token, now);
-        let joined = self.flights.follow(&key(token), waiter, at(now));
-        match &joined {
-            Some(Joined::Ready(outcome)) => self.check_ready(token, *outcome, now),
-            Some(Joined::Wait) => match self.promises.get_mut(&token) {
-                Some(Promise::UnderWay { waiting, .. }) => *waiting += 1,
-                other => panic!("follows {token}, but there is {other:?}"),
-            },
-            Some(Joined::Lead { .. }) => panic!("a follower leads"),
-            None if promised.is_some() => self.forgive(token),
-            None => assert!(
-                !matches!(self.promises.get(&token), Some(Promise::UnderWay { .. })),
-                "a follower misses {token}"
-            ),
-        }
-        joined
-    }
-
-    /// Reports an outcome and answers whom to tell what.
-    fn complete(
-        &mut self,
-        token: Token,
-        outcome: Outcome,
-        now: u64,
-    ) -> (Vec<mpsc::Sender<Outcome>>, Outcome) {
-        self.now = self.now.max(now);
-        let retain = match outcome {
-            Outcome::Renewed(successor) => Retain::UntilDelivered {
-                successor: key(successor),
-                expires: at(now + LIFE),
-            },
-            Outcome::Kept => Retain::Memo,
-            Outcome::Refused => Retain::Refusal(at(now + 2 * LIFE)),
-            Outcome::Outage => Retain::Drop,
-        };
-        let completed = self.flights.complete(key(token), outcome, retain, at(now));
-        self.evicted += usize::from(completed.evicted);
-        let Some(Promise::UnderWay { waiting, ended }) = self.promises.remove(&token) else {
-            panic!("{token} was completed twice");
-        };
-        assert_eq!(completed.waiters.len(), waiting, "all who wait for {token}");
-        assert_eq!(completed.ended, ended, "whether {token} was ended");
-        if ended {
-            return (completed.waiters, Outcome::Refused);
-        }
-        let (until, undelivered) = match outcome {
-            Outcome::Renewed(_) => (now + LIFE, true),
-            Outcome::Kept | Outcome::Refused => (now + MEMO, false),
-            Outcome::Outage => return (completed.waiters, outcome),
-        };
-        let promise = Promise::Remembered {
-            outcome,
-            until,
-            undelivered,
-        };
-        self.promises.insert(token, promise);
-        // The grace is for the immediate predecessor of what a browser has.
-        if let Outcome::Renewed(_) = outcome
-            && let Some(older) = token.checked_sub(1)
-            && let Some(Promise::Remembered {
-                outcome: Outcome::Renewed(_),
-                undelivered: false,
-                ..
-            }) = self.promises.get(&older)
-        {
-            self.promises.remove(&older);
-        }
-        (completed.waiters, outcome)
-    }
-
-    fn delivered(&mut self, token: Token, now: u64) {
-        let first = self.flights.delivered(&key(token), at(now));
-        if let Some(Promise::Remembered {
-            undelivered: true, ..
-        }) = self.promises.get(&token)
-            && !first
-            && self.promised(token, now).is_some()
-        {
-            self.forgive(token);
-        }
-        if let Some(Promise::Remembered {
-            until, undelivered, ..
-        }) = self.promises.get_mut(&token)
-            && first
-        {
-            assert!(
-                *undelivered,
-                "{token} was delivered for the first time twice"
-            );
-            *undelivered = false;
-            *until = now + MEMO;
-        }
-    }
-
-    fn end(&mut self, token: Token) {
-        self.flights.end(&key(token));
-        match self.promises.get_mut(&token) {
-            Some(Promise::UnderWay { ended, .. }) => *ended = true,
-            Some(Promise::Remembered { .. }) => drop(self.promises.remove(&token)),
-            None => {}
-        }
-    }
-}
-
 /// The app, and upstream.
 struct Model {
     shared: Mutex<Shared>,
@@ -268,13 +67,7 @@ struct Model {
 impl Model {
     fn new(capacity: usize) -> Arc<Self> {
         Arc::new(Self {
-            shared: Mutex::new(Shared {
-                flights: Flights::new(at(MEMO), capacity),
-                promises: BTreeMap::new(),
-                now: 0,
-                capacity,
-                evicted: 0,
-            }),
+            shared: Mutex::new(Shared::new(capacity)),
             clock: AtomicU64::new(0),
             jar: Mutex::new(1),
             calls: Mutex::new(BTreeSet::new()),
@@ -401,7 +194,7 @@ impl Model {
         let now = self.now();
         let mut shared = self.shared.lock().unwrap();
         assert!(self.calls.lock().unwrap().is_empty());
-        for token in shared.promises.keys().copied().collect::<Vec<_>>() {
+        for token in shared.tokens() {
             let (sender, _) = mpsc::channel();
             assert_ne!(
                 shared.join(token, sender, now),
