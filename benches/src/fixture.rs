@@ -11,7 +11,7 @@ use axum::routing::get;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::COOKIE;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Method, Request};
 use serde_json::{Value, json};
 use tower_descope::{Descope, TokenCache, User};
 
@@ -101,15 +101,24 @@ pub fn descope(signer: &Signer, cache: TokenCache) -> Descope {
         .expect("a configuration")
 }
 
-/// `/plain` asks for nobody, `/user` for a user.
+/// `/plain` asks for nothing, `/method` for the least that an extractor can bring, `/user` for a user.
 pub fn app() -> Router {
-    Router::new().route("/plain", get(async || "hello")).route(
-        "/user",
-        get(async |user: User| {
-            black_box(user.id());
-            "hello"
-        }),
-    )
+    Router::new()
+        .route("/plain", get(async || "hello"))
+        .route(
+            "/method",
+            get(async |method: Method| {
+                black_box(&method);
+                "hello"
+            }),
+        )
+        .route(
+            "/user",
+            get(async |user: User| {
+                black_box(user.id());
+                "hello"
+            }),
+        )
 }
 
 /// An app that knows nothing of signing in.

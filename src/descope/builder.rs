@@ -397,6 +397,7 @@ impl DescopeBuilder {
             },
             keys: Arc::new(keys),
             tokens: Tokens::new(self.token_cache),
+            header: Default::default(),
             revoked: Revoked::default(),
             clock,
         });

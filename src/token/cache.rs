@@ -99,8 +99,7 @@ struct Entry {
     generation: u64,
 }
 
-/// The token of an entry, which holds it already.
-struct Token(Arc<Verified>);
+struct Token(Arc<[u8]>);
 
 struct TokenRef<'a>(&'a [u8]);
 
@@ -143,7 +142,7 @@ impl Tokens {
             && verified.jwt.len() <= MAX_TOKEN
         {
             cache.insert(
-                Token(verified.clone()),
+                Token(verified.jwt.clone()),
                 Entry {
                     verified: verified.clone(),
                     inserted: now,
@@ -176,7 +175,7 @@ impl fmt::Debug for Tokens {
 
 impl Weighter<Token, Entry> for Bytes {
     fn weight(&self, token: &Token, entry: &Entry) -> u64 {
-        let bytes = token.0.jwt.len() + entry.verified.claims.heap_bytes() + OVERHEAD;
+        let bytes = token.0.len() + entry.verified.claims.heap_bytes() + OVERHEAD;
         self.least.max(bytes as u64)
     }
 }
@@ -187,13 +186,13 @@ fn hash_tail<H: Hasher>(token: &[u8], state: &mut H) {
 
 impl Hash for Token {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        hash_tail(&self.0.jwt, state);
+        hash_tail(&self.0, state);
     }
 }
 
 impl PartialEq for Token {
     fn eq(&self, other: &Self) -> bool {
-        self.0.jwt == other.0.jwt
+        self.0 == other.0
     }
 }
 
@@ -207,6 +206,6 @@ impl Hash for TokenRef<'_> {
 
 impl Equivalent<Token> for TokenRef<'_> {
     fn equivalent(&self, key: &Token) -> bool {
-        *self.0 == *key.0.jwt
+        *self.0 == *key.0
     }
 }

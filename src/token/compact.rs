@@ -7,13 +7,23 @@ use memchr::memchr_iter;
 
 use super::crypto::SignatureAlgorithm;
 use super::error::InvalidToken;
-use super::header;
+use super::header::{self, Header};
 
 /// Characters of a header part. Descope's have about 100; a certificate chain in `x5c` has a few thousand.
 const MAX_HEADER: usize = 8 * 1024;
 
+/// The header of the last token that verified. All tokens of a key have the same, which then need not be read again:
+/// equal bytes mean equal things.
+#[derive(Debug)]
+pub(crate) struct KnownHeader {
+    part: Box<[u8]>,
+    algorithm: SignatureAlgorithm,
+    kid: Box<str>,
+}
+
 /// A token whose header was read and of which nothing is proven yet.
 pub(crate) struct Compact<'a> {
+    header: &'a [u8],
     /// `header.payload`, what the signature covers.
     pub(crate) signing_input: &'a [u8],
     pub(crate) payload: &'a [u8],
@@ -73,16 +83,39 @@ fn is_base64url(part: &[u8]) -> bool {
     })
 }
 
+impl Compact<'_> {
+    /// What to remember of a token that has verified, unless that is known already.
+    pub(crate) fn to_remember(&self, known: Option<&KnownHeader>) -> Option<KnownHeader> {
+        let is_known = known.is_some_and(|known| *known.part == *self.header);
+        (!is_known && !self.offers_key).then(|| KnownHeader {
+            part: self.header.into(),
+            algorithm: self.algorithm,
+            kid: (*self.kid).into(),
+        })
+    }
+}
+
 /// Reads a token as far as can be done without a key. `scratch` receives the decoded header.
 pub(crate) fn parse<'a>(
     token: &'a [u8],
     max_bytes: usize,
+    known: Option<&'a KnownHeader>,
     scratch: &'a mut Vec<u8>,
 ) -> Result<Compact<'a>, InvalidToken> {
     let parts = split(token, max_bytes)?;
-    decode_into(parts.header, scratch)?;
-    let header = header::parse(scratch)?;
+    let header = match known {
+        Some(known) if *known.part == *parts.header => Header {
+            algorithm: known.algorithm,
+            kid: Cow::Borrowed(&known.kid),
+            offers_key: false,
+        },
+        _ => {
+            decode_into(parts.header, scratch)?;
+            header::parse(scratch)?
+        }
+    };
     Ok(Compact {
+        header: parts.header,
         signing_input: parts.signing_input,
         payload: parts.payload,
         signature: parts.signature,

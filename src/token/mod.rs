@@ -21,11 +21,13 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use arc_swap::ArcSwapOption;
 use serde::de::DeserializeOwned;
 
 pub use self::cache::TokenCache;
 pub(crate) use self::cache::Tokens;
 pub(crate) use self::claims::Claims;
+use self::compact::KnownHeader;
 pub use self::crypto::SignatureAlgorithm;
 pub(crate) use self::crypto::TokenId;
 pub use self::error::InvalidToken;
@@ -41,7 +43,8 @@ use crate::clock::Clock;
 pub(crate) struct Verified {
     pub(crate) claims: Claims,
     pub(crate) id: TokenId,
-    jwt: Box<[u8]>,
+    /// Shared with the key of the cache, so that a look-up does not read the line of memory where this is counted.
+    jwt: Arc<[u8]>,
 }
 
 impl Verified {
@@ -97,6 +100,7 @@ pub(crate) struct Verifier {
     pub(crate) rules: Rules,
     pub(crate) keys: Arc<Keys>,
     pub(crate) tokens: Tokens,
+    pub(crate) header: ArcSwapOption<KnownHeader>,
     pub(crate) revoked: Revoked,
     pub(crate) clock: Arc<dyn Clock>,
 }
@@ -224,7 +228,9 @@ impl Verifier {
         scratch: &mut Vec<u8>,
     ) -> Result<Result<(Verified, u64), Missing>, Failure> {
         // Size, alphabet, parts, header: no key and no claim is looked at before these hold.
-        let compact = compact::parse(token, self.rules.max_token_bytes, scratch)?;
+        let known = self.header.load();
+        let known = known.as_deref();
+        let compact = compact::parse(token, self.rules.max_token_bytes, known, scratch)?;
         if !self.rules.algorithms.contains(&compact.algorithm) {
             return Err(InvalidToken::Algorithm.into());
         }
@@ -253,6 +259,9 @@ impl Verifier {
             Lookup::UnknownKid => return Ok(Err(Missing::Kid((*compact.kid).into()))),
             Lookup::Outdated => return Ok(Err(Missing::Keys((*compact.kid).into()))),
         };
+        if let Some(header) = compact.to_remember(known) {
+            self.header.store(Some(Arc::new(header)));
+        }
         let claims = claims::parse(&payload, |checks| self.rules.check(checks, kind))?;
         let verified = Verified {
             claims,

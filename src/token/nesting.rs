@@ -1,16 +1,14 @@
 //! A bound on nesting.
 
+use memchr::memchr2_iter;
+
 /// Whether no value lies deeper than `max` objects and arrays. `json` need not be well-formed.
 ///
 /// serde_json bounds the nesting of what it reads, but walks over values that it skips to any depth, and what
 /// was skipped here is read by somebody later.
 pub(super) fn is_nested_within(json: &[u8], max: usize) -> bool {
     // Counting is a fraction of the cost of looking, and almost every token has too few brackets to nest deeply.
-    let opened = json
-        .iter()
-        .filter(|byte| matches!(byte, b'{' | b'['))
-        .count();
-    if opened <= max {
+    if memchr2_iter(b'{', b'[', json).nth(max).is_none() {
         return true;
     }
     let mut depth = 0usize;

@@ -9,7 +9,6 @@ mod client_traces;
 mod cookie_store;
 mod emulator;
 mod endpoints;
-mod flight_model;
 mod keys_lifecycle;
 mod openapi;
 mod profiles;

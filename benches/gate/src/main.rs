@@ -48,7 +48,7 @@ const PROBES: [Probe; 10] = [
     probe("probe_new", SIGNATURES, "probe_raw", 1.09),
     probe("probe_bad_signature", SIGNATURES, "probe_raw", 1.03),
     probe("probe_expired", SIGNATURES, "probe_raw", 0.04),
-    probe("probe_garbage", REQUESTS, "probe_floor", 0.13),
+    probe("probe_garbage", REQUESTS, "probe_floor", 0.15),
 ];
 
 struct Probe {

@@ -2,7 +2,7 @@
 //! lock as `refresh/mod.rs` does it. What upstream sees and what was promised for each token is kept beside it and
 //! compared at every step.
 //!
-//! The checker's panic hook stays: other tests of this program that fail after these print its "Task failed" as well.
+//! A program of its own, because the checker's panic hook stays for everything that runs in it.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use shuttle::sync::atomic::{AtomicU64, Ordering};
 use shuttle::sync::{Arc, Mutex, mpsc};
 use shuttle::{Config, Runner, thread};
 
-#[path = "../../../src/refresh/flight.rs"]
+#[path = "../../src/refresh/flight.rs"]
 #[allow(dead_code)]
 mod flight;
 mod promises;
