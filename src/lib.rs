@@ -56,6 +56,23 @@
 //! | the store that replicas share is gone | each goes on by itself and says so once |
 //! | a public page in any of these cases | is served |
 //!
+//! # What a request costs
+//!
+//! A known session, beyond the same request without sign-in: about half a microsecond, three allocations, no lock that
+//! cores wait for, no network. `benches/gate` counts instructions:
+//!
+//! | what | instructions | why |
+//! |---|--:|---|
+//! | finding the tokens | 800 | `Authorization` and `Cookie` are looked up and split as bytes; no jar is built |
+//! | verification | 650 | one look-up by the signature's tail and a comparison of the whole token; then the clock, times, revocation and the generation of the keys |
+//! | the outcome | 500 | one allocation, and its place among the request's extensions |
+//! | one service more | 900 | request and response move through it; nothing is boxed |
+//! | `User` | 500 | half of it is `Cache-Control: private, no-store`, which a response gets whose handler asked who the user is |
+//! | as a layer of a `Router` | 1300 | axum clones and boxes every layer's service; around the router (`SessionLayer::layer(router)`) it does not |
+//!
+//! The first request of a session costs its signature besides, about 16 µs, and 10 % more for reading the claims. A
+//! renewal is one call to Descope. [`Descope::stats`] shows how many requests hit the cache.
+//!
 //! # Features
 //!
 //! | feature | default | what for |

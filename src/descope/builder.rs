@@ -259,6 +259,9 @@ impl DescopeBuilder {
     }
 
     /// `Domain` of the cookies. Default: none, so that no sibling host sees them.
+    ///
+    /// What answers of the API name (`cookieDomain`, `cookiePath`) is not used: a deletion has to repeat the attributes
+    /// of the cookie (RFC 6265 section 5.3), and at that time there is no such answer at hand.
     #[must_use]
     pub fn cookie_domain(mut self, domain: impl Into<String>) -> Self {
         self.cookies.domain = Some(domain.into());
