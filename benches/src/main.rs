@@ -5,7 +5,7 @@
 //! ```
 //!
 //! Every figure is the median over interleaved rounds; every ratio is the median of the ratios within a round, so
-//! that what else the machine does cancels out. `ROUNDS` (default 11) sets their number, `FULL` (default 10,000) the
+//! that what else the machine does cancels out. `ROUNDS` (default 101) sets their number, `FULL` (default 10,000) the
 //! size of the cache that is full.
 
 use futures_executor::block_on;
@@ -28,7 +28,7 @@ const WITH_USER: &str = "Router::layer, handler with User";
 /// Probes that cost a signature run less often in a round.
 const DEAR: usize = 300;
 fn main() {
-    let rounds = rounds(11);
+    let rounds = rounds(101);
     let now = unix_now();
     let signer = Signer::new("SK1");
     let tokens = sign(&signer, 0..LIVE, now);
