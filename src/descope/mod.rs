@@ -213,8 +213,9 @@ impl Descope {
     /// connections: where replicas share a store, the outcome then reaches the store, and a client that has hung up
     /// finds its new tokens at another replica.
     ///
-    /// Takes no longer than the calls that are under way, whose [deadline](DescopeBuilder::deadline) is 5 seconds by
-    /// default. Connected clients need it not: their responses wait for the renewal themselves.
+    /// Takes as long as the calls that are under way, each of which has a [deadline](DescopeBuilder::deadline), 5 seconds
+    /// by default; a renewal may need several of them, one after the other. Connected clients need it not: their
+    /// responses wait for the renewal themselves.
     ///
     /// ```no_run
     /// # #[cfg(feature = "routes")]

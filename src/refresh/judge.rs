@@ -18,6 +18,10 @@ impl Renewer {
         parent: Option<&Verified>,
         began: Mark,
     ) -> Result<Tokens, Failure> {
+        // Revoked meanwhile: what upstream issued may be dated after that.
+        if parent.is_some_and(|token| self.is_denied(token)) {
+            return Err(InvalidToken::Revoked.into());
+        }
         let mark = self.newer_than(began, parent);
         let session = self
             .issued(&response.session_jwt, Kind::Session, mark)
@@ -65,9 +69,7 @@ impl Renewer {
         if self.replicas.is_some() {
             return None;
         }
-        let now = self.verifier.clock.unix();
-        let revoked = &self.verifier.revoked;
-        let is_over = parent.is_some_and(|token| revoked.contains(&token.id, &token.claims, now));
+        let is_over = parent.is_some_and(|token| self.is_denied(token));
         (!is_over).then_some(began)
     }
 
@@ -128,6 +130,10 @@ impl Renewer {
         self.hold().report(report, self.verifier.clock.monotonic());
         match result {
             Ok(response) => {
+                // Revoked meanwhile: what upstream issued may be dated after that, and must not live all the same.
+                if self.is_denied(&token.verified) {
+                    self.flights().end(&token.key);
+                }
                 let mark = self.newer_than(began, Some(&token.verified));
                 self.judge(token, &response, Times::Check, mark).await
             }
@@ -153,17 +159,16 @@ impl Renewer {
         mark: Option<Mark>,
     ) -> Outcome {
         let sub = token.verified.claims.sub();
+        // The one that was sent is no new one: it would be remembered as its own successor.
+        let refresh_jwt = match &*response.refresh_jwt {
+            same if *same == *token.jwt => "",
+            jwt => jwt,
+        };
         let session = self
             .renewed(&response.session_jwt, Kind::Session, times, mark, sub)
             .await;
         let refresh = self
-            .renewed(
-                &response.refresh_jwt,
-                Kind::Refresh,
-                Times::Ignore,
-                mark,
-                sub,
-            )
+            .renewed(refresh_jwt, Kind::Refresh, Times::Ignore, mark, sub)
             .await;
         let refresh = match refresh {
             Ok(refresh) => refresh,

@@ -31,7 +31,7 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long it is known that a refresh JWT was refused.
 const REMEMBER_REFUSAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Refresh JWTs that replaced each other while no browser was there to receive one.
-const LONGEST_CHAIN: usize = 8;
+const LONGEST_CHAIN: usize = 10_000;
 /// Outcomes that are remembered.
 const CAPACITY: usize = 100_000;
 
@@ -88,8 +88,12 @@ impl Renewer {
     pub(crate) async fn renew(self: &Arc<Self>, token: &Presented) -> Arc<Outcome> {
         let mut outcome = self.renew_once(token).await;
         for _ in 0..LONGEST_CHAIN {
+            // What is remembered may have been signed out since.
+            if self.is_revoked(&outcome) {
+                return Arc::new(Outcome::Refused { clear: false });
+            }
             let Some(next) = self.outlived(&outcome) else {
-                break;
+                return outcome;
             };
             outcome = self.renew_once(&next).await;
             if let Outcome::Renewed(tokens) = &*outcome
@@ -102,7 +106,23 @@ impl Renewer {
                 }));
             }
         }
-        outcome
+        Arc::new(unavailable(None))
+    }
+
+    /// Whether what an outcome brings is denied by now.
+    pub(crate) fn is_revoked(&self, outcome: &Outcome) -> bool {
+        let tokens = outcome.tokens();
+        let issued = [&tokens.session, &tokens.refresh];
+        issued
+            .into_iter()
+            .flatten()
+            .any(|issued| self.is_denied(&issued.verified))
+    }
+
+    fn is_denied(&self, token: &Verified) -> bool {
+        let now = self.verifier.clock.unix();
+        let revoked = &self.verifier.revoked;
+        revoked.contains(&token.id, &token.claims, now)
     }
 
     /// What to renew with instead, when an outcome was kept for longer than its session lives: a client that hung up

@@ -178,29 +178,30 @@ fn sign_in_cookies(
     if inner.delivery == TokenDelivery::Body {
         return Ok(Vec::new());
     }
-    let names = &inner.cookies;
-    let written = [names.session_name(), names.refresh_name()];
-    let mut cookies: Vec<_> = written
-        .into_iter()
-        .flat_map(|name| leftover(inner, name))
-        .collect::<Result<_, _>>()?;
-    cookies.push(match &tokens.session {
-        Some(session) => store(inner, names.session_name(), session)?,
-        None => deletion(inner, names.session_name())?,
-    });
+    let names = [inner.cookies.session_name(), inner.cookies.refresh_name()];
+    let [session_name, refresh_name] = names;
+    let session = match &tokens.session {
+        Some(session) => store(inner, session_name, session),
+        None => deletion(inner, session_name),
+    };
     let is_users = |token: &&Presented| token.verified.claims.sub() == user.claims.sub();
-    if let Some(refresh) = &tokens.refresh {
-        cookies.push(store(inner, names.refresh_name(), refresh)?);
+    let refresh = if let Some(refresh) = &tokens.refresh {
+        Some(store(inner, refresh_name, refresh))
     } else if let Some(renewed) = previous.undelivered().filter(is_users) {
-        let renewed = Issued {
-            jwt: renewed.jwt.clone(),
-            verified: renewed.verified.clone(),
-        };
-        cookies.push(store(inner, names.refresh_name(), &renewed)?);
+        let renewed = Issued::from(renewed.clone());
+        Some(store(inner, refresh_name, &renewed))
     } else if previous.live.as_ref().filter(is_users).is_none() {
-        cookies.push(deletion(inner, names.refresh_name())?);
-    }
-    Ok(cookies)
+        Some(deletion(inner, refresh_name))
+    } else {
+        None
+    };
+    // A left-over goes only where a cookie takes its place: it may be the one that lives.
+    names
+        .into_iter()
+        .zip([Some(session), refresh])
+        .filter_map(|(name, cookie)| Some((name, cookie?)))
+        .flat_map(|(name, cookie)| leftover(inner, name).chain([cookie]))
+        .collect()
 }
 
 /// Ends what the sign-in replaces: another user's session altogether, of the same user's what a late renewal would

@@ -268,8 +268,8 @@ impl From<Outcome> for Decided {
     }
 }
 
-/// Of several failed cookies the most telling failure: an outage excuses everything, an expired session was once
-/// a good one.
+/// Of several failed cookies the most telling failure: an outage excuses everything, an expired session was most
+/// likely a good one once (its signature may not have been looked at).
 #[derive(Default)]
 struct Worst(Option<Failure>);
 

@@ -8,7 +8,7 @@ use http::header::{CACHE_CONTROL, HeaderMap, SET_COOKIE, VARY};
 use super::cookies::{CookieConfig, Unwritable};
 use super::state::Session;
 use crate::descope::Inner;
-use crate::refresh::{Outcome, Presented, Tokens};
+use crate::refresh::{Outcome, Presented};
 
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 
@@ -64,7 +64,7 @@ fn write_cookies(
     // request that has signed the user out since.
     let handler_decided = sets_cookie(headers, session_name)
         || sets_cookie(headers, refresh_name)
-        || is_revoked(inner, &outcome.tokens());
+        || inner.renewer.is_revoked(outcome);
 
     let mut values = Vec::new();
     match outcome {
@@ -123,20 +123,6 @@ pub(crate) fn deletions(cookies: &CookieConfig) -> Vec<Result<HeaderValue, Unwri
             leftover.into_iter().chain([cookies.delete(name)])
         })
         .collect()
-}
-
-fn is_revoked(inner: &Inner, tokens: &Tokens) -> bool {
-    let now = inner.verifier.clock.unix();
-    [&tokens.session, &tokens.refresh]
-        .into_iter()
-        .flatten()
-        .any(|issued| {
-            let token = &issued.verified;
-            inner
-                .verifier
-                .revoked
-                .contains(&token.id, &token.claims, now)
-        })
 }
 
 fn sets_cookie(headers: &HeaderMap, name: &str) -> bool {

@@ -1,6 +1,6 @@
 //! Verified tokens, so that a known session costs a look-up and no signature.
 //!
-//! * Only tokens that passed every check are inserted; a refusal is never remembered.
+//! * Only tokens whose signature and claims are good are inserted; a refusal is never remembered.
 //! * A hit compares the whole token. The hash reads the tail of the signature alone: it merely picks the bucket, and
 //!   an attacker chooses no RSA output.
 //! * An entry says nothing about time, revocation or keys. Those are checked at every hit.

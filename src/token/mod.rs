@@ -199,7 +199,7 @@ impl Verifier {
             )? {
                 Ok((verified, generation)) => {
                     let verified = Arc::new(verified);
-                    // What is not valid now is not worth a place, and neither is what is about to be revoked.
+                    // What is over is not worth a place. Everything else about now is asked at every hit.
                     if kind == Kind::Session && !self.rules.is_expired(&verified.claims, now) {
                         self.tokens.insert(&verified, now.as_secs(), generation);
                     }

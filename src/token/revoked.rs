@@ -111,14 +111,15 @@ impl Revoked {
         self.used.store(true, Ordering::Release);
         let mark = Mark(self.revocations.fetch_add(1, Ordering::AcqRel) + 1);
         // What replicas tell each other arrives in any order; the latest moment counts.
-        self.subjects
-            .entry(sub.into())
-            .and_upsert_with(|known| Subject {
-                issued_until: known.map_or(issued_until, |known| {
-                    known.into_value().issued_until.max(issued_until)
-                }),
-                mark,
-            });
+        self.subjects.entry(sub.into()).and_upsert_with(|known| {
+            let known = known.map(moka::Entry::into_value);
+            Subject {
+                issued_until: known
+                    .map_or(issued_until, |known| known.issued_until.max(issued_until)),
+                // Of two at the same time either may come first.
+                mark: known.map_or(mark, |known| known.mark.max(mark)),
+            }
+        });
     }
 
     /// The present moment, to be taken before a call that may issue tokens.
@@ -132,10 +133,8 @@ impl Revoked {
         if !self.used.load(Ordering::Acquire) {
             return;
         }
-        if let Some(subject) = self.subjects.get(claims.sub())
-            && subject.denies(claims)
-            && subject.mark <= mark
-        {
+        let latest = self.denials(claims).map(|subject| subject.mark).max();
+        if latest.is_some_and(|latest| latest <= mark) {
             // As long as a denial of the token itself.
             let lifetime = remaining + Duration::from_secs(60);
             self.spared.insert(*id, Spared { mark, lifetime });
@@ -148,10 +147,21 @@ impl Revoked {
             return false;
         }
         self.tokens.contains_key(id)
-            || self.subjects.get(claims.sub()).is_some_and(|subject| {
+            || self.denials(claims).any(|subject| {
                 let spared = |spared: Spared| subject.mark <= spared.mark;
-                subject.denies(claims) && !self.spared.get(id).is_some_and(spared)
+                !self.spared.get(id).is_some_and(spared)
             })
+    }
+
+    /// Revocations of the token's user, by either name: an application knows the id, a sign-out the subject, and a JWT
+    /// template makes them two (`dsub`).
+    fn denials(&self, claims: &Claims) -> impl Iterator<Item = Subject> {
+        let (sub, id) = (claims.sub(), claims.id());
+        [Some(sub), (id != sub).then_some(id)]
+            .into_iter()
+            .flatten()
+            .filter_map(|name| self.subjects.get(name))
+            .filter(|subject| subject.denies(claims))
     }
 }
 
@@ -165,5 +175,29 @@ impl Subject {
 impl fmt::Debug for Revoked {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Revoked").finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::claims;
+
+    // A JWT template took over `sub`: the application knows the user by `dsub`.
+    #[test]
+    fn a_user_is_denied_by_either_name() {
+        let json = br#"{"sub":"ann@corp","dsub":"U1","iat":10,"exp":100}"#;
+        let claims = claims::parse(json, |_| Ok(())).unwrap();
+        for name in ["ann@corp", "U1"] {
+            let revoked = Revoked::default();
+            assert!(!revoked.contains(&[1; 32], &claims, Duration::ZERO));
+            revoked.subject(name, 10);
+            assert!(revoked.contains(&[1; 32], &claims, Duration::ZERO));
+            // A call that began after that issued it.
+            revoked.spare(&[1; 32], &claims, revoked.mark(), Duration::from_secs(90));
+            assert!(!revoked.contains(&[1; 32], &claims, Duration::ZERO));
+            revoked.subject(name, 10);
+            assert!(revoked.contains(&[1; 32], &claims, Duration::ZERO));
+        }
     }
 }
