@@ -6,6 +6,7 @@ use crate::support::world::{self, REFRESH, Session, World};
 use axum::body::Body;
 use http::Request;
 use serde_json::json;
+use tower_descope::Revocation;
 use tower_descope::emulator::{Fault, RefreshRotation};
 
 #[tokio::test]
@@ -499,4 +500,39 @@ async fn the_hit_ratio_is_visible() {
         (stats.cached_sessions, stats.cache_hits, stats.cache_misses),
         (1, 9, 2)
     );
+}
+
+// The rotated-out token still finds the outcome of its renewal, which is over.
+#[tokio::test]
+async fn what_was_signed_out_is_not_found_again() {
+    let world = World::new().await;
+    world.rotation(RefreshRotation::SingleUse);
+    let ann = world.sign_in_long_ago("ann@example.com").await;
+    let renewed = world.get("/me", &ann.refresh_cookie()).await;
+    assert_eq!(renewed.status(), 200);
+    let newer = Revocation::refresh_jwt(renewed.cookie("DSR").unwrap());
+    world.descope.revoke(newer).await.unwrap();
+    let late = world.get("/me", &ann.refresh_cookie()).await;
+    assert_eq!((late.status(), late.set_cookies().len()), (401, 0));
+    assert_eq!(world.refreshes(), 1);
+}
+
+// What upstream issues is dated after the revocation, and it began before.
+#[tokio::test]
+async fn a_renewal_does_not_outlive_a_revocation_meanwhile() {
+    let world = World::new().await;
+    world.rotation(RefreshRotation::SingleUse);
+    let ann = world.sign_in_long_ago("ann@example.com").await;
+    world.descope.ready().await.unwrap();
+    world.emulator.configure(|config| config.latency_ms = 200);
+    let cookies = ann.refresh_cookie();
+    let renewal = world.get("/me", &cookies);
+    let revocation = async {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        let everything = Revocation::user(ann.user_id.clone());
+        world.descope.revoke(everything).await.unwrap();
+        world.clock.advance(Duration::from_secs(2));
+    };
+    let (reply, ()) = tokio::join!(renewal, revocation);
+    assert_eq!((reply.status(), reply.set_cookies().len()), (401, 0));
 }

@@ -125,10 +125,12 @@ async fn returns_unsigned() {
 }
 
 async fn no_refresh_jwt() {
-    let missing: [fn(&mut Value); 3] = [
+    let missing: [fn(&mut Value); 4] = [
         |body| body["refreshJwt"] = Value::Null,
         |body| body["refreshJwt"] = "".into(),
         |body| drop(body.as_object_mut().unwrap().remove("refreshJwt")),
+        // The one that was sent is no new one.
+        |body| body["refreshJwt"] = OLD.as_str().into(),
     ];
     for change in missing {
         let (upstream, site) = answering(&[], change).await;
