@@ -27,7 +27,8 @@ pub enum AuthErrorKind {
     MissingCredentials,
     /// The token is no session of this project. 401 `invalid_token`.
     InvalidToken,
-    /// The session is over and could not be renewed. 401 `invalid_token`.
+    /// The session is over and could not be renewed. 401 `invalid_token`. An expired token is refused before its
+    /// signature is looked at, so it may also be a forgery that nobody needs to look at.
     ExpiredToken,
     /// Descope refused the refresh JWT. 401 `invalid_token`.
     SessionEnded,

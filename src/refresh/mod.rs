@@ -30,7 +30,8 @@ use crate::token::{TokenId, Verified, Verifier};
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// How long it is known that a refresh JWT was refused.
 const REMEMBER_REFUSAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// Refresh JWTs that replaced each other while no browser was there to receive one.
+/// Refresh JWTs that replaced each other while no browser was there to receive one. More than a refresh JWT lives to
+/// see; a bound on loops that should end by themselves.
 const LONGEST_CHAIN: usize = 10_000;
 /// Outcomes that are remembered.
 const CAPACITY: usize = 100_000;
