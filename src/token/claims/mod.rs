@@ -75,6 +75,12 @@ impl Claims {
         self.str(self.id)
     }
 
+    /// Whether both tokens are of one user. `sub` does not tell: a JWT template may put anything into it, also the id
+    /// of somebody else.
+    pub(crate) fn same_user(&self, other: &Self) -> bool {
+        self.id() == other.id()
+    }
+
     /// The current tenant.
     pub(crate) fn dct(&self) -> Option<&str> {
         self.dct.map(|span| self.str(span))
@@ -285,6 +291,18 @@ mod tests {
     fn dsub_is_the_id() {
         let claims = claims(r#"{"sub":"template","dsub":"U1","exp":1}"#).unwrap();
         assert_eq!((claims.id(), claims.sub()), ("U1", "template"));
+    }
+
+    #[test]
+    fn the_id_tells_users_apart() {
+        let [ann, templated, other] = [
+            r#"{"sub":"U1","exp":1}"#,
+            r#"{"sub":"ann@corp","dsub":"U1","exp":1}"#,
+            r#"{"sub":"U1","dsub":"U2","exp":1}"#,
+        ]
+        .map(|json| claims(json).unwrap());
+        assert!(ann.same_user(&templated) && templated.same_user(&ann));
+        assert!(!ann.same_user(&other) && !templated.same_user(&other));
     }
 
     #[test]
