@@ -23,7 +23,7 @@ use crate::session::cookies::CookieConfig;
 use crate::session::csrf::OriginPolicy;
 use crate::session::source::{CookieLines, Credentials};
 use crate::session::{Session, SessionLayer, auth_error, decide, decide_bearer};
-use crate::token::{Failure, Verified, Verifier, keys};
+use crate::token::{Failure, Name, Verified, Verifier, keys};
 use crate::user::User;
 
 /// A handle on one Descope project: keys, renewals under way, revocations and the API client.
@@ -91,9 +91,9 @@ impl Inner {
     }
 
     /// Ends every session of a user, here and in other replicas: tokens issued up to now are refused.
-    pub(crate) fn end_all_sessions(&self, sub: &str) {
+    pub(crate) fn end_all_sessions(&self, user: &str, name: Name) {
         self.attend();
-        self.renewer.revoke_user(sub);
+        self.renewer.revoke_user(user, name);
     }
 }
 

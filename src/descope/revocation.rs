@@ -5,7 +5,7 @@ use super::Descope;
 use crate::error::AuthError;
 use crate::refresh::Presented;
 use crate::session::auth_error;
-use crate::token::{Failure, InvalidToken, Kind, Times, Verified};
+use crate::token::{Failure, InvalidToken, Kind, Name, Times, Verified};
 
 /// What [`Descope::revoke`] ends.
 #[derive(Clone, PartialEq, Eq)]
@@ -36,7 +36,8 @@ impl Revocation {
     /// Everything that was issued to this user up to now, by the tokens' `iat`: for a year, which is longer than
     /// tokens live. Who signs in again through [the mounted routes](Descope::routes) is let in at once; elsewhere,
     /// and where replicas share a store, who does so within the same second is refused as well. The id is that of
-    /// [`User::id`](crate::User::id).
+    /// [`User::id`](crate::User::id). Where a JWT template takes over `sub`, what it puts there is accepted as well, and
+    /// ends the sessions of everybody whose tokens say so.
     pub fn user(id: impl Into<String>) -> Self {
         Self(What::User(id.into()))
     }
@@ -77,7 +78,7 @@ impl Descope {
     pub async fn revoke(&self, revocation: Revocation) -> Result<(), AuthError> {
         let inner = &*self.inner;
         match revocation.0 {
-            What::User(id) => inner.end_all_sessions(&id),
+            What::User(id) => inner.end_all_sessions(&id, Name::IdOrSub),
             What::SessionJwt(jwt) => {
                 if let Some(session) = self.verify_any_age(&jwt, Kind::Session).await? {
                     inner.end_session(None, Some(&session));

@@ -3,7 +3,7 @@
 use super::hold::Report;
 use super::{DEFAULT_RETRY_AFTER, Issued, Outcome, Presented, Renewer, Tokens, unavailable};
 use crate::client::ClientErrorKind;
-use crate::token::{Failure, InvalidToken, Kind, Mark, Times, Verified};
+use crate::token::{Claims, Failure, InvalidToken, Kind, Mark, Times, Verified};
 use crate::wire::JwtResponse;
 
 impl Renewer {
@@ -35,9 +35,9 @@ impl Renewer {
             .flatten()
             .map(|issued| &*issued.verified)
             .chain(parent)
-            .map(|token| token.claims.sub());
+            .map(|token| &token.claims);
         let first = subjects.next();
-        if subjects.any(|other| Some(other) != first) {
+        if subjects.any(|other| first.is_some_and(|first| !first.same_user(other))) {
             return Err(InvalidToken::Subject.into());
         }
         drop(subjects);
@@ -158,17 +158,17 @@ impl Renewer {
         times: Times,
         mark: Option<Mark>,
     ) -> Outcome {
-        let sub = token.verified.claims.sub();
+        let user = &token.verified.claims;
         // The one that was sent is no new one: it would be remembered as its own successor.
         let refresh_jwt = match &*response.refresh_jwt {
             same if *same == *token.jwt => "",
             jwt => jwt,
         };
         let session = self
-            .renewed(&response.session_jwt, Kind::Session, times, mark, sub)
+            .renewed(&response.session_jwt, Kind::Session, times, mark, user)
             .await;
         let refresh = self
-            .renewed(refresh_jwt, Kind::Refresh, Times::Ignore, mark, sub)
+            .renewed(refresh_jwt, Kind::Refresh, Times::Ignore, mark, user)
             .await;
         let refresh = match refresh {
             Ok(refresh) => refresh,
@@ -210,7 +210,7 @@ impl Renewer {
         kind: Kind,
         times: Times,
         mark: Option<Mark>,
-        sub: &str,
+        user: &Claims,
     ) -> Result<Option<Issued>, Failure> {
         if jwt.is_empty() {
             return Ok(None);
@@ -219,7 +219,7 @@ impl Renewer {
             .verifier
             .verify_issued(jwt.as_bytes(), kind, times, mark)
             .await?;
-        if verified.claims.sub() != sub {
+        if !verified.claims.same_user(user) {
             return Err(InvalidToken::Subject.into());
         }
         Ok(Some(Issued {

@@ -24,7 +24,7 @@ use self::task::Task;
 use crate::client::{Client, ClientError};
 #[cfg(feature = "shared-store")]
 use crate::store::{Notice, Replicas};
-use crate::token::{TokenId, Verified, Verifier};
+use crate::token::{Name, TokenId, Verified, Verifier};
 
 /// What callers are told when upstream gave no hint.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -324,13 +324,14 @@ impl Renewer {
     }
 
     /// Denies all tokens of a user that were issued up to now.
-    pub(crate) fn revoke_user(&self, sub: &str) {
+    pub(crate) fn revoke_user(&self, user: &str, name: Name) {
         let now = self.verifier.clock.unix().as_secs();
         let issued_until = i64::try_from(now).unwrap_or(i64::MAX);
-        self.verifier.revoked.subject(sub, issued_until);
+        self.verifier.revoked.subject(user, name, issued_until);
         #[cfg(feature = "shared-store")]
         self.announce(&Notice::Subject {
-            sub: sub.to_owned(),
+            sub: user.to_owned(),
+            id_only: name == Name::Id,
             issued_until,
         });
     }

@@ -11,7 +11,7 @@ use crate::store::{
     Count, Lease, Listener, Notice, Replicas, SharedOutcome, SharedStore, SharedTokens, StoreKey,
     Turn,
 };
-use crate::token::{LONGEST_TOKEN, Times};
+use crate::token::{LONGEST_TOKEN, Name, Times};
 use crate::wire::JwtResponse;
 
 impl Renewer {
@@ -159,8 +159,13 @@ impl Listener for Renewer {
             Notice::Token { id, exp } => self.deny(id, exp),
             Notice::Session { id, digest, exp } => self.end_here(digest, &id, exp),
             Notice::Renewal { digest } => self.flights().end(&digest),
-            Notice::Subject { sub, issued_until } => {
-                self.verifier.revoked.subject(&sub, issued_until);
+            Notice::Subject {
+                sub,
+                id_only,
+                issued_until,
+            } => {
+                let name = if id_only { Name::Id } else { Name::IdOrSub };
+                self.verifier.revoked.subject(&sub, name, issued_until);
             }
         }
     }

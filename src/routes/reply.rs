@@ -184,7 +184,7 @@ fn sign_in_cookies(
         Some(session) => store(inner, session_name, session),
         None => deletion(inner, session_name),
     };
-    let is_users = |token: &&Presented| token.verified.claims.sub() == user.claims.sub();
+    let is_users = |token: &&Presented| token.verified.claims.same_user(&user.claims);
     let refresh = if let Some(refresh) = &tokens.refresh {
         Some(store(inner, refresh_name, refresh))
     } else if let Some(renewed) = previous.undelivered().filter(is_users) {
@@ -214,14 +214,14 @@ async fn settle(
     user: &Verified,
 ) {
     for token in previous.tokens() {
-        if token.verified.claims.sub() != user.claims.sub() {
+        if !token.verified.claims.same_user(&user.claims) {
             inner.end_session(Some(token), None);
         } else if tokens.refresh.is_some() {
             inner.renewer.forget(token);
         }
     }
     for session in caller.0.session_cookies().await {
-        if session.verified.claims.sub() != user.claims.sub() {
+        if !session.verified.claims.same_user(&user.claims) {
             inner.end_session(None, Some(&session.verified));
         }
     }

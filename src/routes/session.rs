@@ -20,7 +20,7 @@ use crate::client::ClientError;
 use crate::descope::Descope;
 use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
 use crate::session::source::Bearer;
-use crate::token::Verified;
+use crate::token::{Name, Verified};
 use crate::wire::{LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest, path};
 
 pub(super) async fn refresh(
@@ -191,7 +191,7 @@ pub(super) async fn logout_all(
     let ended = Ended::of(&caller).await;
     ended.end(&descope);
     if let Some(user) = ended.sessions().next() {
-        descope.inner().end_all_sessions(user.claims.sub());
+        descope.inner().end_all_sessions(user.claims.id(), Name::Id);
     }
     sign_out(&descope, &ended, path::LOGOUT_ALL, &request).await
 }

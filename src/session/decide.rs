@@ -129,7 +129,7 @@ fn renew_early(
     let early = credentials.refresh.iter().find_map(|candidate| {
         let verified = inner.verifier.verify_now(candidate, Kind::Refresh)?.ok()?;
         let jwt = std::str::from_utf8(candidate).ok()?;
-        (verified.claims.sub() == session.claims.sub()).then(|| Presented::new(jwt, verified))
+        (verified.claims.same_user(&session.claims)).then(|| Presented::new(jwt, verified))
     })?;
     inner.renewer.begin(&early);
     Some(early)

@@ -171,7 +171,7 @@ impl Session {
             return Ok(Some(renewal.presented.clone()));
         }
         let inner = self.0.descope.inner();
-        let user = self.peek().map(|session| session.claims.sub());
+        let user = self.peek().map(|session| &session.claims);
         let mut unavailable = None;
         for candidate in self.0.cookies.candidates(&inner.cookies.refresh).iter() {
             let verdict = inner
@@ -180,7 +180,7 @@ impl Session {
                 .await;
             match (verdict, std::str::from_utf8(candidate)) {
                 (Ok(verified), Ok(jwt))
-                    if user.is_none_or(|user| user == verified.claims.sub()) =>
+                    if user.is_none_or(|user| user.same_user(&verified.claims)) =>
                 {
                     return Ok(Some(Presented::new(jwt, verified)));
                 }

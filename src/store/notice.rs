@@ -32,7 +32,13 @@ pub(crate) enum Notice {
         digest: [u8; 32],
     },
     /// All tokens of a user that were issued up to this Unix second.
-    Subject { sub: String, issued_until: i64 },
+    Subject {
+        sub: String,
+        /// Whether `sub` is the user's id and nothing else. Replicas of an older version do not say so.
+        #[serde(default)]
+        id_only: bool,
+        issued_until: i64,
+    },
 }
 
 impl Notice {
@@ -88,6 +94,7 @@ mod tests {
             Notice::Renewal { digest: [7; 32] },
             Notice::Subject {
                 sub: "U2\"é".to_owned(),
+                id_only: true,
                 issued_until: 0,
             },
         ] {

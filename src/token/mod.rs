@@ -35,7 +35,7 @@ pub(crate) use self::jwk::KeySet;
 use self::keys::{Keys, KeysUnavailable, Lookup, Reason};
 #[cfg(feature = "shared-store")]
 pub(crate) use self::revoked::LONGEST_TOKEN;
-pub(crate) use self::revoked::{Mark, Revoked};
+pub(crate) use self::revoked::{Mark, Name, Revoked};
 pub(crate) use self::rules::{Kind, Rules};
 use crate::clock::Clock;
 

@@ -40,6 +40,17 @@ struct Subject {
     /// Tokens issued up to this Unix second are denied.
     issued_until: i64,
     mark: Mark,
+    /// Whether tokens of other ids are denied, too, if they have this name as their `sub`.
+    by_sub: bool,
+}
+
+/// What a user is named by when all of their tokens are denied.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Name {
+    /// The id (`dsub`, else `sub`). A sign-out must not reach somebody whose `sub` a JWT template made the same.
+    Id,
+    /// The id, or what stands in `sub` beside a `dsub`: an application may know its users by either.
+    IdOrSub,
 }
 
 /// A moment between two revocations of users.
@@ -107,17 +118,18 @@ impl Revoked {
     }
 
     /// Denies every token of a user that was issued up to this Unix second.
-    pub(crate) fn subject(&self, sub: &str, issued_until: i64) {
+    pub(crate) fn subject(&self, user: &str, name: Name, issued_until: i64) {
         self.used.store(true, Ordering::Release);
         let mark = Mark(self.revocations.fetch_add(1, Ordering::AcqRel) + 1);
         // What replicas tell each other arrives in any order; the latest moment counts.
-        self.subjects.entry(sub.into()).and_upsert_with(|known| {
+        self.subjects.entry(user.into()).and_upsert_with(|known| {
             let known = known.map(moka::Entry::into_value);
             Subject {
                 issued_until: known
                     .map_or(issued_until, |known| known.issued_until.max(issued_until)),
                 // Of two at the same time either may come first.
                 mark: known.map_or(mark, |known| known.mark.max(mark)),
+                by_sub: name == Name::IdOrSub || known.is_some_and(|known| known.by_sub),
             }
         });
     }
@@ -153,14 +165,17 @@ impl Revoked {
             })
     }
 
-    /// Revocations of the token's user, by either name: an application knows the id, a sign-out the subject, and a JWT
-    /// template makes them two (`dsub`).
+    /// Revocations of the token's user: by id, and by what a JWT template put into `sub` where that was meant.
     fn denials(&self, claims: &Claims) -> impl Iterator<Item = Subject> {
         let (sub, id) = (claims.sub(), claims.id());
-        [Some(sub), (id != sub).then_some(id)]
+        let by_id = self.subjects.get(id);
+        let by_sub = (sub != id)
+            .then(|| self.subjects.get(sub))
+            .flatten()
+            .filter(|subject| subject.by_sub);
+        [by_id, by_sub]
             .into_iter()
             .flatten()
-            .filter_map(|name| self.subjects.get(name))
             .filter(|subject| subject.denies(claims))
     }
 }
@@ -191,13 +206,29 @@ mod tests {
         for name in ["ann@corp", "U1"] {
             let revoked = Revoked::default();
             assert!(!revoked.contains(&[1; 32], &claims, Duration::ZERO));
-            revoked.subject(name, 10);
+            revoked.subject(name, Name::IdOrSub, 10);
             assert!(revoked.contains(&[1; 32], &claims, Duration::ZERO));
             // A call that began after that issued it.
             revoked.spare(&[1; 32], &claims, revoked.mark(), Duration::from_secs(90));
             assert!(!revoked.contains(&[1; 32], &claims, Duration::ZERO));
-            revoked.subject(name, 10);
+            revoked.subject(name, Name::IdOrSub, 10);
             assert!(revoked.contains(&[1; 32], &claims, Duration::ZERO));
         }
+    }
+
+    // Who signs out is named by the id; another user's template may have put the same into `sub`.
+    #[test]
+    fn an_id_denies_nobody_who_is_named_alike() {
+        let parse = |json: &[u8]| claims::parse(json, |_| Ok(())).unwrap();
+        let ann = parse(br#"{"sub":"ann@corp","dsub":"U1","iat":10,"exp":100}"#);
+        let bob = parse(br#"{"sub":"U1","dsub":"U2","iat":10,"exp":100}"#);
+        let revoked = Revoked::default();
+        let denied = |claims| revoked.contains(&[1; 32], claims, Duration::ZERO);
+        revoked.subject("U1", Name::Id, 10);
+        assert!(denied(&ann) && !denied(&bob));
+        revoked.subject("ann@corp", Name::Id, 10);
+        revoked.subject("U1", Name::IdOrSub, 10);
+        revoked.subject("U1", Name::Id, 10);
+        assert!(denied(&ann) && denied(&bob), "a revocation takes either name");
     }
 }

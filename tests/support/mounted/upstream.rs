@@ -11,9 +11,10 @@ use tower_descope::client::{Transport, TransportError, TransportErrorKind, Trans
 use tower_descope::clock::{Clock, ManualClock};
 
 use super::PROJECT;
-use crate::support::signer::{Signer, claims};
+use crate::support::signer::{Signer, claims, jwks};
 
 static SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("key-1"));
+static NEXT_SIGNER: LazyLock<Signer> = LazyLock::new(|| Signer::new("key-2"));
 
 /// The right code, everywhere.
 pub const CODE: &str = "123456";
@@ -56,6 +57,14 @@ pub struct State {
     pub refresh_life: i64,
     /// Further claims of all tokens.
     pub claims: Map<String, Value>,
+    /// Further claims of session JWTs, as a JWT template makes them.
+    pub session_claims: Map<String, Value>,
+    /// Signs with the next key.
+    pub rotated: bool,
+    /// Publishes the next key beside the first.
+    pub published: bool,
+    /// Answers 500 to those who ask for keys.
+    pub keys_down: bool,
     /// Further members of token replies.
     pub members: Map<String, Value>,
     /// Whether tokens come as `Set-Cookie`.
@@ -80,6 +89,10 @@ impl Upstream {
                 session_life: 600,
                 refresh_life: 28 * 24 * 3600,
                 claims: Map::new(),
+                session_claims: Map::new(),
+                rotated: false,
+                published: false,
+                keys_down: false,
                 members: Map::new(),
                 cookie_mode: false,
                 no_refresh: false,
@@ -175,11 +188,14 @@ impl State {
         let members = claims.as_object_mut().unwrap();
         members.extend(self.claims.clone());
         members.extend(more.clone());
-        SIGNER.sign(&claims)
+        let signer = if self.rotated { &NEXT_SIGNER } else { &SIGNER };
+        signer.sign(&claims)
     }
 
     pub fn session(&mut self, user: &str, now: i64, more: &Map<String, Value>) -> String {
-        self.sign(user, "DS", now, self.session_life, more)
+        let mut claims = self.session_claims.clone();
+        claims.extend(more.clone());
+        self.sign(user, "DS", now, self.session_life, &claims)
     }
 
     pub fn refresh(&mut self, user: &str, now: i64) -> String {
@@ -225,7 +241,12 @@ impl State {
         let text = |name: &str| call.body[name].as_str().unwrap_or_default().to_owned();
         let path = call.path.as_str();
         if path.starts_with("/v2/keys/") {
-            return Answer(200, Vec::new(), SIGNER.jwks().into_bytes());
+            if self.keys_down {
+                return Answer(500, Vec::new(), Vec::new());
+            }
+            let next = self.published.then_some(&*NEXT_SIGNER);
+            let keys = jwks([&*SIGNER].into_iter().chain(next));
+            return Answer(200, Vec::new(), keys.to_string().into_bytes());
         }
         let user = call
             .token
