@@ -9,7 +9,8 @@
 //!   and return later with the old cookie), and for the memo window beyond the delivery, for twins that are still
 //!   on their way;
 //! * any other definite one: for the memo window;
-//! * an indefinite one: only by those who waited for it.
+//! * an indefinite one: only by those who waited for it;
+//! * one that cannot be judged yet: by whoever leads next, who judges it again instead of making the call.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -41,6 +42,8 @@ enum Entry<O, W> {
         /// Until then the outcome is served.
         serve_until: Duration,
         refused: bool,
+        /// Whoever asks judges it again.
+        undecided: bool,
         /// Until then it is known that it was refused.
         forget_at: Duration,
         /// The refresh JWT that replaced this one.
@@ -68,6 +71,11 @@ pub(crate) enum Retain {
         /// The new token.
         successor: Key,
     },
+    /// An answer that cannot be judged yet: until this moment, here for the memo window if all replicas find it.
+    Undecided {
+        until: Duration,
+        elsewhere: bool,
+    },
     /// A refusal: for the memo window, and until this moment it is known that there was one.
     Refusal(Duration),
 }
@@ -79,6 +87,8 @@ pub(crate) enum Joined<O> {
     Lead {
         /// The same token was refused before, and the memo window is over.
         refused_before: bool,
+        /// The call was made, and its outcome could not be judged: no call, judge this.
+        undecided: Option<O>,
     },
     /// Wait to be woken.
     Wait,
@@ -110,6 +120,7 @@ impl<O: Clone, W> Flights<O, W> {
     /// Asks for a renewal. The leader waits like the others: the call runs on a task of its own.
     pub(crate) fn join(&mut self, key: Key, waiter: W, now: Duration) -> Joined<O> {
         self.expire(now);
+        let mut pending = None;
         let refused_before = match self.entries.get_mut(&key) {
             Some(Entry::UnderWay { waiters, .. }) => {
                 waiters.push(waiter);
@@ -119,9 +130,12 @@ impl<O: Clone, W> Flights<O, W> {
                 outcome,
                 serve_until,
                 refused,
+                undecided,
                 ..
             }) => {
-                if now < *serve_until {
+                if *undecided {
+                    pending = Some(outcome.clone());
+                } else if now < *serve_until {
                     return Joined::Ready(outcome.clone());
                 }
                 *refused
@@ -137,7 +151,10 @@ impl<O: Clone, W> Flights<O, W> {
                 ended: false,
             },
         );
-        Joined::Lead { refused_before }
+        Joined::Lead {
+            refused_before,
+            undecided: pending,
+        }
     }
 
     /// Takes part in a renewal that is under way or remembered, and causes none.
@@ -217,6 +234,10 @@ impl<O: Clone, W> Flights<O, W> {
                     (expires.max(memo), expires.max(memo), true, false)
                 }
                 Retain::Elsewhere { .. } => (memo, memo, true, false),
+                Retain::Undecided { until, elsewhere } => {
+                    let until = if elsewhere { until.min(memo) } else { until };
+                    (until, until, true, false)
+                }
                 Retain::Refusal(until) => (memo, until.max(memo), false, true),
             };
             if forget_at > now {
@@ -227,6 +248,7 @@ impl<O: Clone, W> Flights<O, W> {
                         awaits_delivery,
                         serve_until,
                         refused,
+                        undecided: matches!(retain, Retain::Undecided { .. }),
                         forget_at,
                         successor: next,
                     },
@@ -366,7 +388,39 @@ mod tests {
 
     const LEAD: Joined<&str> = Joined::Lead {
         refused_before: false,
+        undecided: None,
     };
+
+    #[test]
+    fn what_cannot_be_judged_yet_is_judged_by_one_at_a_time() {
+        let mut flights = flights();
+        let undecided = |until, elsewhere| Retain::Undecided {
+            until: at(until),
+            elsewhere,
+        };
+        let again = Joined::Lead {
+            refused_before: false,
+            undecided: Some("pair"),
+        };
+        flights.join(KEY, 1, at(0));
+        flights.complete(KEY, "pair", undecided(3600, false), at(0));
+        // Those who cause nothing learn that there is something.
+        assert_eq!(flights.peek(&KEY, at(60)), Some("pair"));
+        assert_eq!(flights.join(KEY, 2, at(60)), again);
+        assert_eq!(flights.join(KEY, 3, at(60)), Joined::Wait);
+        let completed = flights.complete(KEY, "pair", undecided(3600, false), at(61));
+        assert_eq!(completed.waiters, [2, 3]);
+        assert_eq!(flights.join(KEY, 4, at(3599)), again);
+        // It is kept until a moment, not from the last time that somebody asked.
+        flights.complete(KEY, "pair", undecided(3600, false), at(3599));
+        assert_eq!(flights.join(KEY, 5, at(3600)), LEAD);
+        // Where all replicas find it, it is kept here for the memo window.
+        flights.complete(KEY, "pair", undecided(7200, true), at(3600));
+        assert_eq!(flights.join(KEY, 6, at(3610)), LEAD);
+        flights.complete(KEY, "pair", undecided(7200, true), at(3610));
+        flights.end(&KEY);
+        assert_eq!(flights.join(KEY, 7, at(3611)), LEAD);
+    }
 
     #[test]
     fn one_leads_and_the_others_wait() {

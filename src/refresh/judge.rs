@@ -1,34 +1,48 @@
 //! The call upstream, and what is made of its answer: it is verified like anything else that comes from outside.
 
+use std::sync::Arc;
+
 use super::hold::Report;
-use super::{DEFAULT_RETRY_AFTER, Issued, Outcome, Presented, Renewer, Tokens, unavailable};
+use super::{
+    Accepted, DEFAULT_RETRY_AFTER, Issued, Outcome, Presented, Renewer, Tokens, Undecided, not_yet,
+    unavailable,
+};
 use crate::client::ClientErrorKind;
-use crate::token::{Claims, Failure, InvalidToken, Kind, Mark, Times, Verified};
+use crate::token::keys::{KeysUnavailable, LONGEST_EXPECTED};
+use crate::token::{Claims, Failure, InvalidToken, Kind, Mark, Times, Unverified, Verified};
 use crate::wire::JwtResponse;
 
 impl Renewer {
     /// Verifies what upstream has just issued to somebody who signed in, or who was moved into a tenant.
     ///
     /// Times are not judged: a skewed clock here must not lose the one live refresh JWT. A session that is over
-    /// by our clock is left out.
+    /// by our clock is left out. So is one whose key is missing, while such a refresh JWT is handed on unverified: the
+    /// code that it was given for is spent.
     #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) async fn accept(
         &self,
         response: &JwtResponse,
         parent: Option<&Verified>,
         began: Mark,
-    ) -> Result<Tokens, Failure> {
+    ) -> Result<Accepted, Failure> {
         // Revoked meanwhile: what upstream issued may be dated after that.
         if parent.is_some_and(|token| self.is_denied(token)) {
             return Err(InvalidToken::Revoked.into());
         }
+        self.expect(response);
         let mark = self.newer_than(began, parent);
-        let session = self
-            .issued(&response.session_jwt, Kind::Session, mark)
-            .await?;
-        let refresh = self
-            .issued(&response.refresh_jwt, Kind::Refresh, mark)
-            .await?;
+        let (session_jwt, refresh_jwt) = (&*response.session_jwt, &*response.refresh_jwt);
+        let session = self.issued(session_jwt, Kind::Session, mark).await;
+        let (session, unknown_session) = self.or_unverified(session, session_jwt, Kind::Session)?;
+        let refresh = self.issued(refresh_jwt, Kind::Refresh, mark).await;
+        let (refresh, unverified) = self.or_unverified(refresh, refresh_jwt, Kind::Refresh)?;
+        let lacks_session = unknown_session.is_some();
+        let nothing_is_left = session.is_none() && refresh.is_none() && unverified.is_none();
+        if lacks_session && nothing_is_left && parent.is_none() {
+            return Err(Failure::Unavailable(KeysUnavailable {
+                retry_after: DEFAULT_RETRY_AFTER,
+            }));
+        }
         let issued = [&session, &refresh];
         let mut subjects = issued
             .into_iter()
@@ -40,7 +54,22 @@ impl Renewer {
         if subjects.any(|other| first.is_some_and(|first| !first.same_user(other))) {
             return Err(InvalidToken::Subject.into());
         }
+        let all_claim_it = [&unknown_session, &unverified]
+            .into_iter()
+            .flatten()
+            .all(|token| first.is_none_or(|first| token.claims_user(first)));
+        let pair = unknown_session.as_ref().zip(unverified.as_ref());
+        if !all_claim_it || pair.is_some_and(|(session, refresh)| !session.claims_same_user(refresh))
+        {
+            return Err(InvalidToken::Subject.into());
+        }
         drop(subjects);
+        if lacks_session || unverified.is_some() {
+            tracing::warn!(
+                "a sign-in is answered before its tokens can be verified, because their key is missing; they are \
+                 verified when they are presented"
+            );
+        }
         self.record(parent, session.as_ref(), refresh.as_ref());
         let session = session.filter(|session| {
             let over = self.verifier.is_expired(&session.verified.claims);
@@ -54,11 +83,42 @@ impl Renewer {
             }
             !over
         });
-        Ok(Tokens {
-            session,
-            refresh,
-            next_refresh: None,
+        Ok(Accepted {
+            tokens: Tokens {
+                session,
+                refresh,
+                next_refresh: None,
+            },
+            unverified,
+            lacks_session,
         })
+    }
+
+    /// Upstream has issued this over our own connection, so its keys may be asked for at once.
+    fn expect(&self, response: &JwtResponse) {
+        self.verifier.expect(&response.session_jwt, Kind::Session);
+        self.verifier.expect(&response.refresh_jwt, Kind::Refresh);
+    }
+
+    /// The token itself if nothing but a key is missing to verify it.
+    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
+    fn or_unverified(
+        &self,
+        verdict: Result<Option<Issued>, Failure>,
+        jwt: &str,
+        kind: Kind,
+    ) -> Result<(Option<Issued>, Option<Unverified>), Failure> {
+        match verdict {
+            Ok(issued) => Ok((issued, None)),
+            Err(Failure::Unavailable(_)) => {
+                let unverified = self.verifier.inspect(jwt, kind)?;
+                if kind == Kind::Refresh && self.verifier.remaining_of(&unverified).is_zero() {
+                    return Err(Failure::Expired);
+                }
+                Ok((None, Some(unverified)))
+            }
+            Err(failure) => Err(failure),
+        }
     }
 
     /// When the call that issued tokens began, if that makes them newer than a revocation of their user: not when
@@ -134,8 +194,16 @@ impl Renewer {
                 if self.is_denied(&token.verified) {
                     self.flights().end(&token.key);
                 }
+                self.expect(&response);
                 let mark = self.newer_than(began, Some(&token.verified));
-                self.judge(token, &response, Times::Check, mark).await
+                let outcome = self.judge(token, &response, Times::Check, mark).await;
+                if outcome.undecided().is_some() {
+                    tracing::warn!(
+                        "a session was renewed with tokens whose key is missing; they are kept and verified when it is \
+                         there"
+                    );
+                }
+                outcome
             }
             Err(error) if error.is_definite_refusal() => {
                 tracing::debug!(%error, "refresh token refused");
@@ -172,6 +240,9 @@ impl Renewer {
             .await;
         let refresh = match refresh {
             Ok(refresh) => refresh,
+            Err(Failure::Unavailable(keys)) => {
+                return self.undecided(token, response, mark, keys);
+            }
             Err(failure) => {
                 tracing::error!(
                     ?failure,
@@ -189,6 +260,9 @@ impl Renewer {
                     next_refresh: next_refresh(response),
                 })
             }
+            Err(Failure::Unavailable(keys)) if refresh.is_none() => {
+                self.undecided(token, response, mark, keys)
+            }
             failed => {
                 tracing::error!(
                     failure = ?failed.err(),
@@ -199,8 +273,82 @@ impl Renewer {
                 Outcome::Unavailable {
                     retry_after: DEFAULT_RETRY_AFTER,
                     rescued: refresh,
+                    undecided: None,
                 }
             }
+        }
+    }
+
+    /// Keeps an answer whose key is missing, if nothing else speaks against it.
+    fn undecided(
+        &self,
+        token: &Presented,
+        response: &JwtResponse,
+        mark: Option<Mark>,
+        keys: KeysUnavailable,
+    ) -> Outcome {
+        let inspect = |jwt: &str, kind| {
+            let unverified = self.verifier.inspect(jwt, kind).ok()?;
+            let is_good = unverified.claims_user(&token.verified.claims)
+                && !self.verifier.remaining_of(&unverified).is_zero();
+            is_good.then_some(unverified)
+        };
+        let session = inspect(&response.session_jwt, Kind::Session);
+        let refresh = inspect(&response.refresh_jwt, Kind::Refresh)
+            .filter(|refresh| *refresh.jwt() != *token.jwt);
+        let Some(kept) = refresh.as_ref().or(session.as_ref()) else {
+            tracing::error!("upstream renewed with tokens that cannot be those of this session");
+            return unavailable(None);
+        };
+        let longest = self.verifier.remaining_of(kept).min(LONGEST_EXPECTED);
+        let undecided = Undecided {
+            give_up: self.verifier.clock.monotonic().saturating_add(longest),
+            session,
+            refresh,
+            next_refresh: next_refresh(response),
+            mark,
+        };
+        not_yet(undecided.into(), Some(keys.retry_after))
+    }
+
+    /// Judges an answer that could not be verified when it came.
+    pub(super) async fn judge_again(
+        &self,
+        token: &Presented,
+        undecided: &Arc<Undecided>,
+    ) -> Outcome {
+        // As in a call: what upstream issued may be dated after a revocation.
+        if self.is_denied(&token.verified) {
+            self.flights().end(&token.key);
+        }
+        let text = |token: &Option<Unverified>| {
+            token
+                .as_ref()
+                .map_or_else(String::new, |token| token.jwt().to_owned())
+        };
+        let mut response = JwtResponse {
+            session_jwt: text(&undecided.session),
+            refresh_jwt: text(&undecided.refresh),
+            ..JwtResponse::default()
+        };
+        if let Some(seconds) = undecided.next_refresh {
+            let name = "nextRefreshSeconds".to_owned();
+            response.other.insert(name, seconds.into());
+        }
+        // A session that has run out while it was kept is renewed at once with the refresh JWT beside it.
+        let is_over = |session: &Unverified| self.verifier.remaining_of(session).is_zero();
+        let times = match &undecided.session {
+            Some(session) if is_over(session) && undecided.refresh.is_some() => Times::Ignore,
+            _ => Times::Check,
+        };
+        let outcome = self.judge(token, &response, times, undecided.mark).await;
+        match outcome {
+            Outcome::Unavailable {
+                retry_after,
+                undecided: Some(_),
+                ..
+            } => not_yet(undecided.clone(), Some(retry_after)),
+            outcome => outcome,
         }
     }
 

@@ -19,7 +19,9 @@ use tokio::sync::{oneshot, watch};
 use self::flight::{Flights, Joined, Key, Retain};
 use self::hold::Hold;
 use self::lineage::Lineage;
-pub(crate) use self::outcome::{Issued, Outcome, Presented, Tokens};
+#[cfg_attr(not(feature = "routes"), allow(unused_imports))]
+pub(crate) use self::outcome::{Accepted, Issued, Outcome, Presented, Tokens};
+use self::outcome::Undecided;
 use self::task::Task;
 use crate::client::{Client, ClientError};
 #[cfg(feature = "shared-store")]
@@ -166,8 +168,12 @@ impl Renewer {
             Joined::Ready(outcome) => return Err(outcome),
             Joined::Wait => {}
             // On its own task: a client that hangs up loses nothing, neither for others nor for itself.
-            Joined::Lead { refused_before } => {
-                tokio::spawn(Task::new(self, token, refused_before).run());
+            Joined::Lead {
+                refused_before,
+                undecided,
+            } => {
+                let undecided = undecided.and_then(|outcome| outcome.undecided().cloned());
+                tokio::spawn(Task::new(self, token, refused_before, undecided).run());
             }
         }
         Ok(receiver)
@@ -179,6 +185,10 @@ impl Renewer {
         let now = self.verifier.clock.monotonic();
         let joined = self.flights().follow(&token.key, sender, now);
         let outcome = match joined {
+            // The call was made, and judging its answer again makes no other.
+            Some(Joined::Ready(outcome)) if outcome.undecided().is_some() => {
+                self.renew_once(token).await
+            }
             Some(Joined::Ready(outcome)) => outcome,
             Some(_) => self.wait(receiver).await,
             None => self.found_elsewhere(token).await?,
@@ -362,7 +372,14 @@ impl Renewer {
             }
             Outcome::Renewed(_) => Retain::Memo,
             Outcome::Refused { .. } => Retain::Refusal(now + REMEMBER_REFUSAL),
-            Outcome::Unavailable { rescued: None, .. } => Retain::Drop,
+            Outcome::Unavailable {
+                undecided: Some(undecided),
+                ..
+            } => Retain::Undecided {
+                until: undecided.give_up,
+                elsewhere: kept == Kept::Elsewhere,
+            },
+            Outcome::Unavailable { .. } => Retain::Drop,
         }
     }
 
@@ -384,11 +401,23 @@ impl fmt::Debug for Renewer {
     }
 }
 
+fn not_yet(undecided: Arc<Undecided>, retry_after: Option<Duration>) -> Outcome {
+    match unavailable(retry_after) {
+        Outcome::Unavailable { retry_after, .. } => Outcome::Unavailable {
+            retry_after,
+            rescued: None,
+            undecided: Some(undecided),
+        },
+        other => other,
+    }
+}
+
 fn unavailable(retry_after: Option<Duration>) -> Outcome {
     Outcome::Unavailable {
         retry_after: retry_after
             .unwrap_or(DEFAULT_RETRY_AFTER)
             .clamp(Duration::from_secs(1), Duration::from_secs(3600)),
         rescued: None,
+        undecided: None,
     }
 }

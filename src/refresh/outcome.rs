@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 
 use super::flight::Key;
 use crate::client::{ClientError, RefreshToken};
-use crate::token::Verified;
+use crate::token::{Mark, Unverified, Verified};
 
 /// A refresh JWT that verified locally.
 #[derive(Clone)]
@@ -69,10 +69,45 @@ pub(crate) enum Outcome {
     Unavailable {
         retry_after: Duration,
         rescued: Option<Issued>,
+        /// An answer whose key is missing. Nothing of it is used before it is verified.
+        undecided: Option<Arc<Undecided>>,
     },
 }
 
+/// What upstream answered, while there is no key to verify it with.
+///
+/// The refresh JWT that it was given for may be spent, so it is kept, and judged when somebody asks again.
+pub(crate) struct Undecided {
+    pub(super) session: Option<Unverified>,
+    pub(super) refresh: Option<Unverified>,
+    pub(super) next_refresh: Option<u32>,
+    /// What it is newer than, see [`Renewer::newer_than`](super::Renewer::newer_than).
+    pub(super) mark: Option<Mark>,
+    /// Monotonic. By then the key has not come, and upstream is asked again with the old refresh JWT.
+    pub(super) give_up: Duration,
+}
+
+/// What upstream issued to somebody who signed in, or who was moved into a tenant.
+#[cfg_attr(not(feature = "routes"), allow(dead_code))]
+pub(crate) struct Accepted {
+    /// What was verified.
+    pub(crate) tokens: Tokens,
+    /// A refresh JWT whose key is missing. It may be stored, since whoever reads it verifies it, and says nothing
+    /// about who signed in.
+    pub(crate) unverified: Option<Unverified>,
+    /// Whether the session JWT, too, could not be verified for want of a key.
+    pub(crate) lacks_session: bool,
+}
+
 impl Outcome {
+    /// An answer that is to be judged again.
+    pub(super) fn undecided(&self) -> Option<&Arc<Undecided>> {
+        match self {
+            Self::Unavailable { undecided, .. } => undecided.as_ref(),
+            _ => None,
+        }
+    }
+
     /// What has to reach the browser.
     pub(crate) fn tokens(&self) -> Tokens {
         match self {

@@ -11,7 +11,7 @@ use crate::store::{
     Count, Lease, Listener, Notice, Replicas, SharedOutcome, SharedStore, SharedTokens, StoreKey,
     Turn,
 };
-use crate::token::{LONGEST_TOKEN, Name, Times};
+use crate::token::{LONGEST_TOKEN, Name, Times, Unverified};
 use crate::wire::JwtResponse;
 
 impl Renewer {
@@ -123,8 +123,27 @@ impl Renewer {
         match outcome {
             Outcome::Refused { .. } => (SharedOutcome::Refused, self.memo),
             Outcome::Unavailable {
+                undecided: Some(undecided),
+                ..
+            } => {
+                let now = self.verifier.clock.monotonic();
+                let text = |token: &Option<Unverified>| {
+                    token
+                        .as_ref()
+                        .map_or_else(String::new, |token| token.jwt().to_owned())
+                };
+                let tokens = SharedTokens {
+                    session_jwt: text(&undecided.session),
+                    refresh_jwt: text(&undecided.refresh),
+                    next_refresh_seconds: undecided.next_refresh,
+                };
+                let ttl = undecided.give_up.saturating_sub(now).max(self.memo);
+                (SharedOutcome::Tokens(tokens), ttl)
+            }
+            Outcome::Unavailable {
                 retry_after,
                 rescued: None,
+                ..
             } => {
                 let retry_after_seconds = retry_after.as_secs();
                 let outcome = SharedOutcome::Unavailable {
@@ -177,10 +196,13 @@ impl Task {
         let renewer = self.renewer.clone();
         let finished = match replicas.turn(&self.token.jwt).await {
             Turn::Alone => {
-                let outcome = renewer.call(&self.token, self.refused_before).await;
+                let outcome = self.outcome().await;
                 self.finish(outcome, Kept::Here)
             }
-            Turn::Busy => self.finish(unavailable(None), Kept::Here),
+            Turn::Busy => {
+                let outcome = self.interrupted();
+                self.finish(outcome, Kept::Here)
+            }
             Turn::Found(outcome) => {
                 let outcome = renewer
                     .adopt(&self.token, outcome, self.refused_before)
@@ -202,7 +224,7 @@ impl Task {
 
     async fn lead(&mut self, lease: &Lease, replicas: &Replicas) -> Finished {
         let renewer = self.renewer.clone();
-        let outcome = renewer.call(&self.token, self.refused_before).await;
+        let outcome = self.outcome().await;
         match (lease.meanwhile().await, &outcome) {
             (Some(SharedOutcome::Ended), _) => {
                 renewer.flights().end(&self.token.key);
@@ -226,7 +248,7 @@ impl Task {
         } else {
             Kept::Here
         };
-        let outcome = self.in_hand.take().unwrap_or_else(|| unavailable(None));
+        let outcome = self.interrupted();
         let finished = self.finish(outcome, kept);
         match shared {
             _ if finished.ended => replicas.end(&self.token.jwt),

@@ -16,10 +16,10 @@ use super::caller::{Caller, Previous};
 use super::error::RouteError;
 use crate::client::ClientError;
 use crate::descope::{Descope, Inner};
-use crate::refresh::{Issued, Presented, Tokens};
+use crate::refresh::{Accepted, Issued, Presented, Tokens};
 use crate::session::cookies::Unwritable;
 use crate::session::write_back::{deletions, forbid_caching};
-use crate::token::Verified;
+use crate::token::{Unverified, Verified};
 use crate::wire::JwtResponse;
 
 /// Makes a call upstream with what is left of a request after parsing.
@@ -85,20 +85,31 @@ pub(super) async fn signed_in(
         return Err(RouteError::upstream_invalid());
     }
     let parent = same_user.map(|token| &*token.verified);
-    let tokens = inner
+    let accepted = inner
         .renewer
         .accept(&issued, parent, caller.began())
         .await?;
-    let Some(user) = user_of(&tokens, same_user) else {
-        return Err(RouteError::upstream_invalid());
+    let user = user_of(&accepted.tokens, same_user);
+    let owner = match (&user, &accepted.unverified) {
+        (Some(user), _) => Owner::Known(user),
+        (None, Some(token)) => Owner::Claimed(token),
+        (None, None) => return Err(RouteError::upstream_invalid()),
     };
 
     let previous = caller.previous().await;
-    let cookies = sign_in_cookies(inner, &tokens, &previous, &user)?;
-    settle(inner, caller, &tokens, &previous, &user).await;
-    inner.profiles.invalidate(user.claims.id());
+    let cookies = sign_in_cookies(inner, &accepted, &previous, &owner)?;
+    settle(inner, caller, &accepted, &previous, &owner).await;
+    if let Owner::Known(user) = owner {
+        inner.profiles.invalidate(user.claims.id());
+    }
 
-    rewrite(inner, &mut body, &tokens);
+    rewrite(inner, &mut body, &accepted.tokens);
+    if accepted.lacks_session && inner.delivery != TokenDelivery::Body {
+        // The page has no such session.
+        for member in ["sessionJwt", "sessionExpiration", "claims"] {
+            body.remove(member);
+        }
+    }
     Ok(with_cookies(body, cookies))
 }
 
@@ -171,22 +182,27 @@ pub(super) fn sign_out_cookies(inner: &Inner) -> Vec<HeaderValue> {
 /// Both cookies belong to who signed in: what was not issued is deleted, unless it is the same user's.
 fn sign_in_cookies(
     inner: &Inner,
-    tokens: &Tokens,
+    accepted: &Accepted,
     previous: &Previous,
-    user: &Verified,
+    owner: &Owner<'_>,
 ) -> Result<Vec<HeaderValue>, RouteError> {
     if inner.delivery == TokenDelivery::Body {
         return Ok(Vec::new());
     }
     let names = [inner.cookies.session_name(), inner.cookies.refresh_name()];
     let [session_name, refresh_name] = names;
+    let tokens = &accepted.tokens;
     let session = match &tokens.session {
         Some(session) => store(inner, session_name, session),
         None => deletion(inner, session_name),
     };
-    let is_users = |token: &&Presented| token.verified.claims.same_user(&user.claims);
+    let is_users = |token: &&Presented| owner.is_of(&token.verified);
     let refresh = if let Some(refresh) = &tokens.refresh {
         Some(store(inner, refresh_name, refresh))
+    } else if let Some(unverified) = &accepted.unverified {
+        let max_age = inner.verifier.remaining_of(unverified);
+        let cookie = inner.cookies.store(refresh_name, unverified.jwt(), max_age);
+        Some(writable(cookie))
     } else if let Some(renewed) = previous.undelivered().filter(is_users) {
         let renewed = Issued::from(renewed.clone());
         Some(store(inner, refresh_name, &renewed))
@@ -206,27 +222,48 @@ fn sign_in_cookies(
 
 /// Ends what the sign-in replaces: another user's session altogether, of the same user's what a late renewal would
 /// write over the new cookies.
+///
+/// That goes for a user who is only claimed, too: what is ended is what this caller presented, whose cookies are
+/// replaced in any case, and nothing that others hold.
 async fn settle(
     inner: &Inner,
     caller: &Caller,
-    tokens: &Tokens,
+    accepted: &Accepted,
     previous: &Previous,
-    user: &Verified,
+    owner: &Owner<'_>,
 ) {
+    let has_refresh = accepted.tokens.refresh.is_some() || accepted.unverified.is_some();
     for token in previous.tokens() {
-        if !token.verified.claims.same_user(&user.claims) {
+        if !owner.is_of(&token.verified) {
             inner.end_session(Some(token), None);
-        } else if tokens.refresh.is_some() {
+        } else if has_refresh {
             inner.renewer.forget(token);
         }
     }
     for session in caller.0.session_cookies().await {
-        if !session.verified.claims.same_user(&user.claims) {
+        if !owner.is_of(&session.verified) {
             inner.end_session(None, Some(&session.verified));
         }
     }
     if let Some(presented) = &previous.presented {
         inner.renewer.delivered(presented);
+    }
+}
+
+/// Who signed in.
+enum Owner<'a> {
+    Known(&'a Verified),
+    /// As a token says whose key is missing.
+    Claimed(&'a Unverified),
+}
+
+impl Owner<'_> {
+    /// Whether this token is of the same user.
+    fn is_of(&self, token: &Verified) -> bool {
+        match self {
+            Self::Known(user) => user.claims.same_user(&token.claims),
+            Self::Claimed(unverified) => unverified.claims_user(&token.claims),
+        }
     }
 }
 

@@ -123,6 +123,7 @@ async fn renew(descope: &Descope, caller: &Caller) -> Renewal {
         Outcome::Unavailable {
             retry_after,
             rescued,
+            ..
         } => match rescued {
             Some(rescued) if descope.inner().delivery == TokenDelivery::Body => {
                 use_rescued(renewer, presented, rescued, *retry_after).await

@@ -16,6 +16,7 @@ mod revoked;
 mod roca;
 mod rules;
 mod striped;
+mod unverified;
 
 use std::fmt;
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use self::keys::{Keys, KeysUnavailable, Lookup, Reason};
 pub(crate) use self::revoked::LONGEST_TOKEN;
 pub(crate) use self::revoked::{Mark, Name, Revoked};
 pub(crate) use self::rules::{Kind, Rules};
+pub(crate) use self::unverified::Unverified;
 use crate::clock::Clock;
 
 /// A token that passed every check except, on request, those of time.
@@ -135,9 +137,11 @@ impl Verifier {
             .map_err(Failure::Unavailable)?;
         match self.attempt(token, kind, times) {
             Attempt::Verdict(verdict) => verdict,
-            // Asked once; that is enough.
-            Attempt::Needs(Missing::Kid(_)) => Err(InvalidToken::UnknownKey.into()),
-            Attempt::Needs(Missing::Keys(_)) => Err(Failure::Unavailable(KeysUnavailable {
+            // The endpoint was asked once, which is enough for a kid that anybody may have made up.
+            Attempt::Needs(Missing::Kid(kid)) if !self.keys.is_expected(&kid) => {
+                Err(InvalidToken::UnknownKey.into())
+            }
+            Attempt::Needs(_) => Err(Failure::Unavailable(KeysUnavailable {
                 retry_after: Duration::from_secs(1),
             })),
         }

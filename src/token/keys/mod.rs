@@ -6,9 +6,12 @@
 //!   serve on, up to [`KeyTimes::stale_for`], and nobody waits again while the endpoint keeps failing.
 //! * An unknown kid causes one fetch per cool-down, whatever the outcome. A bad signature causes none. While the
 //!   endpoint fails, an unknown kid is undecided and not refused: it may be a new key.
+//! * A kid in a token that upstream itself has just issued ([`Keys::expect`]) is asked for beside that cool-down, and
+//!   is undecided until its key is there.
 //! * An empty, broken or failed answer never replaces keys. Keys that left the set stop verifying at once.
 //! * At most one fetch is under way; everybody who needs it shares its outcome.
 
+mod expected;
 mod update;
 
 use std::fmt;
@@ -21,6 +24,7 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use bytes::Bytes;
 
+pub(crate) use self::expected::LONGEST as LONGEST_EXPECTED;
 use self::update::Control;
 use super::crypto::{PublicKey, SignatureAlgorithm};
 use super::jwk::KeySet;
@@ -209,7 +213,7 @@ impl Keys {
         let looked_up = self.with_snapshot(|snapshot, now| match snapshot.set.get(kid) {
             Some(key) => Lookup::Known(found(key, snapshot.generation)),
             None if self.fetch.is_none() => Lookup::Unknown,
-            None => self.about_unknown_kid(snapshot, now),
+            None => self.about_unknown_kid(kid, snapshot, now),
         });
         looked_up.unwrap_or(Lookup::Outdated)
     }
@@ -244,17 +248,39 @@ impl Keys {
         Some(self.clock.monotonic().saturating_sub(snapshot.fetched_at))
     }
 
+    /// Whether there is no key of this kid now, while there may be one later.
+    pub(crate) fn lacks(&self, kid: &str) -> bool {
+        let has_key = |snapshot: Arc<Snapshot>| snapshot.set.get(kid).is_some();
+        self.fetch.is_some() && !self.usable().is_some_and(has_key)
+    }
+
+    /// Upstream has issued a token with this kid, over our own connection. Its key may be asked for beside the
+    /// cool-down, and its tokens are undecided rather than refused while the key is missing, for a day.
+    ///
+    /// Not to be called for anything that came from a client.
+    pub(crate) fn expect(&self, kid: &str) {
+        let now = self.clock.monotonic();
+        self.control().expected.add(kid, now);
+    }
+
+    pub(crate) fn is_expected(&self, kid: &str) -> bool {
+        let now = self.clock.monotonic();
+        self.control().expected.contains(kid, now)
+    }
+
     /// What a kid that `snapshot` lacks deserves.
-    fn about_unknown_kid<R>(&self, snapshot: &Snapshot, now: Duration) -> Lookup<R> {
+    fn about_unknown_kid<R>(&self, kid: &str, snapshot: &Snapshot, now: Duration) -> Lookup<R> {
         let control = self.control();
-        let held_back = self.held_back(&control, now);
+        let held_back = self.held_back(kid, &control, now);
         if held_back.is_none() || control.is_under_way() || !self.is_current(snapshot) {
             // Also when a fetch has ended since the snapshot was taken: the kid may be in what it brought, and its
             // cool-down must not speak against it.
             return Lookup::UnknownKid;
         }
         match held_back {
-            Some(unavailable) if self.has_failed() => Lookup::Undecided(unavailable),
+            Some(unavailable) if self.has_failed() || control.expected.contains(kid, now) => {
+                Lookup::Undecided(unavailable)
+            }
             _ => Lookup::Unknown,
         }
     }
@@ -266,11 +292,15 @@ impl Keys {
             .is_some_and(|current| std::ptr::eq(current, snapshot))
     }
 
-    /// Whether unknown kids cause no fetch now, and for how long.
-    fn held_back(&self, control: &Control, now: Duration) -> Option<KeysUnavailable> {
-        let cool_down = control
-            .last_unknown_kid_fetch
-            .map(|moment| moment.saturating_add(self.times.unknown_kid_cooldown));
+    /// Whether an unknown kid causes no fetch now, and for how long.
+    fn held_back(&self, kid: &str, control: &Control, now: Duration) -> Option<KeysUnavailable> {
+        let window = self.times.unknown_kid_cooldown;
+        let cool_down = match control.expected.contains(kid, now) {
+            true => control.expected.not_before(kid, window),
+            false => control
+                .last_unknown_kid_fetch
+                .map(|moment| moment.saturating_add(window)),
+        };
         let until = cool_down.max(control.not_before)?;
         (now < until).then(|| KeysUnavailable {
             retry_after: at_least_a_second(until - now),
@@ -386,7 +416,7 @@ mod tests {
 
         // Meanwhile a token with a new kid has made somebody fetch.
         keys.control().last_unknown_kid_fetch = Some(Duration::ZERO);
-        let verdict = |snapshot: &Snapshot| keys.about_unknown_kid::<()>(snapshot, Duration::ZERO);
+        let verdict = |snapshot: &Snapshot| keys.about_unknown_kid::<()>("K", snapshot, Duration::ZERO);
         assert!(matches!(verdict(&former), Lookup::Unknown));
         keys.store(KeySet::default().into(), None);
         assert!(matches!(verdict(&former), Lookup::UnknownKid));

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
+use super::expected::Expected;
 use super::{
     FetchFailed, FetchedKeys, Keys, KeysUnavailable, Outcome, Reason, Snapshot, at_least_a_second,
     millis,
@@ -18,6 +19,8 @@ pub(super) struct Control {
     under_way: Option<Flight>,
     /// When an unknown kid last caused a fetch, whatever came of it.
     pub(super) last_unknown_kid_fetch: Option<Duration>,
+    /// Kids that upstream signs with.
+    pub(super) expected: Expected,
     /// Until then the endpoint is left alone: it failed, or asked for a pause.
     pub(super) not_before: Option<Duration>,
 }
@@ -64,7 +67,7 @@ impl Keys {
             };
             joins += 1;
             // What was under way may have been answered before the caller had reason to ask.
-            if matches!(reason, Reason::Forced) && joined && joins == 1 {
+            if joined && joins == 1 && self.is_newer_than_a_fetch(reason) {
                 continue;
             }
             // No outcome: the task was dropped with its runtime, or there was none to start it on.
@@ -78,6 +81,17 @@ impl Keys {
                 _ => Ok(()),
             }
         })
+    }
+
+    /// Whether a fetch that somebody else had started may have been answered too early for this.
+    fn is_newer_than_a_fetch(&self, reason: Reason<'_>) -> bool {
+        match reason {
+            Reason::Age => false,
+            Reason::Forced => true,
+            Reason::UnknownKid(kid) => {
+                self.lacks(kid) && self.is_expected(kid)
+            }
+        }
     }
 
     fn join(self: &Arc<Self>, reason: Reason<'_>) -> Join {
@@ -96,15 +110,20 @@ impl Keys {
         match (reason, &usable) {
             (Reason::Forced, _) => {}
             (Reason::UnknownKid(kid), Some(snapshot)) if snapshot.set.get(kid).is_none() => {
-                if let Some(unavailable) = self.held_back(&control, now) {
-                    return Join::Done(if self.has_failed() {
+                let is_expected = control.expected.contains(kid, now);
+                if let Some(unavailable) = self.held_back(kid, &control, now) {
+                    return Join::Done(if self.has_failed() || is_expected {
                         Err(unavailable)
                     } else {
                         Ok(())
                     });
                 }
                 // Counted when it starts, so that failed and empty answers count too.
-                control.last_unknown_kid_fetch = Some(now);
+                if is_expected {
+                    control.expected.asked(kid, now);
+                } else {
+                    control.last_unknown_kid_fetch = Some(now);
+                }
             }
             // No keys yet, or keys so old that they should be asked for again.
             _ => {
