@@ -122,9 +122,7 @@ impl Renewer {
             Ok(refresh) => self.client.session().refresh(&refresh).await,
             Err(error) => Err(error),
         };
-        let report = result
-            .as_ref()
-            .map_or_else(report_of, |_| Report::Answered);
+        let report = result.as_ref().map_or_else(report_of, |_| Report::Answered);
         let now = self.verifier.clock.monotonic();
         let held = self.hold().report(caller, report, now);
         if let Some(held) = held {

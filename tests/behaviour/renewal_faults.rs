@@ -232,7 +232,10 @@ async fn a_rate_limit_of_the_whole_project_is_honoured() {
     site.answers_all(Answer::RateLimited(7));
     for user in ["ann", "bob", "cid"] {
         let reply = site.get(&token(user, 0)).await;
-        assert_eq!((reply.status(), reply.header("retry-after")), (503, Some("7")));
+        assert_eq!(
+            (reply.status(), reply.header("retry-after")),
+            (503, Some("7"))
+        );
     }
     for left in (1..=7).rev() {
         for user in ["ann", "dan", "eve"] {
@@ -283,7 +286,10 @@ async fn a_token_that_waits_is_told_for_how_long() {
     site.clock.advance(Duration::from_millis(10_500));
     let second = site.get(&token("bad", 0)).await;
     // Who comes back after that is not turned away again.
-    assert_eq!((second.status(), second.header("retry-after")), (503, Some("50")));
+    assert_eq!(
+        (second.status(), second.header("retry-after")),
+        (503, Some("50"))
+    );
     assert_eq!(site.calls(), 1);
     site.answers_all(Answer::Renewed);
     site.advance(50);
