@@ -5,10 +5,11 @@
 //!
 //! How long an outcome is found:
 //!
-//! * one with a new refresh JWT: until it was written onto a response or expires (the browser may have hung up
-//!   and return later with the old cookie), and for the memo window beyond the delivery, for twins that are still
-//!   on their way;
-//! * any other definite one: for the memo window;
+//! * one that a browser is to receive: until it was written onto a response or is of no more use (the browser may have
+//!   hung up and return later with the old cookie), and for the memo window beyond the delivery, for twins that are
+//!   still on their way. A new refresh JWT is of use until it expires, a session JWT that came alone until its caller
+//!   says so: a renewal is as good then;
+//! * a refusal: for the memo window;
 //! * an indefinite one: only by those who waited for it;
 //! * one that cannot be judged yet: by whoever leads next, who judges it again instead of making the call.
 
@@ -56,20 +57,18 @@ enum Entry<O, W> {
 pub(crate) enum Retain {
     /// Not at all.
     Drop,
-    /// For the memo window.
-    Memo,
-    /// A new refresh JWT: until delivered, at the longest until this moment, and then for the memo window.
+    /// Something for a browser: until delivered, at the longest until this moment, and then for the memo window.
     UntilDelivered {
-        /// The new token.
-        successor: Key,
-        /// Its expiry.
+        /// The new refresh JWT, if there is one.
+        successor: Option<Key>,
+        /// When it is of no more use.
         expires: Duration,
     },
-    /// A new refresh JWT that is kept for its delivery where all replicas find it: here for the memo window.
+    /// The same, kept for its delivery where all replicas find it: here for the memo window.
     #[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
     Elsewhere {
-        /// The new token.
-        successor: Key,
+        /// The new refresh JWT, if there is one.
+        successor: Option<Key>,
     },
     /// An answer that cannot be judged yet: until this moment, here for the memo window if all replicas find it.
     Undecided {
@@ -102,7 +101,7 @@ pub(crate) struct Completed<W> {
     pub(crate) waiters: Vec<W>,
     /// The session was ended while the call was under way.
     pub(crate) ended: bool,
-    /// An undelivered outcome had to make room.
+    /// A new refresh JWT that was not delivered had to make room.
     pub(crate) evicted: bool,
 }
 
@@ -216,7 +215,9 @@ impl<O: Clone, W> Flights<O, W> {
             if let Retain::UntilDelivered { successor, .. } | Retain::Elsewhere { successor } =
                 retain
             {
-                next = Some(successor);
+                next = successor;
+            }
+            if next.is_some() {
                 // The grace covers the immediate predecessor only. Whoever still holds the one before it is late by
                 // two generations, or is a thief. One that nobody has received yet is no generation.
                 if let Some(older) = self.predecessors.get(&key).copied()
@@ -229,7 +230,6 @@ impl<O: Clone, W> Flights<O, W> {
                 // That there was a refusal is not forgotten by an indefinite outcome.
                 Retain::Drop if refused_before => (now, memo, false, true),
                 Retain::Drop => (now, now, false, false),
-                Retain::Memo => (memo, memo, false, false),
                 Retain::UntilDelivered { expires, .. } => {
                     (expires.max(memo), expires.max(memo), true, false)
                 }
@@ -270,11 +270,17 @@ impl<O: Clone, W> Flights<O, W> {
             awaits_delivery: awaits @ true,
             serve_until,
             forget_at,
+            successor,
             ..
         }) = self.entries.get_mut(key)
         {
             *awaits = false;
             self.expiry.remove(&(*forget_at, *key));
+            // What came without a new refresh JWT can be renewed instead, and may be over before the window is.
+            let until = match successor {
+                Some(_) => until,
+                None => until.min(*serve_until),
+            };
             *serve_until = until;
             *forget_at = until;
             self.expiry.insert((until, *key));
@@ -311,7 +317,14 @@ impl<O: Clone, W> Flights<O, W> {
         if self.expiry.len() >= self.capacity
             && let Some(&(_, oldest)) = self.expiry.first()
         {
-            evicted = !self.was_delivered(&oldest);
+            evicted = matches!(
+                self.entries.get(&oldest),
+                Some(Entry::Remembered {
+                    awaits_delivery: true,
+                    successor: Some(_),
+                    ..
+                })
+            );
             self.remove(&oldest);
         }
         if let Entry::Remembered {
@@ -365,9 +378,17 @@ mod tests {
         Flights::new(MEMO, 2)
     }
 
+    /// A session alone, of use until then.
+    fn session(expires: u64) -> Retain {
+        Retain::UntilDelivered {
+            successor: None,
+            expires: at(expires),
+        }
+    }
+
     fn until_delivered(successor: u8, expires: u64) -> Retain {
         Retain::UntilDelivered {
-            successor: [successor; 32],
+            successor: Some([successor; 32]),
             expires: at(expires),
         }
     }
@@ -427,7 +448,7 @@ mod tests {
         let mut flights = flights();
         assert_eq!(flights.join(KEY, 1, at(0)), LEAD);
         assert_eq!(flights.join(KEY, 2, at(0)), Joined::Wait);
-        let completed = flights.complete(KEY, "new", Retain::Memo, at(1));
+        let completed = flights.complete(KEY, "new", session(0), at(1));
         assert_eq!(completed.waiters, [1, 2]);
         assert_eq!(flights.join(KEY, 3, at(10)), Joined::Ready("new"));
         assert_eq!(flights.join(KEY, 4, at(11)), LEAD);
@@ -461,11 +482,40 @@ mod tests {
         assert_eq!(flights.join(KEY, 4, at(610)), LEAD);
     }
 
+    // The browser of an early renewal comes back now and then.
+    #[test]
+    fn an_undelivered_session_is_kept_while_it_is_of_use() {
+        let mut flights = flights();
+        flights.join(KEY, 1, at(0));
+        flights.complete(KEY, "session", session(300), at(0));
+        assert_eq!(flights.join(KEY, 2, at(299)), Joined::Ready("session"));
+        assert_eq!(flights.join(KEY, 3, at(300)), LEAD);
+        flights.complete(KEY, "session", session(600), at(300));
+        assert!(flights.delivered(&KEY, at(400)));
+        assert_eq!(flights.join(KEY, 4, at(409)), Joined::Ready("session"));
+        assert_eq!(flights.join(KEY, 5, at(410)), LEAD);
+        flights.complete(KEY, "session", session(600), at(410));
+        assert!(flights.delivered(&KEY, at(595)));
+        assert_eq!(flights.join(KEY, 6, at(600)), LEAD, "not beyond its use");
+    }
+
+    #[test]
+    fn a_session_that_makes_room_is_no_loss() {
+        let mut flights = flights();
+        for n in 0..3u8 {
+            flights.join([n; 32], 1, at(0));
+            let completed = flights.complete([n; 32], "session", session(300), at(0));
+            assert!(!completed.evicted);
+        }
+    }
+
     #[test]
     fn what_is_kept_elsewhere_is_served_for_the_memo_window() {
         let mut flights = flights();
         flights.join(KEY, 1, at(0));
-        let retain = Retain::Elsewhere { successor: [2; 32] };
+        let retain = Retain::Elsewhere {
+            successor: Some([2; 32]),
+        };
         flights.complete(KEY, "shared", retain, at(0));
         assert_eq!(flights.join(KEY, 2, at(5)), Joined::Ready("shared"));
         assert!(flights.delivered(&KEY, at(5)));
@@ -503,9 +553,9 @@ mod tests {
         let mut flights = flights();
         flights.join(KEY, 1, at(0));
         flights.end(&KEY);
-        assert!(flights.complete(KEY, "new", Retain::Memo, at(0)).ended);
+        assert!(flights.complete(KEY, "new", session(0), at(0)).ended);
         assert_eq!(flights.join(KEY, 2, at(0)), LEAD);
-        flights.complete(KEY, "new", Retain::Memo, at(0));
+        flights.complete(KEY, "new", session(0), at(0));
         flights.end(&KEY);
         assert_eq!(flights.join(KEY, 3, at(0)), LEAD);
     }

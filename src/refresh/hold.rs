@@ -1,27 +1,68 @@
-//! When not to ask: after a 429 or 503, and while upstream is dead.
+//! When not to ask upstream. No runtime, no I/O and no clock of its own; `now` is monotonic time.
 //!
-//! No runtime and no clock of its own; `now` is monotonic time. Whatever upstream asks for, the path is held for
-//! a minute at most, then one request probes it. One garbage header must not stop renewals for an hour.
+//! A renewal can fail because upstream is down, or because of what is in this one token: an upstream may choke on its
+//! size, its claims or its user. The first must stop everybody for a while, or an outage becomes a storm of calls; the
+//! second must stop nobody else, or one signed-in user could keep all others from renewing. One answer does not tell
+//! which of the two it was, so failures are counted in two places.
+//!
+//! **The token.** A failed call counts against the token that it carried. Where the answer said when to come back
+//! (429, or `Retry-After`), that token waits for so long, otherwise from its third failure in a row on for 1 s, 2 s,
+//! 4 s and so on; 60 s at most. Any answer about the token ends this.
+//!
+//! **The path.** All renewals are held
+//!
+//! * after three calls for which no connection came about. Nothing was sent then, so no token is to blame;
+//! * when three different users have met a failure of any other kind. Users are counted and not tokens, because one
+//!   user may hold any number of refresh JWTs.
+//!
+//! Either count begins anew when anybody gets an answer.
+//!
+//! Whoever failed while others were answered has a failure of their own. Until the token that failed is answered, or
+//! for an hour, that user is not counted again.
+//!
+//! A hold lasts for as long as upstream asked, or for 1 s and twice as long with every failed probe; 60 s at most. Then
+//! one call probes the path, and it decides: an answer opens the path, a failure holds it again. A token that has
+//! failed is never the probe, nor is another one of the same user. Yet all who call may have failed by then, so one of
+//! these at a time is let through beside the probe, each no sooner than its own wait is over. Its answer opens the path
+//! like any other, and its failure holds nobody.
+//!
+//! What is remembered is bounded. What has to make room is forgiven, which costs upstream a call and holds nobody.
 
+use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-/// Longest hold.
+use super::flight::Key;
+
+/// Longest hold, and longest wait of a token. One garbage header must not stop renewals for an hour.
 const MAX_HOLD: Duration = Duration::from_secs(60);
 /// Failures in a row, without a word from upstream about when to return, after which requests fail fast.
 const TOLERATED: u32 = 3;
-/// First hold of a dead upstream; doubled with each failed probe.
+/// Users whose failures together are no coincidence.
+const SEVERAL: usize = 3;
+/// First hold, and first wait of a token; doubled with each failure.
 const FIRST_HOLD: Duration = Duration::from_secs(1);
+/// For how long a failure is known.
+const REMEMBERED: Duration = Duration::from_secs(60 * 60);
+/// Tokens, and users, whose failures are known.
+const CAPACITY: usize = 10_000;
 
-/// The state of the path to upstream.
+/// What is known of calls that failed.
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
-    until: Option<Duration>,
-    failures: u32,
-    /// When the probe that is under way began.
-    probe: Option<Duration>,
+    tokens: Records<Backoff>,
+    /// By user: how many answers there had been ([`Path::answers`]) when their first failure came.
+    users: Records<u64>,
+    path: Path,
 }
 
-/// How a call ended, as far as the path is concerned.
+/// Who calls. Both are digests.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Caller {
+    pub(crate) token: Key,
+    pub(crate) user: Key,
+}
+
+/// How a call ended, as far as later ones are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
     /// Upstream gave an answer of its own, good or bad.
@@ -30,77 +71,474 @@ pub(crate) enum Report {
     Throttled(Duration),
     /// No usable answer.
     Failed,
+    /// No connection was established; nothing was sent.
+    Unreachable,
+    /// There was no call after all.
+    Unsent,
+}
+
+/// The failures of a token.
+#[derive(Clone, Copy, Debug)]
+struct Backoff {
+    in_a_row: u32,
+    until: Duration,
+}
+
+/// The way to upstream, which all calls take.
+#[derive(Debug, Default)]
+struct Path {
+    held: Option<Held>,
+    /// Holds since the last answer.
+    holds: u32,
+    /// Users who met a failure since the last answer; no more than [`SEVERAL`].
+    met: Vec<Key>,
+    /// Calls since the last answer for which no connection came about.
+    unreachable: u32,
+    /// Answers so far.
+    answers: u64,
+    /// After a hold: the call that decides, and one by somebody who has failed before.
+    probe: Option<UnderWay>,
+    retry: Option<UnderWay>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Held {
+    since: Duration,
+    until: Duration,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct UnderWay {
+    token: Key,
+    since: Duration,
 }
 
 impl Hold {
-    /// Leave to call, or how long to wait.
-    pub(crate) fn enter(&mut self, now: Duration) -> Result<(), Duration> {
-        match self.until {
-            None => Ok(()),
-            Some(until) if now < until => Err(until - now),
-            // A probe that never reported (its runtime went away) does not block the path for ever.
-            Some(_) if self.probe.is_some_and(|began| now < began + MAX_HOLD) => Err(FIRST_HOLD),
-            Some(_) => {
-                self.probe = Some(now);
-                Ok(())
+    /// Leave to call, to be followed by [`Self::report`], or how long to wait.
+    pub(crate) fn enter(&mut self, caller: Caller, now: Duration) -> Result<(), Duration> {
+        self.tokens.expire(now);
+        self.users.expire(now);
+        let backoff = self.tokens.get(&caller.token);
+        if let Some(backoff) = backoff
+            && now < backoff.until
+        {
+            return Err(backoff.until - now);
+        }
+        let has_failed = backoff.is_some() || self.users.get(&caller.user).is_some();
+        self.path.enter(caller.token, has_failed, now)
+    }
+
+    /// Reports the end of a call that was let through. Answers for how long the path is held, if this was why.
+    pub(crate) fn report(
+        &mut self,
+        caller: Caller,
+        report: Report,
+        now: Duration,
+    ) -> Option<Duration> {
+        let probed = self.path.leave(&caller.token);
+        let (wait, holds) = match report {
+            Report::Unsent => return None,
+            Report::Answered => {
+                // That another token of this user is fine says nothing of the one that failed.
+                if self.tokens.remove(&caller.token) {
+                    self.users.remove(&caller.user);
+                }
+                self.path.open();
+                return None;
+            }
+            Report::Unreachable => (None, self.path.counts_unreachable()),
+            Report::Throttled(wait) => (Some(wait.min(MAX_HOLD)), self.fails(caller, now)),
+            Report::Failed => (None, self.fails(caller, now)),
+        };
+        if !matches!(report, Report::Unreachable) {
+            self.back_off(caller.token, wait, now);
+        }
+        self.path.fail(probed, holds, wait, now)
+    }
+
+    /// Notes a failure of this user. Answers whether several users have met one by now, this one among them.
+    fn fails(&mut self, caller: Caller, now: Duration) -> bool {
+        let answers = self.path.answers;
+        let since = self.users.get(&caller.user).unwrap_or(answers);
+        self.users.put(caller.user, since, now + REMEMBERED);
+        // Others were answered meanwhile: it is about this user.
+        since == answers && self.path.counts_user(caller.user)
+    }
+
+    fn back_off(&mut self, token: Key, wait: Option<Duration>, now: Duration) {
+        let known = self.tokens.get(&token);
+        let in_a_row = known.map_or(0, |known| known.in_a_row).saturating_add(1);
+        let wait = wait.unwrap_or_else(|| match in_a_row.checked_sub(TOLERATED) {
+            Some(doublings) => doubled(doublings),
+            None => Duration::ZERO,
+        });
+        let until = now + wait;
+        self.tokens
+            .put(token, Backoff { in_a_row, until }, now + REMEMBERED);
+    }
+}
+
+impl Path {
+    fn enter(&mut self, token: Key, has_failed: bool, now: Duration) -> Result<(), Duration> {
+        let Some(held) = self.held else {
+            return Ok(());
+        };
+        if now < held.until {
+            return Err(held.until - now);
+        }
+        let place = match has_failed {
+            true => &mut self.retry,
+            false => &mut self.probe,
+        };
+        // A call that never reported (its runtime went away) does not keep the place for ever.
+        if place.is_some_and(|call| now < call.since + MAX_HOLD) {
+            return Err(FIRST_HOLD);
+        }
+        *place = Some(UnderWay { token, since: now });
+        Ok(())
+    }
+
+    /// Gives back the place of a call after a hold. Answers whether it was the probe.
+    fn leave(&mut self, token: &Key) -> bool {
+        let is_its = |call: &mut UnderWay| call.token == *token;
+        self.retry.take_if(is_its);
+        self.probe.take_if(is_its).is_some()
+    }
+
+    fn counts_unreachable(&mut self) -> bool {
+        self.unreachable = self.unreachable.saturating_add(1);
+        self.unreachable >= TOLERATED
+    }
+
+    fn counts_user(&mut self, user: Key) -> bool {
+        if self.met.len() < SEVERAL && !self.met.contains(&user) {
+            self.met.push(user);
+        }
+        self.met.len() >= SEVERAL
+    }
+
+    fn open(&mut self) {
+        *self = Self {
+            answers: self.answers.saturating_add(1),
+            ..Self::default()
+        };
+    }
+
+    /// A failed call. `holds`: it is reason enough to hold the path.
+    fn fail(
+        &mut self,
+        probed: bool,
+        holds: bool,
+        wait: Option<Duration>,
+        now: Duration,
+    ) -> Option<Duration> {
+        match &mut self.held {
+            // Began before the hold, or is no probe. At most it knows better how long upstream wants to be left alone.
+            Some(held) if !probed => {
+                if let (true, Some(wait)) = (holds && now < held.until, wait) {
+                    let longest = held.since + MAX_HOLD;
+                    held.until = held.until.max(now + wait).min(longest);
+                }
+                None
+            }
+            None if !holds => None,
+            _ => {
+                let wait = wait.unwrap_or_else(|| doubled(self.holds));
+                self.holds = self.holds.saturating_add(1);
+                let until = now + wait;
+                self.held = Some(Held { since: now, until });
+                Some(wait)
             }
         }
     }
+}
 
-    /// Reports the end of a call that was let through.
-    pub(crate) fn report(&mut self, report: Report, now: Duration) {
-        self.probe = None;
-        match report {
-            Report::Answered => {
-                self.until = None;
-                self.failures = 0;
-            }
-            Report::Throttled(retry_after) => {
-                self.until = Some(now + retry_after.min(MAX_HOLD));
-            }
-            Report::Failed => {
-                self.failures = self.failures.saturating_add(1);
-                if self.failures >= TOLERATED {
-                    let doubled =
-                        FIRST_HOLD.saturating_mul(1 << (self.failures - TOLERATED).min(6));
-                    self.until = Some(now + doubled.min(MAX_HOLD));
-                }
-            }
+fn doubled(times: u32) -> Duration {
+    FIRST_HOLD.saturating_mul(1 << times.min(6)).min(MAX_HOLD)
+}
+
+/// Records that are forgotten after a while, or when there are too many: first those that were to go first.
+#[derive(Debug)]
+struct Records<V> {
+    records: HashMap<Key, (V, Duration)>,
+    expiry: BTreeSet<(Duration, Key)>,
+}
+
+impl<V> Default for Records<V> {
+    fn default() -> Self {
+        Self {
+            records: HashMap::new(),
+            expiry: BTreeSet::new(),
+        }
+    }
+}
+
+impl<V: Copy> Records<V> {
+    fn get(&self, key: &Key) -> Option<V> {
+        self.records.get(key).map(|(value, _)| *value)
+    }
+
+    fn put(&mut self, key: Key, value: V, forget_at: Duration) {
+        self.remove(&key);
+        if self.records.len() >= CAPACITY
+            && let Some(&(_, oldest)) = self.expiry.first()
+        {
+            self.remove(&oldest);
+        }
+        self.records.insert(key, (value, forget_at));
+        self.expiry.insert((forget_at, key));
+    }
+
+    /// Answers whether there was one.
+    fn remove(&mut self, key: &Key) -> bool {
+        let Some((_, forget_at)) = self.records.remove(key) else {
+            return false;
+        };
+        self.expiry.remove(&(forget_at, *key))
+    }
+
+    fn expire(&mut self, now: Duration) {
+        while let Some(&(at, key)) = self.expiry.first()
+            && at <= now
+        {
+            self.remove(&key);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::Report::{Answered, Failed, Throttled, Unreachable, Unsent};
     use super::*;
 
     fn at(seconds: u64) -> Duration {
         Duration::from_secs(seconds)
     }
 
-    #[test]
-    fn a_huge_retry_after_holds_for_a_minute_and_then_one_probes() {
-        let mut hold = Hold::default();
-        hold.enter(at(0)).unwrap();
-        hold.report(Report::Throttled(at(3600)), at(0));
-        assert_eq!(hold.enter(at(1)), Err(at(59)));
-        hold.enter(at(60)).unwrap();
-        assert!(hold.enter(at(60)).is_err(), "one probe at a time");
-        hold.report(Report::Answered, at(61));
-        hold.enter(at(61)).unwrap();
-        hold.enter(at(61)).unwrap();
+    /// The only token of this user.
+    fn user(number: u16) -> Caller {
+        token(number, 0)
+    }
+
+    /// One of several.
+    fn token(user: u16, number: u16) -> Caller {
+        let mut key = [0; 32];
+        key[..2].copy_from_slice(&user.to_be_bytes());
+        let user = key;
+        key[2..4].copy_from_slice(&number.to_be_bytes());
+        Caller { token: key, user }
+    }
+
+    impl Hold {
+        /// A call that is let through and ends at once.
+        #[track_caller]
+        fn call(&mut self, caller: Caller, report: Report, now: u64) -> Option<Duration> {
+            self.enter(caller, at(now)).expect("let through");
+            self.report(caller, report, at(now))
+        }
+
+        /// Three users who meet this.
+        fn met_by_several(&mut self, report: Report, now: u64) -> Option<Duration> {
+            assert_eq!(self.call(user(1), report, now), None);
+            assert_eq!(self.call(user(2), report, now), None);
+            self.call(user(3), report, now)
+        }
     }
 
     #[test]
-    fn a_dead_upstream_fails_fast_after_a_few_tries() {
-        let mut hold = Hold::default();
-        for _ in 0..TOLERATED {
-            hold.enter(at(0)).unwrap();
-            hold.report(Report::Failed, at(0));
+    fn one_token_that_fails_holds_nobody_else() {
+        for report in [Failed, Throttled(at(3600))] {
+            let mut hold = Hold::default();
+            let mut calls = 0;
+            for now in 0..600 {
+                if hold.enter(user(1), at(now)).is_ok() {
+                    assert_eq!(hold.report(user(1), report, at(now)), None);
+                    calls += 1;
+                }
+                if now % 100 == 0 {
+                    hold.call(user(2), Answered, now);
+                }
+            }
+            assert!((10..20).contains(&calls), "{calls}");
+            hold.enter(user(3), at(600)).unwrap();
         }
-        assert_eq!(hold.enter(at(0)), Err(at(1)));
-        hold.enter(at(1)).unwrap();
-        hold.report(Report::Failed, at(1));
-        assert_eq!(hold.enter(at(1)), Err(at(2)));
+    }
+
+    #[test]
+    fn many_tokens_of_one_user_hold_nobody_else() {
+        let mut hold = Hold::default();
+        for number in 0..1000 {
+            assert_eq!(hold.call(token(1, number), Throttled(at(60)), 0), None);
+        }
+        hold.call(user(2), Answered, 0);
+    }
+
+    #[test]
+    fn the_wait_of_a_token_grows_and_ends_with_an_answer() {
+        let mut hold = Hold::default();
+        let mut now = 0;
+        for wait in [0, 0, 1, 2, 4, 8, 16, 32, 60, 60] {
+            hold.call(user(1), Failed, now);
+            if wait > 0 {
+                assert_eq!(hold.enter(user(1), at(now)), Err(at(wait)));
+            }
+            now += wait;
+        }
+        hold.call(user(1), Answered, now);
+        hold.call(user(1), Failed, now);
+        hold.enter(user(1), at(now)).unwrap();
+    }
+
+    #[test]
+    fn a_token_waits_for_as_long_as_upstream_asked_and_a_minute_at_most() {
+        let mut hold = Hold::default();
+        hold.call(user(1), Throttled(at(7)), 0);
+        assert_eq!(hold.enter(user(1), at(1)), Err(at(6)));
+        hold.call(user(1), Throttled(at(3600)), 7);
+        assert_eq!(hold.enter(user(1), at(7)), Err(at(60)));
+        hold.enter(user(1), at(67)).unwrap();
+    }
+
+    #[test]
+    fn what_several_users_meet_holds_everybody_for_as_long_as_upstream_asked() {
+        let mut hold = Hold::default();
+        assert_eq!(hold.met_by_several(Throttled(at(7)), 0), Some(at(7)));
+        assert_eq!(hold.enter(user(4), at(0)), Err(at(7)));
+        assert_eq!(hold.enter(user(4), at(6)), Err(at(1)));
+        hold.enter(user(4), at(7)).unwrap();
+    }
+
+    #[test]
+    fn a_huge_retry_after_holds_for_a_minute_and_then_one_probes() {
+        let mut hold = Hold::default();
+        hold.met_by_several(Throttled(at(3600)), 0);
+        assert_eq!(hold.enter(user(4), at(1)), Err(at(59)));
+        hold.enter(user(4), at(60)).unwrap();
+        assert_eq!(hold.enter(user(5), at(60)), Err(at(1)), "one at a time");
+        hold.report(user(4), Answered, at(61));
+        for number in 4..10 {
+            hold.enter(user(number), at(61)).unwrap();
+        }
+    }
+
+    #[test]
+    fn an_answer_in_between_says_that_it_is_not_everybody() {
+        let mut hold = Hold::default();
+        for number in 1..100 {
+            hold.call(user(number), Failed, 0);
+            hold.call(user(1000 + number), Answered, 0);
+        }
+        assert!(hold.path.held.is_none());
+        // Those who failed have shown that it is about them.
+        for number in 1..100 {
+            assert_eq!(hold.call(user(number), Throttled(at(60)), 1), None);
+        }
+        hold.enter(user(5000), at(1)).unwrap();
+        // That other tokens of theirs are good does not change that.
+        for number in 1..100 {
+            hold.call(token(number, 1), Answered, 2);
+        }
+        for number in 1..100 {
+            assert_eq!(hold.call(token(number, 2), Failed, 2), None);
+        }
+    }
+
+    #[test]
+    fn a_token_that_has_failed_is_never_the_probe() {
+        let mut hold = Hold::default();
+        hold.met_by_several(Failed, 0);
+        // Let through, one at a time, and no other token of that user is the probe either.
+        hold.enter(token(1, 1), at(1)).unwrap();
+        assert_eq!(hold.enter(user(2), at(1)), Err(at(1)));
+        hold.enter(user(4), at(1)).unwrap();
+        assert_eq!(hold.enter(user(5), at(1)), Err(at(1)));
+        // Its failure does not hold the path again.
+        assert_eq!(hold.report(token(1, 1), Throttled(at(60)), at(1)), None);
+        hold.report(user(4), Answered, at(2));
+        hold.enter(user(5), at(2)).unwrap();
+    }
+
+    #[test]
+    fn when_all_have_failed_one_of_them_finds_out_that_upstream_is_back() {
+        let mut hold = Hold::default();
+        hold.met_by_several(Throttled(at(2)), 0);
+        hold.call(user(2), Answered, 2);
+        hold.enter(user(4), at(2)).unwrap();
+        hold.enter(user(5), at(2)).unwrap();
+    }
+
+    #[test]
+    fn failed_probes_hold_the_path_for_longer_and_longer() {
+        let mut hold = Hold::default();
+        let mut held = hold.met_by_several(Failed, 0).unwrap();
+        let mut now = 0;
+        for (number, seconds) in [1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
+            assert_eq!(held, at(seconds));
+            now += seconds;
+            let newcomer = user(100 + number as u16);
+            held = hold.call(newcomer, Failed, now).unwrap();
+        }
+    }
+
+    #[test]
+    fn no_connection_is_no_tokens_fault() {
+        let mut hold = Hold::default();
+        assert_eq!(hold.call(user(1), Unreachable, 0), None);
+        assert_eq!(hold.call(user(1), Unreachable, 0), None);
+        assert_eq!(hold.call(user(1), Unreachable, 0), Some(at(1)));
+        assert_eq!(hold.enter(user(2), at(0)), Err(at(1)));
+        // Whoever met it may probe.
+        assert_eq!(hold.call(user(1), Unreachable, 1), Some(at(2)));
+        hold.call(user(1), Answered, 3);
+        hold.enter(user(2), at(3)).unwrap();
+    }
+
+    #[test]
+    fn calls_from_before_a_hold_prolong_it_by_what_upstream_says_only() {
+        let mut hold = Hold::default();
+        for number in 1..=40 {
+            hold.enter(user(number), at(0)).unwrap();
+        }
+        for number in 1..=40 {
+            hold.report(user(number), Failed, at(0));
+        }
+        assert_eq!(hold.enter(user(50), at(0)), Err(at(1)));
+
+        let mut hold = Hold::default();
+        for number in 1..=40 {
+            hold.enter(user(number), at(0)).unwrap();
+        }
+        for number in 1..=40 {
+            hold.report(user(number), Throttled(at(50)), at(number.into()));
+        }
+        // Since the third.
+        assert_eq!(hold.enter(user(50), at(41)), Err(at(22)));
+    }
+
+    #[test]
+    fn a_call_that_never_reports_keeps_its_place_for_a_minute() {
+        let mut hold = Hold::default();
+        hold.met_by_several(Failed, 0);
+        hold.enter(user(4), at(1)).unwrap();
+        assert_eq!(hold.enter(user(5), at(60)), Err(at(1)));
+        hold.enter(user(5), at(61)).unwrap();
+        // One that was not sent gives it back.
+        hold.report(user(5), Unsent, at(61));
+        hold.enter(user(6), at(61)).unwrap();
+    }
+
+    #[test]
+    fn memory_is_bounded_and_ends() {
+        let mut hold = Hold::default();
+        for user in 0..3 {
+            for number in 0..10_000 {
+                hold.call(token(user, number), Failed, 0);
+                hold.call(self::user(60_000), Answered, 0);
+            }
+        }
+        assert_eq!(hold.tokens.records.len(), CAPACITY);
+        assert_eq!(hold.tokens.expiry.len(), CAPACITY);
+        hold.enter(user(60_000), at(3600)).unwrap();
+        assert_eq!(hold.tokens.records.len() + hold.users.records.len(), 0);
     }
 }

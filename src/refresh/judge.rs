@@ -1,13 +1,14 @@
 //! The call upstream, and what is made of its answer: it is verified like anything else that comes from outside.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::hold::Report;
 use super::{
     Accepted, DEFAULT_RETRY_AFTER, Issued, Outcome, Presented, Renewer, Tokens, Undecided, not_yet,
     unavailable,
 };
-use crate::client::ClientErrorKind;
+use crate::client::{ClientError, ClientErrorKind, UnavailableReason};
 use crate::token::keys::{KeysUnavailable, LONGEST_EXPECTED};
 use crate::token::{Claims, Failure, InvalidToken, Kind, Mark, Times, Unverified, Verified};
 use crate::wire::JwtResponse;
@@ -168,26 +169,27 @@ impl Renewer {
 
     /// One call upstream, and the verdict on its answer.
     pub(super) async fn call(&self, token: &Presented, refused_before: bool) -> Outcome {
+        let caller = token.caller();
         let now = self.verifier.clock.monotonic();
-        if let Err(wait) = self.hold().enter(now) {
-            return unavailable(Some(wait));
+        if let Err(wait) = self.hold().enter(caller, now) {
+            // Whole seconds travel, and whoever comes back then must not be early.
+            let started = u64::from(wait.subsec_nanos() > 0);
+            return unavailable(Some(Duration::from_secs(wait.as_secs() + started)));
         }
         let began = self.verifier.revoked.mark();
         let result = match token.to_token() {
             Ok(refresh) => self.client.session().refresh(&refresh).await,
             Err(error) => Err(error),
         };
-        let report = match &result {
-            Err(error) => match (error.kind(), error.retry_after()) {
-                (ClientErrorKind::RateLimited | ClientErrorKind::Unavailable, Some(wait)) => {
-                    Report::Throttled(wait)
-                }
-                (ClientErrorKind::Unavailable, None) => Report::Failed,
-                _ => Report::Answered,
-            },
-            Ok(_) => Report::Answered,
-        };
-        self.hold().report(report, self.verifier.clock.monotonic());
+        let report = result.as_ref().map_or_else(report_of, |_| Report::Answered);
+        let now = self.verifier.clock.monotonic();
+        let held = self.hold().report(caller, report, now);
+        if let Some(held) = held {
+            tracing::warn!(
+                seconds = held.as_secs(),
+                "upstream fails whoever asks; no session is renewed for so long"
+            );
+        }
         match result {
             Ok(response) => {
                 // Revoked meanwhile: what upstream issued may be dated after that, and must not live all the same.
@@ -374,6 +376,21 @@ impl Renewer {
             jwt: jwt.into(),
             verified,
         }))
+    }
+}
+
+/// What a failed call says about later ones.
+fn report_of(error: &ClientError) -> Report {
+    match error.kind() {
+        ClientErrorKind::Api => Report::Answered,
+        ClientErrorKind::InvalidRequest => Report::Unsent,
+        ClientErrorKind::RateLimited | ClientErrorKind::Unavailable => {
+            match (error.retry_after(), error.unavailable_reason()) {
+                (Some(wait), _) => Report::Throttled(wait),
+                (None, Some(UnavailableReason::NotConnected)) => Report::Unreachable,
+                (None, _) => Report::Failed,
+            }
+        }
     }
 }
 

@@ -262,18 +262,42 @@ impl Renewer {
         self.flights().len()
     }
 
-    /// The outcome for this token was written onto a response.
-    pub(crate) fn delivered(&self, token: &Presented) {
-        let mut token = token.clone();
-        for _ in 0..=LONGEST_CHAIN {
-            self.delivered_once(&token);
-            let now = self.verifier.clock.monotonic();
-            let outcome = self.flights().peek(&token.key, now);
-            match outcome.and_then(|outcome| self.outlived(&outcome)) {
-                // What was written is what that one was renewed to.
-                Some(next) => token = next,
-                None => break,
+    /// The outcome for this token, if it is there already and good for a browser whose session still lives.
+    pub(crate) fn at_hand(&self, token: &Presented) -> Option<Arc<Outcome>> {
+        let now = self.verifier.clock.monotonic();
+        let outcome = self.flights().peek(&token.key, now)?;
+        self.outlived(&outcome).is_none().then_some(outcome)
+    }
+
+    /// These tokens were written onto the response to a request that carried `token`.
+    ///
+    /// They may be of a later link of a chain: what the first outcome brought was renewed in turn, before any browser
+    /// had it. Then all links up to theirs are delivered. One that is newer than the response is not.
+    pub(crate) fn delivered(&self, token: &Presented, written: &Tokens) {
+        let is_same = |one: &Option<Issued>, other: &Option<Issued>| match (one, other) {
+            (Some(one), Some(other)) => one.jwt == other.jwt,
+            _ => false,
+        };
+        let now = self.verifier.clock.monotonic();
+        let mut links = Vec::new();
+        let mut delivered = 0;
+        let mut next = Some(token.clone());
+        while let Some(token) = next.filter(|_| links.len() < LONGEST_CHAIN) {
+            let Some(outcome) = self.flights().peek(&token.key, now) else {
+                break;
+            };
+            links.push(token);
+            let tokens = outcome.tokens();
+            if is_same(&tokens.session, &written.session)
+                || is_same(&tokens.refresh, &written.refresh)
+            {
+                delivered = links.len();
             }
+            let refresh = tokens.refresh;
+            next = refresh.map(|refresh| Presented::new(&refresh.jwt, refresh.verified));
+        }
+        for token in &links[..delivered] {
+            self.delivered_once(token);
         }
     }
 
@@ -353,24 +377,21 @@ impl Renewer {
     fn retain(&self, outcome: &Outcome, kept: Kept) -> Retain {
         let now = self.verifier.clock.monotonic();
         match outcome {
-            Outcome::Renewed(Tokens {
-                refresh: Some(refresh),
-                ..
-            })
+            Outcome::Renewed(_)
             | Outcome::Unavailable {
-                rescued: Some(refresh),
-                ..
+                rescued: Some(_), ..
             } => {
-                let successor = Sha256::digest(&*refresh.jwt).into();
+                let tokens = outcome.tokens();
+                let refresh = tokens.refresh.as_ref();
+                let successor = refresh.map(|refresh| Sha256::digest(&*refresh.jwt).into());
                 match kept {
                     Kept::Here => Retain::UntilDelivered {
                         successor,
-                        expires: now + self.verifier.remaining(&refresh.verified.claims),
+                        expires: now + self.usefulness(&tokens),
                     },
                     Kept::Elsewhere => Retain::Elsewhere { successor },
                 }
             }
-            Outcome::Renewed(_) => Retain::Memo,
             Outcome::Refused { .. } => Retain::Refusal(now + REMEMBER_REFUSAL),
             Outcome::Unavailable {
                 undecided: Some(undecided),
@@ -380,6 +401,18 @@ impl Renewer {
                 elsewhere: kept == Kept::Elsewhere,
             },
             Outcome::Unavailable { .. } => Retain::Drop,
+        }
+    }
+
+    /// For how long a browser that has not received these tokens should get them rather than others. A new refresh JWT
+    /// cannot be had again. A session JWT that came alone can, so it is kept for half its life: whoever comes later is
+    /// better off with a new one.
+    fn usefulness(&self, tokens: &Tokens) -> Duration {
+        let left = |issued: &Issued| self.verifier.remaining(&issued.verified.claims);
+        match (&tokens.refresh, &tokens.session) {
+            (Some(refresh), _) => left(refresh),
+            (None, Some(session)) => left(session) / 2,
+            (None, None) => Duration::ZERO,
         }
     }
 

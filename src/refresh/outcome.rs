@@ -6,6 +6,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::flight::Key;
+use super::hold::Caller;
 use crate::client::{ClientError, RefreshToken};
 use crate::token::{Mark, Unverified, Verified};
 
@@ -23,6 +24,14 @@ impl Presented {
             key: Sha256::digest(jwt).into(),
             jwt: jwt.into(),
             verified,
+        }
+    }
+
+    /// Who calls with it. By user, because nobody chooses that id, while one user may hold any number of tokens.
+    pub(super) fn caller(&self) -> Caller {
+        Caller {
+            token: self.key,
+            user: Sha256::digest(self.verified.claims.id()).into(),
         }
     }
 

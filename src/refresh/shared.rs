@@ -152,14 +152,13 @@ impl Renewer {
                 (outcome, self.memo)
             }
             Outcome::Renewed(_) | Outcome::Unavailable { .. } => {
+                let tokens = outcome.tokens();
+                let ttl = self.usefulness(&tokens);
                 let Tokens {
                     session,
                     refresh,
                     next_refresh,
-                } = outcome.tokens();
-                let ttl = refresh.as_ref().map_or(Duration::ZERO, |refresh| {
-                    self.verifier.remaining(&refresh.verified.claims)
-                });
+                } = tokens;
                 let text = |jwt: Option<Box<str>>| jwt.map_or_else(String::new, String::from);
                 let tokens = SharedTokens {
                     session_jwt: text(session.map(|issued| issued.jwt)),

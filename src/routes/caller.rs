@@ -1,5 +1,7 @@
 //! Who calls a route, and with which token.
 
+use std::sync::Arc;
+
 use axum::extract::FromRequestParts;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap};
@@ -86,7 +88,11 @@ impl Caller {
                 (None, _) => presented.clone(),
             },
         };
-        Previous { presented, live }
+        Previous {
+            presented,
+            live,
+            outcome,
+        }
     }
 }
 
@@ -96,6 +102,8 @@ pub(super) struct Previous {
     pub(super) presented: Option<Presented>,
     /// The one that a renewal made of it, else the same; `None` once upstream has refused it.
     pub(super) live: Option<Presented>,
+    /// What a renewal has brought; the sign-in or sign-out takes its place.
+    pub(super) outcome: Option<Arc<Outcome>>,
 }
 
 impl Previous {

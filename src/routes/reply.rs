@@ -150,7 +150,7 @@ pub(super) fn renewed(
         body.insert("cookieMaxAge".to_owned(), life.as_secs().into());
     }
     rewrite(inner, &mut body, tokens);
-    inner.renewer.delivered(presented);
+    inner.renewer.delivered(presented, tokens);
     Ok(with_cookies(body, cookies))
 }
 
@@ -245,8 +245,8 @@ async fn settle(
             inner.end_session(None, Some(&session.verified));
         }
     }
-    if let Some(presented) = &previous.presented {
-        inner.renewer.delivered(presented);
+    if let (Some(presented), Some(outcome)) = (&previous.presented, &previous.outcome) {
+        inner.renewer.delivered(presented, &outcome.tokens());
     }
 }
 

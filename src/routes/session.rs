@@ -86,7 +86,7 @@ impl Unavailable {
         };
         match stores(descope.inner(), &tokens) {
             Ok(cookies) => {
-                descope.inner().renewer.delivered(&presented);
+                descope.inner().renewer.delivered(&presented, &tokens);
                 error.with_cookies(cookies)
             }
             Err(_) => error,
@@ -159,7 +159,7 @@ async fn use_rescued(
     }
     match &*renewer.renew(&next).await {
         Outcome::Renewed(tokens) => {
-            renewer.delivered(&next);
+            renewer.delivered(&next, tokens);
             let refresh = tokens.refresh.clone().or(Some(rescued));
             let tokens = Tokens {
                 refresh,

@@ -1,8 +1,6 @@
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
@@ -13,7 +11,6 @@ use super::source::CookieLines;
 use super::state::{Decided, Session};
 use super::write_back::write_back;
 use crate::descope::Descope;
-use crate::refresh::Outcome;
 use crate::require::{Memo, Rerender};
 
 pin_project! {
@@ -25,7 +22,7 @@ pin_project! {
         S: Service<Request<B>>,
     {
         #[pin]
-        phase: Phase<S, B, S::Future, S::Response>,
+        phase: Phase<S, B, S::Future>,
         rejection: Option<(R, Option<Memo>)>,
     }
 }
@@ -34,7 +31,7 @@ pub(super) type Decision = Pin<Box<dyn Future<Output = Decided> + Send>>;
 
 pin_project! {
     #[project = PhaseProj]
-    enum Phase<S, B, F, Res> {
+    enum Phase<S, B, F> {
         Deciding {
             decision: Decision,
             // Boxed, like all that only a wait needs: every request moves this future about.
@@ -45,28 +42,7 @@ pin_project! {
             future: F,
             session: Option<Session>,
         },
-        // The response is made; a renewal that was started beside the request may bring cookies for it.
-        Finishing {
-            renewal: Early,
-            response: Option<Box<Res>>,
-            session: Session,
-        },
     }
-}
-
-type Early = Pin<Box<dyn Future<Output = Option<Arc<Outcome>>> + Send>>;
-
-/// Longest wait of a finished response for cookies. They are found by a later request if it takes longer.
-const EARLY_PATIENCE: Duration = Duration::from_secs(1);
-
-fn early(session: &Session) -> Option<Early> {
-    let presented = session.early()?.clone();
-    let renewer = session.descope().inner().renewer.clone();
-    Some(Box::pin(async move {
-        tokio::time::timeout(EARLY_PATIENCE, renewer.renew(&presented))
-            .await
-            .ok()
-    }))
 }
 
 struct Waiting<S, B> {
@@ -163,26 +139,7 @@ where
                     if let Some((rejection, memo)) = this.rejection.take() {
                         response = rejection.rerender(response, memo);
                     }
-                    match early(&session) {
-                        None => {
-                            write_back(&session, None, response.headers_mut());
-                            return Poll::Ready(Ok(response));
-                        }
-                        Some(renewal) => Phase::Finishing {
-                            renewal,
-                            response: Some(Box::new(response)),
-                            session,
-                        },
-                    }
-                }
-                PhaseProj::Finishing {
-                    renewal,
-                    response,
-                    session,
-                } => {
-                    let outcome = ready!(renewal.as_mut().poll(cx));
-                    let mut response = *response.take().expect("polled after completion");
-                    write_back(session, outcome, response.headers_mut());
+                    write_back(&session, response.headers_mut());
                     return Poll::Ready(Ok(response));
                 }
             };

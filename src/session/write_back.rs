@@ -1,7 +1,5 @@
 //! What the session layer adds to a response.
 
-use std::sync::Arc;
-
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, HeaderMap, SET_COOKIE, VARY};
 
@@ -14,18 +12,19 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 
 /// Adds the cookies of a renewal and keeps shared caches away from what belongs to one user.
 ///
-/// `early` is the outcome of a renewal beside the request, if it came in time.
-pub(crate) fn write_back(session: &Session, early: Option<Arc<Outcome>>, headers: &mut HeaderMap) {
+/// Waits for nothing: the outcome of a renewal beside the request that is not there yet is kept for a later response.
+pub(crate) fn write_back(session: &Session, headers: &mut HeaderMap) {
     let inner = session.descope().inner();
-    let wrote = match (session.renewal(), session.early(), early) {
-        (Some(renewal), _, _) => {
-            write_cookies(inner, &renewal.presented, &renewal.outcome, headers)
-        }
-        // The session at hand is good: only success is worth a word.
-        (None, Some(presented), Some(outcome)) if matches!(*outcome, Outcome::Renewed(_)) => {
-            write_cookies(inner, presented, &outcome, headers)
-        }
-        _ => false,
+    let wrote = match (session.renewal(), session.early()) {
+        (Some(renewal), _) => write_cookies(inner, &renewal.presented, &renewal.outcome, headers),
+        (None, Some(presented)) => match inner.renewer.at_hand(presented) {
+            // The session at hand is good: only success is worth a word.
+            Some(outcome) if matches!(*outcome, Outcome::Renewed(_)) => {
+                write_cookies(inner, presented, &outcome, headers)
+            }
+            _ => false,
+        },
+        (None, None) => false,
     };
     if wrote {
         forbid_caching(headers);
@@ -90,7 +89,7 @@ fn write_cookies(
     if !handler_decided && !append_all(values, headers) {
         return false;
     }
-    inner.renewer.delivered(presented);
+    inner.renewer.delivered(presented, &outcome.tokens());
     true
 }
 

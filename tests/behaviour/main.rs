@@ -14,6 +14,8 @@ mod keys_missing;
 mod openapi;
 mod profiles;
 mod properties;
+mod renewal_delivery;
+mod renewal_faults;
 mod replicas;
 mod routes_native;
 mod routes_races;
