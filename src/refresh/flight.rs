@@ -72,10 +72,7 @@ pub(crate) enum Retain {
         successor: Key,
     },
     /// An answer that cannot be judged yet: until this moment, here for the memo window if all replicas find it.
-    Undecided {
-        until: Duration,
-        elsewhere: bool,
-    },
+    Undecided { until: Duration, elsewhere: bool },
     /// A refusal: for the memo window, and until this moment it is known that there was one.
     Refusal(Duration),
 }

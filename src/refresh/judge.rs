@@ -59,7 +59,8 @@ impl Renewer {
             .flatten()
             .all(|token| first.is_none_or(|first| token.claims_user(first)));
         let pair = unknown_session.as_ref().zip(unverified.as_ref());
-        if !all_claim_it || pair.is_some_and(|(session, refresh)| !session.claims_same_user(refresh))
+        if !all_claim_it
+            || pair.is_some_and(|(session, refresh)| !session.claims_same_user(refresh))
         {
             return Err(InvalidToken::Subject.into());
         }

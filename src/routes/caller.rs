@@ -78,15 +78,23 @@ impl Caller {
             }
             (None, None) => None,
         };
+        let unverified = outcome.as_deref().and_then(Outcome::unverified);
+        let kept = unverified.map(|token| Box::from(token.jwt()));
         let live = match outcome.as_deref() {
             None => presented.clone(),
+            // The one that was presented is spent.
+            Some(_) if kept.is_some() => None,
             Some(outcome) => match (outcome.tokens().refresh, outcome) {
                 (Some(Issued { jwt, verified }), _) => Some(Presented::new(&jwt, verified)),
                 (None, Outcome::Refused { .. }) => None,
                 (None, _) => presented.clone(),
             },
         };
-        Previous { presented, live }
+        Previous {
+            presented,
+            live,
+            kept,
+        }
     }
 }
 
@@ -96,6 +104,9 @@ pub(super) struct Previous {
     pub(super) presented: Option<Presented>,
     /// The one that a renewal made of it, else the same; `None` once upstream has refused it.
     pub(super) live: Option<Presented>,
+    /// The one that a renewal made of it and that cannot be verified yet. Good for telling upstream to end it, and for
+    /// nothing else.
+    pub(super) kept: Option<Box<str>>,
 }
 
 impl Previous {
