@@ -479,6 +479,7 @@ mod tests {
         assert_eq!(flights.join(KEY, 2, at(9)), Joined::Ready("refused"));
         let again = Joined::Lead {
             refused_before: true,
+            undecided: None,
         };
         assert_eq!(flights.join(KEY, 3, at(10)), again);
         // An outage in between does not make it the first again.
