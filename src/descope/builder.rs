@@ -197,6 +197,10 @@ impl DescopeBuilder {
     ///
     /// A token with an unknown id is refused (401) once the endpoint has been asked. While the endpoint fails it is
     /// undecided (503): it may be signed with a new key.
+    ///
+    /// Ids in tokens that Descope itself has just issued to this app are not under this limit: they are asked for at
+    /// once, then at most every 5 s, and at most 6 times within one cool-down. Tokens with such an id are undecided (503)
+    /// until its key is there, for a day at the longest.
     #[must_use]
     pub fn unknown_key_cooldown(mut self, cooldown: Duration) -> Self {
         self.key_times.unknown_kid_cooldown = cooldown;

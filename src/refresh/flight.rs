@@ -71,10 +71,7 @@ pub(crate) enum Retain {
         successor: Option<Key>,
     },
     /// An answer that cannot be judged yet: until this moment, here for the memo window if all replicas find it.
-    Undecided {
-        until: Duration,
-        elsewhere: bool,
-    },
+    Undecided { until: Duration, elsewhere: bool },
     /// A refusal: for the memo window, and until this moment it is known that there was one.
     Refusal(Duration),
 }
@@ -532,6 +529,7 @@ mod tests {
         assert_eq!(flights.join(KEY, 2, at(9)), Joined::Ready("refused"));
         let again = Joined::Lead {
             refused_before: true,
+            undecided: None,
         };
         assert_eq!(flights.join(KEY, 3, at(10)), again);
         // An outage in between does not make it the first again.

@@ -40,9 +40,8 @@ impl Renewer {
         let lacks_session = unknown_session.is_some();
         let nothing_is_left = session.is_none() && refresh.is_none() && unverified.is_none();
         if lacks_session && nothing_is_left && parent.is_none() {
-            return Err(Failure::Unavailable(KeysUnavailable {
-                retry_after: DEFAULT_RETRY_AFTER,
-            }));
+            // A session JWT alone is not handed on unverified, so that nothing of this sign-in can be kept.
+            return Err(InvalidToken::UnknownKey.into());
         }
         let issued = [&session, &refresh];
         let mut subjects = issued
@@ -60,7 +59,8 @@ impl Renewer {
             .flatten()
             .all(|token| first.is_none_or(|first| token.claims_user(first)));
         let pair = unknown_session.as_ref().zip(unverified.as_ref());
-        if !all_claim_it || pair.is_some_and(|(session, refresh)| !session.claims_same_user(refresh))
+        if !all_claim_it
+            || pair.is_some_and(|(session, refresh)| !session.claims_same_user(refresh))
         {
             return Err(InvalidToken::Subject.into());
         }

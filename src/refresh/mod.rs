@@ -19,9 +19,9 @@ use tokio::sync::{oneshot, watch};
 use self::flight::{Flights, Joined, Key, Retain};
 use self::hold::Hold;
 use self::lineage::Lineage;
+use self::outcome::Undecided;
 #[cfg_attr(not(feature = "routes"), allow(unused_imports))]
 pub(crate) use self::outcome::{Accepted, Issued, Outcome, Presented, Tokens};
-use self::outcome::Undecided;
 use self::task::Task;
 use crate::client::{Client, ClientError};
 #[cfg(feature = "shared-store")]

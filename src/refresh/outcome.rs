@@ -117,6 +117,11 @@ impl Outcome {
         }
     }
 
+    /// The refresh JWT that upstream has issued in place of the one that was sent, if it cannot be verified yet.
+    pub(crate) fn unverified(&self) -> Option<&Unverified> {
+        self.undecided()?.refresh.as_ref()
+    }
+
     /// What has to reach the browser.
     pub(crate) fn tokens(&self) -> Tokens {
         match self {

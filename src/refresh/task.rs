@@ -88,10 +88,7 @@ impl Task {
         let retain = renewer.retain(&outcome, kept);
         let now = renewer.verifier.clock.monotonic();
         let tokens = outcome.tokens();
-        let unverified = outcome.undecided().and_then(|undecided| {
-            let refresh = undecided.refresh.as_ref()?;
-            Some(Box::from(refresh.jwt()))
-        });
+        let unverified = outcome.unverified().map(|token| Box::from(token.jwt()));
         let mut outcome = Arc::new(outcome);
         let completed = renewer
             .flights()

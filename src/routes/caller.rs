@@ -80,8 +80,12 @@ impl Caller {
             }
             (None, None) => None,
         };
+        let unverified = outcome.as_deref().and_then(Outcome::unverified);
+        let kept = unverified.map(|token| Box::from(token.jwt()));
         let live = match outcome.as_deref() {
             None => presented.clone(),
+            // The one that was presented is spent.
+            Some(_) if kept.is_some() => None,
             Some(outcome) => match (outcome.tokens().refresh, outcome) {
                 (Some(Issued { jwt, verified }), _) => Some(Presented::new(&jwt, verified)),
                 (None, Outcome::Refused { .. }) => None,
@@ -92,6 +96,7 @@ impl Caller {
             presented,
             live,
             outcome,
+            kept,
         }
     }
 }
@@ -104,6 +109,9 @@ pub(super) struct Previous {
     pub(super) live: Option<Presented>,
     /// What a renewal has brought; the sign-in or sign-out takes its place.
     pub(super) outcome: Option<Arc<Outcome>>,
+    /// The one that a renewal made of it and that cannot be verified yet. Good for telling upstream to end it, and for
+    /// nothing else.
+    pub(super) kept: Option<Box<str>>,
 }
 
 impl Previous {

@@ -101,6 +101,10 @@
 //!
 //! * Tokens are verified before they are set. Cookies live as long as their tokens; one that no browser would keep
 //!   (over 4096 bytes) is a 500, and nothing is set.
+//! * Only the key of a token may be missing: Descope has just begun to sign with it, or its key endpoint fails. A
+//!   sign-in is answered all the same, since its code is spent, with the refresh cookie alone and without `claims`
+//!   and `sessionExpiration`. Whoever reads that cookie verifies it: requests with it are 503 until the key is there,
+//!   and then it is renewed like any other. If Descope issued no refresh JWT the answer is 502.
 //! * From the bodies of sign-ins go `sessionJwt`, `refreshJwt`, `externalToken`, `trustedDeviceJwt`, whatever else
 //!   is a JWT (outside `user` and `claims`), and what the SDK would write cookies of its own with. Added are `claims`,
 //!   the session JWT's, for the SDK can no longer read them there. Without `trustedDeviceJwt` a device is not

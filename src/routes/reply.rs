@@ -29,16 +29,21 @@ pub(super) async fn post<T: Serialize>(
     request: &T,
     token: Option<&Presented>,
 ) -> Result<Value, ClientError> {
+    post_with(descope, path, request, token.map(|token| &*token.jwt)).await
+}
+
+/// [`post`] with a token that need not be verified, because upstream is the one to know it.
+pub(super) async fn post_with<T: Serialize>(
+    descope: &Descope,
+    path: &str,
+    request: &T,
+    token: Option<&str>,
+) -> Result<Value, ClientError> {
     let body = serde_json::to_vec(request)
         .map_err(|_| ClientError::invalid("the body cannot be written as json"))?;
     let client = descope.client();
     let reply = client
-        .forward(
-            Method::POST,
-            path,
-            Some(body.into()),
-            token.map(|token| &*token.jwt),
-        )
+        .forward(Method::POST, path, Some(body.into()), token)
         .await?;
     Ok(reply.body)
 }

@@ -14,7 +14,9 @@ use serde_json::Value;
 use super::TokenDelivery;
 use super::caller::{Caller, Previous};
 use super::error::RouteError;
-use super::reply::{empty, object, plain, post, renewed, sign_out_cookies, signed_in, stores};
+use super::reply::{
+    empty, object, plain, post, post_with, renewed, sign_out_cookies, signed_in, stores,
+};
 use super::request::{Input, OptionalInput};
 use crate::client::ClientError;
 use crate::descope::Descope;
@@ -242,8 +244,9 @@ async fn sign_out(
     path: &str,
     request: &LogoutRequest,
 ) -> Response {
-    if let Some(token) = &ended.tokens.live
-        && let Err(error) = post(descope, path, request, Some(token)).await
+    let live = ended.tokens.live.as_ref().map(|token| &*token.jwt);
+    if let Some(token) = live.or(ended.tokens.kept.as_deref())
+        && let Err(error) = post_with(descope, path, request, Some(token)).await
     {
         tracing::warn!(%error, "signed out here, but upstream did not confirm it");
     }

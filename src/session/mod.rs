@@ -16,6 +16,12 @@
 //! * A session is renewed when it is missing or over **and** the refresh JWT verifies here. However many requests
 //!   carry that JWT, upstream sees one call.
 //! * An outage is never a sign-out: 503 where a user is asked for, and the cookies stay.
+//! * What a renewal brings is verified before it is used. If only its key is missing (Descope has just begun to sign
+//!   with it, or its key endpoint fails), the answer is kept, also in the shared store if there is one: 503 with
+//!   `Retry-After` until the key is there, and the old refresh JWT is not sent again. After a day, or when the kept
+//!   refresh JWT would be over, it is given up, and Descope decides about the old one. Keys for what Descope has just
+//!   issued are asked for beside the cool-down that unknown key ids of clients are under: at most every 5 s for one
+//!   key id, and 6 times within one cool-down for all of them.
 //!
 //! # Responses
 //!

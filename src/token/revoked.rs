@@ -229,6 +229,9 @@ mod tests {
         revoked.subject("ann@corp", Name::Id, 10);
         revoked.subject("U1", Name::IdOrSub, 10);
         revoked.subject("U1", Name::Id, 10);
-        assert!(denied(&ann) && denied(&bob), "a revocation takes either name");
+        assert!(
+            denied(&ann) && denied(&bob),
+            "a revocation takes either name"
+        );
     }
 }

@@ -3,11 +3,11 @@
 use std::fmt;
 use std::time::Duration;
 
+use super::Verifier;
 use super::claims::{self, Claims};
 use super::compact;
 use super::error::InvalidToken;
 use super::rules::Kind;
-use super::Verifier;
 
 /// A token that came from upstream over our own connection and passes every check that needs no key.
 ///

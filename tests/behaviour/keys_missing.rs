@@ -117,7 +117,10 @@ async fn a_renewal_whose_key_is_missing_is_kept_and_not_repeated() {
                 upstream.clock.advance(Duration::from_secs(60 * minutes));
             }
             // Nor does a call of the user's spend what is spent.
-            browser.get("/v1/auth/me").await.is_error(503, "unavailable");
+            browser
+                .get("/v1/auth/me")
+                .await
+                .is_error(503, "unavailable");
             Missing::end(&upstream);
             ask(&mut browser).await.is_ok();
             page(&mut browser).await.is_ok();
@@ -399,4 +402,27 @@ async fn what_is_kept_outlives_the_store_for_a_while() {
     Missing::end(&upstream);
     page(&mut browser).await.is_ok();
     assert_eq!((upstream.count(REFRESH), upstream.set().reused), (1, 0));
+}
+
+// A sign-out ends what is kept, by the one token that upstream still takes.
+#[tokio::test]
+async fn a_sign_out_ends_what_is_kept() {
+    for path in ["/v1/auth/logout", "/v1/auth/logoutall"] {
+        let upstream = Upstream::rotating();
+        let descope = ready(&upstream).await;
+        let mut browser = expired(&upstream, &descope).await;
+        browser.cookies.remove("DS");
+        let cookies = browser.cookies.clone();
+        Missing::Down.begin(&upstream);
+        // Bare routes do not judge it again before the sign-out.
+        let mut bare = Browser::new(bare(&descope));
+        bare.cookies = cookies.clone();
+        not_yet(&page(&mut browser).await);
+        bare.post(path, json!({})).await.is_ok();
+        assert_eq!((upstream.live(), upstream.set().reused), (0, 0), "{path}");
+        Missing::end(&upstream);
+        browser.cookies = cookies;
+        assert_eq!(page(&mut browser).await.status, 401);
+        assert_eq!(upstream.count(REFRESH), 1);
+    }
 }

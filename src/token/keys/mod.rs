@@ -416,7 +416,8 @@ mod tests {
 
         // Meanwhile a token with a new kid has made somebody fetch.
         keys.control().last_unknown_kid_fetch = Some(Duration::ZERO);
-        let verdict = |snapshot: &Snapshot| keys.about_unknown_kid::<()>("K", snapshot, Duration::ZERO);
+        let verdict =
+            |snapshot: &Snapshot| keys.about_unknown_kid::<()>("K", snapshot, Duration::ZERO);
         assert!(matches!(verdict(&former), Lookup::Unknown));
         keys.store(KeySet::default().into(), None);
         assert!(matches!(verdict(&former), Lookup::UnknownKid));

@@ -88,9 +88,7 @@ impl Keys {
         match reason {
             Reason::Age => false,
             Reason::Forced => true,
-            Reason::UnknownKid(kid) => {
-                self.lacks(kid) && self.is_expected(kid)
-            }
+            Reason::UnknownKid(kid) => self.lacks(kid) && self.is_expected(kid),
         }
     }
 
