@@ -215,8 +215,11 @@ impl DescopeBuilder {
     }
 
     /// How long before its expiry a session is renewed. The request that is first in this window is served at once
-    /// with the session that it has; the renewal runs beside it. Default 20 s, of which each session uses between
-    /// half and all; zero renews only what has run out.
+    /// with the session that it has; the renewal runs beside it, and no response waits for it. Its cookies leave with
+    /// the first response that is finished after it, often that of the browser's next request. Until then nothing is
+    /// renewed again: what was issued is kept until it was delivered, or until half of the new session's life is over
+    /// if there is no new refresh JWT. Default 20 s, of which each session uses between half and all; zero renews only
+    /// what has run out.
     #[must_use]
     pub fn early_renewal(mut self, window: Duration) -> Self {
         self.early_renewal = window;

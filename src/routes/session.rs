@@ -103,6 +103,13 @@ async fn renew(descope: &Descope, caller: &Caller) -> Renewal {
     let (presented, outcome) = match caller.0.renewal() {
         Some(renewal) => (renewal.presented.clone(), renewal.outcome.clone()),
         None => match caller.0.presented().await {
+            // A native app keeps its token as it likes.
+            Ok(Some(presented))
+                if descope.inner().delivery != TokenDelivery::Body
+                    && !descope.inner().cookies.may_be_refresh(&presented.jwt) =>
+            {
+                return Renewal::Missing;
+            }
             Ok(Some(presented)) => {
                 let outcome = renewer.renew(&presented).await;
                 (presented, outcome)

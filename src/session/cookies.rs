@@ -75,6 +75,12 @@ impl CookieConfig {
         &self.refresh[0]
     }
 
+    /// Whether a browser can have sent this refresh JWT as a cookie. One that is larger was made up by somebody who
+    /// sends what they like, and upstream may choke on it.
+    pub(crate) fn may_be_refresh(&self, jwt: &str) -> bool {
+        self.refresh_name().len() + jwt.len() <= MAX_COOKIE
+    }
+
     /// A `Set-Cookie` value that stores a token for as long as it lives.
     pub(crate) fn store(
         &self,

@@ -129,7 +129,8 @@ fn renew_early(
     let early = credentials.refresh.iter().find_map(|candidate| {
         let verified = inner.verifier.verify_now(candidate, Kind::Refresh)?.ok()?;
         let jwt = std::str::from_utf8(candidate).ok()?;
-        (verified.claims.same_user(&session.claims)).then(|| Presented::new(jwt, verified))
+        let is_theirs = verified.claims.same_user(&session.claims);
+        (is_theirs && inner.cookies.may_be_refresh(jwt)).then(|| Presented::new(jwt, verified))
     })?;
     inner.renewer.begin(&early);
     Some(early)
@@ -185,6 +186,9 @@ pub(crate) async fn decide_bearer(inner: &Inner, token: &[u8]) -> Decided {
 
 /// Renews a session that has run out.
 pub(crate) async fn renew(inner: &Inner, presented: Presented) -> Decided {
+    if !inner.cookies.may_be_refresh(&presented.jwt) {
+        return by_cookie(Err(InvalidToken::TooLong.into()));
+    }
     let outcome = inner.renewer.renew(&presented).await;
     let result = match &*outcome {
         refresh::Outcome::Renewed(tokens) => match oversized(inner, tokens) {

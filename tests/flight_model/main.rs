@@ -23,6 +23,8 @@ use promises::Shared;
 
 const MEMO: u64 = 10;
 const LIFE: u64 = 40;
+/// For how long a session that came without a new refresh JWT is of use.
+const USE: u64 = 25;
 
 /// A refresh JWT; the one that replaces it is the next number.
 type Token = u8;
@@ -158,10 +160,12 @@ impl Model {
     /// A request of the browser, whose response may reach it.
     fn visit(self: &Arc<Self>) {
         let token = *self.jar.lock().unwrap();
-        let Outcome::Renewed(successor) = self.renew(token) else {
-            return;
+        let successor = match self.renew(token) {
+            Outcome::Renewed(successor) => successor,
+            Outcome::Kept => token,
+            Outcome::Refused | Outcome::Outage => return,
         };
-        if chance(0.2) {
+        if successor != token && chance(0.2) {
             // A route spends what the browser has not received yet.
             let _ = self.renew(successor);
         }

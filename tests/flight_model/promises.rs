@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use shuttle::sync::mpsc;
 
 use super::flight::{Flights, Joined, Retain};
-use super::{LIFE, MEMO, Outcome, Token, at, key};
+use super::{LIFE, MEMO, Outcome, Token, USE, at, key};
 
 /// What was promised for a token.
 #[derive(Debug)]
@@ -73,11 +73,17 @@ impl Shared {
 
     /// A promise that is not kept: only one that had to make room, and that was told.
     fn forgive(&mut self, token: Token) {
-        let Some(Promise::Remembered { undelivered, .. }) = self.promises.remove(&token) else {
+        let Some(Promise::Remembered {
+            undelivered,
+            outcome,
+            ..
+        }) = self.promises.remove(&token)
+        else {
             return;
         };
         assert!(self.capacity < 100, "the outcome for {token} is lost");
-        if undelivered {
+        // A session alone can be renewed again.
+        if undelivered && matches!(outcome, Outcome::Renewed(_)) {
             assert!(
                 self.evicted > 0,
                 "the outcome for {token} is lost, silently"
@@ -154,10 +160,13 @@ impl Shared {
         self.now = self.now.max(now);
         let retain = match outcome {
             Outcome::Renewed(successor) => Retain::UntilDelivered {
-                successor: key(successor),
+                successor: Some(key(successor)),
                 expires: at(now + LIFE),
             },
-            Outcome::Kept => Retain::Memo,
+            Outcome::Kept => Retain::UntilDelivered {
+                successor: None,
+                expires: at(now + USE),
+            },
             Outcome::Refused => Retain::Refusal(at(now + 2 * LIFE)),
             Outcome::Outage => Retain::Drop,
         };
@@ -173,7 +182,8 @@ impl Shared {
         }
         let (until, undelivered) = match outcome {
             Outcome::Renewed(_) => (now + LIFE, true),
-            Outcome::Kept | Outcome::Refused => (now + MEMO, false),
+            Outcome::Kept => (now + USE, true),
+            Outcome::Refused => (now + MEMO, false),
             Outcome::Outage => return (completed.waiters, outcome),
         };
         let promise = Promise::Remembered {
@@ -207,7 +217,9 @@ impl Shared {
             self.forgive(token);
         }
         if let Some(Promise::Remembered {
-            until, undelivered, ..
+            outcome,
+            until,
+            undelivered,
         }) = self.promises.get_mut(&token)
             && first
         {
@@ -216,7 +228,11 @@ impl Shared {
                 "{token} was delivered for the first time twice"
             );
             *undelivered = false;
-            *until = now + MEMO;
+            // A session alone is not found beyond its use.
+            *until = match outcome {
+                Outcome::Kept => (*until).min(now + MEMO),
+                _ => now + MEMO,
+            };
         }
     }
 

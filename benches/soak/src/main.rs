@@ -16,8 +16,8 @@
 //!
 //! * **Success**: of the requests that upstream allowed to succeed 99.99 % did. It did not allow those
 //!   - that waited for a call which an injected fault answered,
-//!   - that came while calls were held back after a 429, a 503 or three failures in a row, until upstream answered
-//!     again,
+//!   - whose refresh JWT was held back for as long as upstream had asked for with a 429 or 503,
+//!   - that came while all calls were held back after three failures in a row, until upstream answered again,
 //!   - whose refresh JWT was spent by a call whose answer was lost. No client can survive that: upstream has rotated
 //!     the token, the successor is gone with the connection, and a repetition would look like theft. It shows as a
 //!     503, then as 401. These sessions are counted as `lost upstream`: upstream refused a token after a call with

@@ -5,7 +5,7 @@ use std::hash::{DefaultHasher, Hash, Hasher};
 use std::process::Stdio;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::AUTHORIZATION;
@@ -67,6 +67,8 @@ struct Inner {
 struct Log {
     /// Tokens with a call that failed, and when it last did.
     failed: HashMap<TokenHash, Instant>,
+    /// Tokens that are held back, because upstream asked for that when it was called with them, and until when.
+    waiting: HashMap<TokenHash, Instant>,
     /// Those of which nobody knows whether that call has spent them.
     unsettled: HashSet<TokenHash>,
     /// Tokens that somebody has signed out with.
@@ -150,6 +152,7 @@ impl Upstream {
     pub fn excuses(&self, token: TokenHash, since: Instant) -> bool {
         let log = self.log();
         log.failed.get(&token).is_some_and(|at| *at >= since)
+            || log.waiting.get(&token).is_some_and(|until| *until >= since)
             || log.held_since.is_some()
             || log.last_hold.is_some_and(|(_, until)| until >= since)
     }
@@ -278,7 +281,8 @@ struct Call {
 enum End {
     Answered,
     Refused,
-    HeldBack,
+    /// With the seconds of `Retry-After`.
+    HeldBack(u64),
     Failed,
 }
 
@@ -299,7 +303,7 @@ impl Call {
             Ok(answer) => match answer.status().as_u16() {
                 200 if serde_json::from_slice::<Value>(answer.body()).is_ok() => End::Answered,
                 401 | 403 => End::Refused,
-                429 | 503 if answer.headers().contains_key("retry-after") => End::HeldBack,
+                429 | 503 => retry_after(answer).map_or(End::Failed, End::HeldBack),
                 _ => End::Failed,
             },
             Err(_) => End::Failed,
@@ -317,16 +321,21 @@ impl Call {
                     log.last_hold = Some((since, now));
                 }
             }
-            End::HeldBack | End::Failed => {
+            End::HeldBack(_) | End::Failed => {
                 log.in_a_row += 1;
-                if matches!(end, End::HeldBack) || log.in_a_row >= TOLERATED {
+                if log.in_a_row >= TOLERATED {
                     log.held_since.get_or_insert(now);
                 }
             }
         }
+        if let End::HeldBack(seconds) = end {
+            // The library hears of it a little later.
+            let until = now + Duration::from_secs(seconds) + Duration::from_millis(100);
+            log.waiting.insert(self.token, until);
+        }
         match end {
             End::Answered => drop(log.unsettled.remove(&self.token)),
-            End::HeldBack | End::Failed => {
+            End::HeldBack(_) | End::Failed => {
                 log.failed.insert(self.token, now);
                 log.unsettled.insert(self.token);
             }
@@ -337,6 +346,11 @@ impl Call {
             End::Refused => log.refused_for_nothing += 1,
         }
     }
+}
+
+fn retry_after(answer: &Response<Bytes>) -> Option<u64> {
+    let value = answer.headers().get("retry-after")?;
+    value.to_str().ok()?.parse().ok()
 }
 
 impl Drop for Call {
