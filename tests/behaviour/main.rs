@@ -13,6 +13,7 @@ mod keys_lifecycle;
 mod openapi;
 mod profiles;
 mod properties;
+mod refusals;
 mod replicas;
 mod routes_native;
 mod routes_races;

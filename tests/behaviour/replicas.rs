@@ -7,10 +7,14 @@ use crate::support::memory_store::MemoryStore;
 use crate::support::world::{self, Reply, World};
 use axum::Router;
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 use tower_descope::emulator::{Fault, RefreshRotation};
+use tower_descope::store::SharedStore;
 use tower_descope::{Descope, Revocation};
 
 struct Replicas {
@@ -302,6 +306,47 @@ async fn what_one_replica_ends_all_refuse() {
 }
 
 // Race "logout-vs-refresh", with the renewal in another process. The outcome of a renewal outruns the news.
+/// The notice by which a replica denies one token, as anybody can write it who has the store and has seen the token.
+fn denial(jwt: &str, exp: i64) -> Vec<u8> {
+    let signing_input = jwt.rsplit_once('.').unwrap().0;
+    let id = URL_SAFE_NO_PAD.encode(Sha256::digest(signing_input));
+    json!({"token": {"id": id, "exp": exp}})
+        .to_string()
+        .into_bytes()
+}
+
+// The same token is denied before its owner signs out, and once more afterwards, each time until a moment that is over.
+#[tokio::test]
+async fn a_writer_of_the_store_cancels_no_revocation() {
+    let replicas = Replicas::new(RefreshRotation::None).await;
+    let ann = replicas.world.sign_in("ann@example.com").await;
+    let session = format!("DS={}", ann.session);
+    let year = Duration::from_secs(366 * 24 * 3600);
+    let deny = async || {
+        let notice = denial(&ann.session, 1);
+        replicas.store.publish(&notice, year).await.unwrap();
+    };
+    deny().await;
+    for replica in &replicas.replicas {
+        replica.answers_soon(&session, 401).await;
+    }
+    let sign_out = Revocation::session_jwt(&ann.session);
+    replicas[0].descope.revoke(sign_out).await.unwrap();
+    deny().await;
+    tokio::time::sleep(Duration::from_millis(600)).await;
+
+    replicas.pass(Duration::from_secs(300));
+    // Whoever writes also makes room of what is over.
+    for n in 0..2000 {
+        let other = denial(&format!("{n}.{n}.x"), i64::MAX);
+        replicas.store.publish(&other, year).await.unwrap();
+    }
+    tokio::time::sleep(Duration::from_millis(600)).await;
+    for replica in &replicas.replicas {
+        assert_eq!(replica.get("/me", &session).await.status(), 401);
+    }
+}
+
 #[tokio::test]
 async fn what_a_renewal_brings_after_the_end_is_dropped() {
     let replicas = Replicas::new(RefreshRotation::SingleUse).await;

@@ -13,6 +13,9 @@ use shuttle::sync::atomic::{AtomicU64, Ordering};
 use shuttle::sync::{Arc, Mutex, mpsc};
 use shuttle::{Config, Runner, thread};
 
+#[path = "../../src/bounded.rs"]
+#[allow(dead_code)]
+mod bounded;
 #[path = "../../src/refresh/flight.rs"]
 #[allow(dead_code)]
 mod flight;
