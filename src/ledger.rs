@@ -69,6 +69,15 @@ impl<K: Clone + Eq + Hash, V: Clone> Ledger<K, V> {
         self.get(key).is_some()
     }
 
+    /// When the entry of a key ends.
+    pub(crate) fn end<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<Duration>
+    where
+        K: Borrow<Q>,
+    {
+        let part = self.part(self.hasher.hash_one(key)).read();
+        part.unwrap_or_else(PoisonError::into_inner).end(key)
+    }
+
     /// Writes what becomes of the known value, in one step, and lets it live until then or until its former end,
     /// whichever is later. Answers whether another entry had to go before its end.
     pub(crate) fn write(

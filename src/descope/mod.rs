@@ -279,8 +279,8 @@ pub struct Stats {
     /// Renewals that are under way or remembered, without refusals.
     pub remembered_renewals: usize,
     /// New refresh JWTs that no response has carried and that had to be forgotten, because more than 100,000 outcomes
-    /// were remembered. Their users have to sign in again. Anything but 0 calls for a [shared
-    /// store](DescopeBuilder), or means that somebody collects renewals without receiving them.
+    /// were remembered. Their users have to sign in again. Anything but 0 means that somebody starts renewals in great
+    /// numbers and does not wait for the responses.
     pub undelivered_forgotten: u64,
     /// Refresh JWTs of which it is known that Descope has refused them.
     pub remembered_refusals: usize,

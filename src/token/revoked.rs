@@ -109,6 +109,12 @@ impl Revoked {
         self.warn_if(evicts, now);
     }
 
+    /// Whether this very token is denied for as long as it lives.
+    pub(crate) fn is_denied_for(&self, id: &TokenId, remaining: Duration) -> bool {
+        let end = self.clock.monotonic().saturating_add(remaining);
+        self.tokens.end(id).is_some_and(|known| known >= end)
+    }
+
     /// Denies every token of a user that was issued up to this Unix second.
     pub(crate) fn subject(&self, sub: &str, issued_until: i64) {
         self.used.store(true, Ordering::Release);

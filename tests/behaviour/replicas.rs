@@ -315,35 +315,59 @@ fn denial(jwt: &str, exp: i64) -> Vec<u8> {
         .into_bytes()
 }
 
-// The same token is denied before its owner signs out, and once more afterwards, each time until a moment that is over.
+// The tokens are denied before their owner signs out, and once more afterwards, each time until a moment that is over.
 #[tokio::test]
 async fn a_writer_of_the_store_cancels_no_revocation() {
-    let replicas = Replicas::new(RefreshRotation::None).await;
-    let ann = replicas.world.sign_in("ann@example.com").await;
-    let session = format!("DS={}", ann.session);
-    let year = Duration::from_secs(366 * 24 * 3600);
-    let deny = async || {
-        let notice = denial(&ann.session, 1);
-        replicas.store.publish(&notice, year).await.unwrap();
-    };
-    deny().await;
-    for replica in &replicas.replicas {
-        replica.answers_soon(&session, 401).await;
-    }
-    let sign_out = Revocation::session_jwt(&ann.session);
-    replicas[0].descope.revoke(sign_out).await.unwrap();
-    deny().await;
-    tokio::time::sleep(Duration::from_millis(600)).await;
-
-    replicas.pass(Duration::from_secs(300));
-    // Whoever writes also makes room of what is over.
-    for n in 0..2000 {
-        let other = denial(&format!("{n}.{n}.x"), i64::MAX);
-        replicas.store.publish(&other, year).await.unwrap();
-    }
-    tokio::time::sleep(Duration::from_millis(600)).await;
-    for replica in &replicas.replicas {
-        assert_eq!(replica.get("/me", &session).await.status(), 401);
+    for by_route in [false, true] {
+        let replicas = Replicas::new(RefreshRotation::None).await;
+        let ann = replicas.world.sign_in("ann@example.com").await;
+        let cookies = [format!("DS={}", ann.session), ann.refresh_cookie()];
+        let year = Duration::from_secs(366 * 24 * 3600);
+        let deny = async || {
+            for jwt in [&ann.session, &ann.refresh] {
+                let notice = denial(jwt, 1);
+                replicas.store.publish(&notice, year).await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(600)).await;
+        };
+        deny().await;
+        for replica in &replicas.replicas {
+            for cookie in &cookies {
+                replica.answers_soon(cookie, 401).await;
+            }
+        }
+        let descope = &replicas[0].descope;
+        if by_route {
+            let app = Router::new().nest("/auth", descope.routes());
+            let sign_out = Request::post("/auth/v1/auth/logout")
+                .header("cookie", ann.cookies())
+                .header("content-type", "application/json");
+            let sign_out = sign_out.body(Body::from("{}")).unwrap();
+            let reply = Reply::read(app.oneshot(sign_out).await.unwrap()).await;
+            assert_eq!(reply.status(), 200);
+        } else {
+            for revocation in [
+                Revocation::session_jwt(&ann.session),
+                Revocation::refresh_jwt(&ann.refresh),
+            ] {
+                descope.revoke(revocation).await.unwrap();
+            }
+        }
+        deny().await;
+        replicas.pass(Duration::from_secs(300));
+        // Whoever writes also removes what is over.
+        for n in 0..2000 {
+            let other = denial(&format!("{n}.{n}.x"), i64::MAX);
+            replicas.store.publish(&other, year).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let calls = replicas.world.refreshes();
+        for replica in &replicas.replicas {
+            for cookie in &cookies {
+                assert_eq!(replica.get("/me", cookie).await.status(), 401);
+            }
+        }
+        assert_eq!(replicas.world.refreshes(), calls);
     }
 }
 
