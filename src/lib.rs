@@ -109,6 +109,7 @@ compile_error!(
 #[doc(hidden)]
 #[path = "fuzzing.rs"]
 pub mod __fuzzing;
+mod bounded;
 pub mod client;
 pub mod clock;
 mod descope;
@@ -117,11 +118,13 @@ pub mod emulator;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
+mod ledger;
 mod profile;
 mod refresh;
 pub mod require;
 #[cfg(feature = "routes")]
 pub mod routes;
+mod seldom;
 pub mod session;
 #[cfg(feature = "shared-store")]
 pub mod store;

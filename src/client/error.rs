@@ -107,14 +107,30 @@ impl ClientError {
         self.inner.retry_after
     }
 
-    /// Whether Descope refused the credential itself: 401 or 403 with an error code.
+    /// Whether Descope refused the token that the call was made with: status 401 or 403, and a code that speaks of the
+    /// token. Only then may a session be given up.
     ///
-    /// Only then may a session be given up. A bare 403 is what firewalls send, and says nothing about it.
+    /// These codes are [`INVALID_TOKEN`](code::INVALID_TOKEN) (`E061005`) and
+    /// [`TOKEN_LOGGED_OUT`](code::TOKEN_LOGGED_OUT) (`E064001`). Everything else keeps the session:
+    ///
+    /// - A bare 403 is what firewalls send.
+    /// - A 403 with another code may stand for a disabled project, a blocked address or a limit of the plan. It would
+    ///   meet every user at once, and sign all of them out.
+    /// - [`UNAUTHORIZED`](code::UNAUTHORIZED) (`E111119`) says only that the caller may not do this. Of a disabled user
+    ///   it means that no new session is issued; the refresh JWT is good again when the user is enabled.
+    /// - A code that this crate does not know is taken for one of these, also with status 401. If it did speak of the
+    ///   token, one user is told that the session cannot be renewed now (503) until they sign in again. If it did not
+    ///   and were believed, everybody would be signed out, and nothing brings that back. Neither lets anybody in: only
+    ///   a new session JWT does.
     pub fn is_definite_refusal(&self) -> bool {
         self.inner.kind == ClientErrorKind::Api
             && matches!(
                 self.inner.status,
                 Some(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN)
+            )
+            && matches!(
+                self.code(),
+                Some(code::INVALID_TOKEN | code::TOKEN_LOGGED_OUT)
             )
     }
 
@@ -290,6 +306,13 @@ mod tests {
             (400, Some("E011001"), Api, false),
             (401, Some("E061005"), Api, true),
             (403, Some("E061005"), Api, true),
+            (401, Some("E064001"), Api, true),
+            (401, Some("E111119"), Api, false),
+            (403, Some("E111119"), Api, false),
+            (403, Some("E061103"), Api, false),
+            (401, Some("E062504"), Api, false),
+            (401, Some("E062803"), Api, false),
+            (401, Some("E999999"), Api, false),
             (404, Some("E063302"), Api, false),
             (401, None, Unavailable, false),
             (403, None, Unavailable, false),

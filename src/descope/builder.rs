@@ -408,7 +408,7 @@ impl DescopeBuilder {
             keys: Arc::new(keys),
             tokens: Tokens::new(self.token_cache),
             header: Default::default(),
-            revoked: Revoked::default(),
+            revoked: Revoked::new(clock.clone()),
             clock,
         });
         #[cfg_attr(not(feature = "shared-store"), allow(unused_mut))]

@@ -239,11 +239,19 @@ impl Descope {
     /// Counts, for gauges.
     pub fn stats(&self) -> Stats {
         let verifier = &self.inner.verifier;
+        let renewer = self.inner.renewer.counts();
         Stats {
             cached_sessions: verifier.tokens.len(),
             cache_hits: verifier.tokens.hits(),
             cache_misses: verifier.tokens.misses(),
-            remembered_renewals: self.inner.renewer.remembered_count(),
+            remembered_renewals: renewer.renewals,
+            undelivered_forgotten: renewer.undelivered_forgotten,
+            remembered_refusals: renewer.refusals,
+            refusals_forgotten: renewer.refusals_forgotten,
+            revocations: verifier.revoked.len(),
+            revocations_forgotten: verifier.revoked.forgotten(),
+            spared_forgotten: verifier.revoked.spared_forgotten(),
+            lineages_forgotten: renewer.lineages_forgotten,
         }
     }
 
@@ -268,8 +276,29 @@ pub struct Stats {
     /// How often a session JWT, good or bad, was not. A hit ratio that falls below nine in ten calls for a larger
     /// [`TokenCache`](crate::TokenCache), or means that somebody sends forged tokens.
     pub cache_misses: u64,
-    /// Renewals that are under way or remembered.
+    /// Renewals that are under way or remembered, without refusals.
     pub remembered_renewals: usize,
+    /// New refresh JWTs that no response has carried and that had to be forgotten, because more than 100,000 outcomes
+    /// were remembered. Their users have to sign in again. Anything but 0 means that somebody starts renewals in great
+    /// numbers and does not wait for the responses.
+    pub undelivered_forgotten: u64,
+    /// Refresh JWTs of which it is known that Descope has refused them.
+    pub remembered_refusals: usize,
+    /// Refusals that had to be forgotten, because there were more than 100,000. Each may cost one more call.
+    pub refusals_forgotten: u64,
+    /// Revocations that are held: tokens of sessions that ended before their time, and users whose sessions were all
+    /// ended. Some of those that are over are still counted.
+    pub revocations: usize,
+    /// Revocations that had to be forgotten, the oldest first, because there were more than 1,000,000 of tokens or
+    /// 250,000 of users. A token that was denied longest ago may be accepted again until it expires, so anything but
+    /// 0 deserves an alarm: somebody signs in and out in great numbers, or writes to the shared store.
+    pub revocations_forgotten: u64,
+    /// Users whose sessions were all ended, who have signed in again since, and who have to do so once more, because
+    /// more than 100,000 such sessions were alive.
+    pub spared_forgotten: u64,
+    /// Refresh JWTs whose sessions are no longer known, because more than 100,000 were in use. A sign-out with one of
+    /// them may leave session JWTs that it does not present until they expire, ten minutes by default.
+    pub lineages_forgotten: u64,
 }
 
 impl fmt::Debug for Descope {

@@ -95,7 +95,7 @@ impl Descope {
         Ok(())
     }
 
-    /// `None`: it is revoked.
+    /// `None`: it is revoked until it expires.
     async fn verify_any_age(
         &self,
         jwt: &str,
@@ -104,7 +104,9 @@ impl Descope {
         let verifier = &self.inner.verifier;
         match verifier.verify(jwt.as_bytes(), kind, Times::Ignore).await {
             Ok(verified) => Ok(Some(verified)),
-            Err(Failure::Invalid(InvalidToken::Revoked)) => Ok(None),
+            Err(Failure::Invalid(InvalidToken::Revoked)) => {
+                Ok(verifier.denied_too_briefly(jwt.as_bytes(), kind))
+            }
             Err(failure) => Err(auth_error(failure)),
         }
     }

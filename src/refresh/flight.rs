@@ -9,12 +9,17 @@
 //!   hung up and return later with the old cookie), and for the memo window beyond the delivery, for twins that are
 //!   still on their way. A new refresh JWT is of use until it expires, a session JWT that came alone until its caller
 //!   says so: a renewal is as good then;
-//! * a refusal: for the memo window;
+//! * a refusal: for the memo window, and for some time beyond that it is known that there was one. The second one
+//!   stays until the token expires, so that nobody asks again;
 //! * an indefinite one: only by those who waited for it;
 //! * one that cannot be judged yet: by whoever leads next, who judges it again instead of making the call.
+//!
+//! Refusals have a memory of their own: however many there are, no other outcome has to make room for them.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
+
+use crate::bounded::Bounded;
 
 /// SHA-256 of a refresh JWT.
 pub(crate) type Key = [u8; 32];
@@ -26,6 +31,7 @@ pub(crate) struct Flights<O, W> {
     expiry: BTreeSet<(Duration, Key)>,
     /// From a new refresh JWT to the remembered one that it replaced.
     predecessors: HashMap<Key, Key>,
+    refusals: Bounded<Key, Refusal<O>>,
     memo: Duration,
     capacity: usize,
 }
@@ -33,23 +39,26 @@ pub(crate) struct Flights<O, W> {
 enum Entry<O, W> {
     UnderWay {
         waiters: Vec<W>,
-        refused_before: bool,
         /// The session was ended meanwhile; the outcome must not be used.
         ended: bool,
     },
     Remembered {
         outcome: O,
         awaits_delivery: bool,
-        /// Until then the outcome is served.
-        serve_until: Duration,
-        refused: bool,
         /// Whoever asks judges it again.
         undecided: bool,
-        /// Until then it is known that it was refused.
-        forget_at: Duration,
+        /// Until then the outcome is served and known.
+        until: Duration,
         /// The refresh JWT that replaced this one.
         successor: Option<Key>,
     },
+}
+
+/// A token that was refused.
+struct Refusal<O> {
+    outcome: O,
+    /// Until then the outcome is served. Afterwards it is known that there was one.
+    serve_until: Duration,
 }
 
 /// How long an outcome is found.
@@ -72,8 +81,10 @@ pub(crate) enum Retain {
     },
     /// An answer that cannot be judged yet: until this moment, here for the memo window if all replicas find it.
     Undecided { until: Duration, elsewhere: bool },
-    /// A refusal: for the memo window, and until this moment it is known that there was one.
+    /// The first refusal: for the memo window, and until this moment it is known that there was one.
     Refusal(Duration),
+    /// A further refusal: until this moment, at which the token expires.
+    Refused(Duration),
 }
 
 /// What a caller has to do.
@@ -100,14 +111,18 @@ pub(crate) struct Completed<W> {
     pub(crate) ended: bool,
     /// A new refresh JWT that was not delivered had to make room.
     pub(crate) evicted: bool,
+    /// A refusal had to make room; its token may be asked about again.
+    pub(crate) refusal_evicted: bool,
 }
 
 impl<O: Clone, W> Flights<O, W> {
-    pub(crate) fn new(memo: Duration, capacity: usize) -> Self {
+    /// `capacity`: outcomes that are remembered; `refusals`: refusals, which are counted apart.
+    pub(crate) fn new(memo: Duration, capacity: usize, refusals: usize) -> Self {
         Self {
             entries: HashMap::new(),
             expiry: BTreeSet::new(),
             predecessors: HashMap::new(),
+            refusals: Bounded::new(refusals),
             memo,
             capacity,
         }
@@ -116,70 +131,62 @@ impl<O: Clone, W> Flights<O, W> {
     /// Asks for a renewal. The leader waits like the others: the call runs on a task of its own.
     pub(crate) fn join(&mut self, key: Key, waiter: W, now: Duration) -> Joined<O> {
         self.expire(now);
-        let mut pending = None;
-        let refused_before = match self.entries.get_mut(&key) {
-            Some(Entry::UnderWay { waiters, .. }) => {
-                waiters.push(waiter);
-                return Joined::Wait;
-            }
+        if let Some(Entry::UnderWay { waiters, .. }) = self.entries.get_mut(&key) {
+            waiters.push(waiter);
+            return Joined::Wait;
+        }
+        let undecided = match self.entries.get(&key) {
             Some(Entry::Remembered {
                 outcome,
-                serve_until,
-                refused,
-                undecided,
+                undecided: true,
                 ..
-            }) => {
-                if *undecided {
-                    pending = Some(outcome.clone());
-                } else if now < *serve_until {
-                    return Joined::Ready(outcome.clone());
-                }
-                *refused
-            }
-            None => false,
+            }) => Some(outcome.clone()),
+            _ => None,
         };
+        if undecided.is_none()
+            && let Some(outcome) = self.found(&key, now)
+        {
+            return Joined::Ready(outcome);
+        }
+        let refused_before = self.refusals.get(&key).is_some();
         self.remove(&key);
         self.entries.insert(
             key,
             Entry::UnderWay {
                 waiters: vec![waiter],
-                refused_before,
                 ended: false,
             },
         );
         Joined::Lead {
             refused_before,
-            undecided: pending,
+            undecided,
         }
     }
 
     /// Takes part in a renewal that is under way or remembered, and causes none.
     pub(crate) fn follow(&mut self, key: &Key, waiter: W, now: Duration) -> Option<Joined<O>> {
         self.expire(now);
-        match self.entries.get_mut(key)? {
-            Entry::UnderWay { waiters, .. } => {
-                waiters.push(waiter);
-                Some(Joined::Wait)
-            }
-            Entry::Remembered {
-                outcome,
-                serve_until,
-                ..
-            } if now < *serve_until => Some(Joined::Ready(outcome.clone())),
-            Entry::Remembered { .. } => None,
+        if let Some(Entry::UnderWay { waiters, .. }) = self.entries.get_mut(key) {
+            waiters.push(waiter);
+            return Some(Joined::Wait);
         }
+        self.found(key, now).map(Joined::Ready)
     }
 
     /// The outcome of a renewal, if it is there already.
     pub(crate) fn peek(&mut self, key: &Key, now: Duration) -> Option<O> {
         self.expire(now);
-        match self.entries.get(key)? {
-            Entry::Remembered {
-                outcome,
-                serve_until,
-                ..
-            } if now < *serve_until => Some(outcome.clone()),
-            _ => None,
+        self.found(key, now)
+    }
+
+    fn found(&self, key: &Key, now: Duration) -> Option<O> {
+        match self.entries.get(key) {
+            Some(Entry::UnderWay { .. }) => None,
+            Some(Entry::Remembered { outcome, until, .. }) if now < *until => Some(outcome.clone()),
+            _ => {
+                let refusal = self.refusals.get(key)?;
+                (now < refusal.serve_until).then(|| refusal.outcome.clone())
+            }
         }
     }
 
@@ -191,73 +198,65 @@ impl<O: Clone, W> Flights<O, W> {
         retain: Retain,
         now: Duration,
     ) -> Completed<W> {
-        let (waiters, refused_before, ended) = match self.entries.remove(&key) {
-            Some(Entry::UnderWay {
-                waiters,
-                refused_before,
-                ended,
-            }) => (waiters, refused_before, ended),
+        let (waiters, ended) = match self.entries.remove(&key) {
+            Some(Entry::UnderWay { waiters, ended }) => (waiters, ended),
             remembered => {
                 // Reported twice; the first report stands.
                 if let Some(entry) = remembered {
                     self.entries.insert(key, entry);
                 }
-                (Vec::new(), false, false)
+                (Vec::new(), false)
             }
         };
-        let mut evicted = false;
-        if !ended {
-            let memo = now.saturating_add(self.memo);
-            let mut next = None;
-            if let Retain::UntilDelivered { successor, .. } | Retain::Elsewhere { successor } =
-                retain
-            {
-                next = successor;
-            }
-            if next.is_some() {
-                // The grace covers the immediate predecessor only. Whoever still holds the one before it is late by
-                // two generations, or is a thief. One that nobody has received yet is no generation.
-                if let Some(older) = self.predecessors.get(&key).copied()
-                    && self.was_delivered(&older)
-                {
-                    self.remove(&older);
-                }
-            }
-            let (serve_until, forget_at, awaits_delivery, refused) = match retain {
-                // That there was a refusal is not forgotten by an indefinite outcome.
-                Retain::Drop if refused_before => (now, memo, false, true),
-                Retain::Drop => (now, now, false, false),
-                Retain::UntilDelivered { expires, .. } => {
-                    (expires.max(memo), expires.max(memo), true, false)
-                }
-                Retain::Elsewhere { .. } => (memo, memo, true, false),
-                Retain::Undecided { until, elsewhere } => {
-                    let until = if elsewhere { until.min(memo) } else { until };
-                    (until, until, true, false)
-                }
-                Retain::Refusal(until) => (memo, until.max(memo), false, true),
-            };
-            if forget_at > now {
-                evicted = self.remember(
-                    key,
-                    Entry::Remembered {
-                        outcome,
-                        awaits_delivery,
-                        serve_until,
-                        refused,
-                        undecided: matches!(retain, Retain::Undecided { .. }),
-                        forget_at,
-                        successor: next,
-                    },
-                    forget_at,
-                );
-            }
-        }
-        Completed {
+        let mut completed = Completed {
             waiters,
             ended,
-            evicted,
+            evicted: false,
+            refusal_evicted: false,
+        };
+        if ended {
+            return completed;
         }
+        let memo = now.saturating_add(self.memo);
+        let (until, next, awaits_delivery) = match retain {
+            // That there was a refusal is not forgotten by an indefinite outcome.
+            Retain::Drop => return completed,
+            Retain::Refusal(known_until) => {
+                completed.refusal_evicted = self.refuse(key, outcome, memo, known_until);
+                return completed;
+            }
+            Retain::Refused(until) => {
+                completed.refusal_evicted = self.refuse(key, outcome, until.max(memo), until);
+                return completed;
+            }
+            Retain::UntilDelivered { successor, expires } => (expires.max(memo), successor, true),
+            Retain::Elsewhere { successor } => (memo, successor, true),
+            Retain::Undecided { until, elsewhere } => {
+                let until = if elsewhere { until.min(memo) } else { until };
+                (until, None, true)
+            }
+        };
+        // Upstream has changed its mind.
+        self.refusals.remove(&key);
+        // The grace covers the immediate predecessor only. Whoever still holds the one before it is late by two
+        // generations, or is a thief. One that nobody has received yet is no generation.
+        if next.is_some()
+            && let Some(older) = self.predecessors.get(&key).copied()
+            && self.was_delivered(&older)
+        {
+            self.remove(&older);
+        }
+        if until > now {
+            let entry = Entry::Remembered {
+                outcome,
+                awaits_delivery,
+                undecided: matches!(retain, Retain::Undecided { .. }),
+                until,
+                successor: next,
+            };
+            completed.evicted = self.remember(key, entry, until);
+        }
+        completed
     }
 
     /// The outcome was written onto a response. Answers whether it is the first one.
@@ -265,29 +264,29 @@ impl<O: Clone, W> Flights<O, W> {
         let until = now.saturating_add(self.memo);
         if let Some(Entry::Remembered {
             awaits_delivery: awaits @ true,
-            serve_until,
-            forget_at,
+            until: kept_until,
             successor,
             ..
         }) = self.entries.get_mut(key)
         {
             *awaits = false;
-            self.expiry.remove(&(*forget_at, *key));
+            self.expiry.remove(&(*kept_until, *key));
             // What came without a new refresh JWT can be renewed instead, and may be over before the window is.
             let until = match successor {
                 Some(_) => until,
-                None => until.min(*serve_until),
+                None => until.min(*kept_until),
             };
-            *serve_until = until;
-            *forget_at = until;
+            *kept_until = until;
             self.expiry.insert((until, *key));
             return true;
         }
         false
     }
 
-    /// The session was ended: what is remembered goes, what is under way will not count.
+    /// The session was ended: what is remembered goes, what is under way will not count. A refusal goes as well: the
+    /// cookies that it deletes may be those of the next session.
     pub(crate) fn end(&mut self, key: &Key) {
+        self.refusals.remove(key);
         match self.entries.get_mut(key) {
             Some(Entry::UnderWay { ended, .. }) => *ended = true,
             Some(Entry::Remembered { .. }) => self.remove(key),
@@ -295,8 +294,14 @@ impl<O: Clone, W> Flights<O, W> {
         }
     }
 
+    /// Renewals that are under way and outcomes that are remembered, without refusals.
     pub(crate) fn len(&self) -> usize {
         self.entries.len()
+    }
+
+    /// Refusals that are remembered. Some of them may be over.
+    pub(crate) fn refusals(&self) -> usize {
+        self.refusals.len()
     }
 
     fn was_delivered(&self, key: &Key) -> bool {
@@ -309,7 +314,26 @@ impl<O: Clone, W> Flights<O, W> {
         )
     }
 
-    fn remember(&mut self, key: Key, entry: Entry<O, W>, forget_at: Duration) -> bool {
+    /// Answers whether another refusal had to make room.
+    fn refuse(
+        &mut self,
+        key: Key,
+        outcome: O,
+        serve_until: Duration,
+        known_until: Duration,
+    ) -> bool {
+        let evicted = self.refusals.make_room(&key).is_some();
+        let refusal = Refusal {
+            outcome,
+            serve_until,
+        };
+        let end = known_until.max(serve_until);
+        self.refusals.put(key, refusal, end);
+        evicted
+    }
+
+    /// Answers whether an undelivered outcome had to make room.
+    fn remember(&mut self, key: Key, entry: Entry<O, W>, until: Duration) -> bool {
         let mut evicted = false;
         if self.expiry.len() >= self.capacity
             && let Some(&(_, oldest)) = self.expiry.first()
@@ -332,7 +356,7 @@ impl<O: Clone, W> Flights<O, W> {
             self.predecessors.insert(*successor, key);
         }
         self.entries.insert(key, entry);
-        self.expiry.insert((forget_at, key));
+        self.expiry.insert((until, key));
         evicted
     }
 
@@ -343,16 +367,15 @@ impl<O: Clone, W> Flights<O, W> {
             }
             self.remove(&key);
         }
+        while self.refusals.expire(now).is_some() {}
     }
 
     fn remove(&mut self, key: &Key) {
         if let Some(Entry::Remembered {
-            forget_at,
-            successor,
-            ..
+            until, successor, ..
         }) = self.entries.remove(key)
         {
-            self.expiry.remove(&(forget_at, *key));
+            self.expiry.remove(&(until, *key));
             if let Some(successor) = successor {
                 self.predecessors.remove(&successor);
             }
@@ -372,7 +395,7 @@ mod tests {
     }
 
     fn flights() -> Flights<&'static str, u32> {
-        Flights::new(MEMO, 2)
+        Flights::new(MEMO, 2, 2)
     }
 
     /// A session alone, of use until then.
@@ -535,6 +558,66 @@ mod tests {
         // An outage in between does not make it the first again.
         flights.complete(KEY, "outage", Retain::Drop, at(11));
         assert_eq!(flights.join(KEY, 4, at(12)), again);
+    }
+
+    #[test]
+    fn after_the_second_refusal_nobody_leads_until_the_token_expires() {
+        let mut flights = flights();
+        flights.join(KEY, 1, at(0));
+        flights.complete(KEY, "first", Retain::Refusal(at(86_400)), at(0));
+        flights.join(KEY, 2, at(10));
+        flights.complete(KEY, "second", Retain::Refused(at(9_999)), at(10));
+        for seconds in (10..9_999).step_by(11) {
+            let now = at(seconds);
+            assert_eq!(flights.join(KEY, 3, now), Joined::Ready("second"));
+            assert_eq!(flights.peek(&KEY, now), Some("second"));
+        }
+        assert_eq!(flights.join(KEY, 4, at(9_999)), LEAD);
+        assert_eq!(flights.refusals(), 0);
+    }
+
+    #[test]
+    fn a_good_answer_ends_the_refusal() {
+        let mut flights = flights();
+        for (retain, now) in [
+            (Retain::Refusal(at(3600)), 0),
+            (session(15), 10),
+            (Retain::Refusal(at(3600)), 20),
+        ] {
+            let lead = flights.join(KEY, 1, at(now));
+            let refused_before = now == 10;
+            let expected = Joined::Lead {
+                refused_before,
+                undecided: None,
+            };
+            assert_eq!(lead, expected);
+            flights.complete(KEY, "x", retain, at(now));
+        }
+    }
+
+    #[test]
+    fn any_number_of_refusals_pushes_out_no_other_outcome() {
+        let mut flights = flights();
+        flights.join([1; 32], 1, at(0));
+        flights.complete([1; 32], "undelivered", until_delivered(2, 90_000), at(0));
+        flights.join([3; 32], 1, at(0));
+        flights.complete([3; 32], "memo", session(10), at(0));
+        for n in 0..120_000u32 {
+            let mut key = [0; 32];
+            key[..4].copy_from_slice(&n.to_be_bytes());
+            flights.join(key, 1, at(0));
+            let retain = match n % 2 {
+                0 => Retain::Refusal(at(86_400)),
+                _ => Retain::Refused(at(99_999)),
+            };
+            let completed = flights.complete(key, "refused", retain, at(0));
+            assert!(!completed.evicted);
+            assert_eq!(completed.refusal_evicted, n >= 2);
+            assert_eq!(flights.join(key, 1, at(9)), Joined::Ready("refused"));
+        }
+        assert_eq!(flights.join([3; 32], 1, at(9)), Joined::Ready("memo"));
+        let late = flights.join([1; 32], 1, at(89_999));
+        assert_eq!(late, Joined::Ready("undelivered"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod shared;
 mod task;
 
 use std::fmt;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -24,19 +25,23 @@ use self::outcome::Undecided;
 pub(crate) use self::outcome::{Accepted, Issued, Outcome, Presented, Tokens};
 use self::task::Task;
 use crate::client::{Client, ClientError};
+use crate::seldom::Seldom;
 #[cfg(feature = "shared-store")]
 use crate::store::{Notice, Replicas};
 use crate::token::{Name, TokenId, Verified, Verifier};
 
 /// What callers are told when upstream gave no hint.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
-/// How long it is known that a refresh JWT was refused.
+/// How long it is known that a refresh JWT was refused once. The second time it is known until the token expires.
 const REMEMBER_REFUSAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// Refresh JWTs that replaced each other while no browser was there to receive one. More than a refresh JWT lives to
 /// see; a bound on loops that should end by themselves.
 const LONGEST_CHAIN: usize = 10_000;
 /// Outcomes that are remembered.
 const CAPACITY: usize = 100_000;
+/// Refusals that are remembered, with up to 400 bytes for each: 40 MB. When there are more, the oldest is forgotten;
+/// that costs another call at worst.
+const REFUSALS: usize = 100_000;
 
 /// Renews sessions of one project.
 pub(crate) struct Renewer {
@@ -45,6 +50,10 @@ pub(crate) struct Renewer {
     flights: Mutex<Flights<Arc<Outcome>, oneshot::Sender<Arc<Outcome>>>>,
     hold: Mutex<Hold>,
     lineage: Lineage,
+    /// Outcomes that had to be forgotten before they were delivered.
+    undelivered_forgotten: AtomicU64,
+    refusals_forgotten: AtomicU64,
+    forgotten_warning: Seldom,
     /// Tasks that have not ended yet.
     under_way: watch::Sender<usize>,
     /// Longest wait for somebody else's call.
@@ -53,6 +62,16 @@ pub(crate) struct Renewer {
     memo: Duration,
     #[cfg(feature = "shared-store")]
     replicas: Option<Replicas>,
+}
+
+/// What is remembered, and what had to be forgotten because there was too much.
+pub(crate) struct Counts {
+    /// Under way or remembered, without refusals.
+    pub(crate) renewals: usize,
+    pub(crate) refusals: usize,
+    pub(crate) undelivered_forgotten: u64,
+    pub(crate) refusals_forgotten: u64,
+    pub(crate) lineages_forgotten: u64,
 }
 
 /// Where an outcome waits for its delivery.
@@ -74,9 +93,12 @@ impl Renewer {
         Self {
             client,
             verifier,
-            flights: Mutex::new(Flights::new(memo, CAPACITY)),
+            flights: Mutex::new(Flights::new(memo, CAPACITY, REFUSALS)),
             hold: Mutex::default(),
             lineage: Lineage::default(),
+            undelivered_forgotten: AtomicU64::new(0),
+            refusals_forgotten: AtomicU64::new(0),
+            forgotten_warning: Seldom::default(),
             under_way: watch::Sender::new(0),
             // A call of its own ends within the deadline; verification may fetch keys once.
             patience: deadline.saturating_mul(2),
@@ -258,8 +280,15 @@ impl Renewer {
         let _ = under_way.wait_for(|tasks| *tasks == 0).await;
     }
 
-    pub(crate) fn remembered_count(&self) -> usize {
-        self.flights().len()
+    pub(crate) fn counts(&self) -> Counts {
+        let flights = self.flights();
+        Counts {
+            renewals: flights.len(),
+            refusals: flights.refusals(),
+            undelivered_forgotten: self.undelivered_forgotten.load(Ordering::Relaxed),
+            refusals_forgotten: self.refusals_forgotten.load(Ordering::Relaxed),
+            lineages_forgotten: self.lineage.forgotten(),
+        }
     }
 
     /// The outcome for this token, if it is there already and good for a browser whose session still lives.
@@ -374,7 +403,8 @@ impl Renewer {
         self.verifier.revoked.token(id, self.verifier.until(exp));
     }
 
-    fn retain(&self, outcome: &Outcome, kept: Kept) -> Retain {
+    /// How long the outcome for this token is found.
+    fn retain(&self, token: &Presented, outcome: &Outcome, kept: Kept) -> Retain {
         let now = self.verifier.clock.monotonic();
         match outcome {
             Outcome::Renewed(_)
@@ -392,7 +422,10 @@ impl Renewer {
                     Kept::Elsewhere => Retain::Elsewhere { successor },
                 }
             }
-            Outcome::Refused { .. } => Retain::Refusal(now + REMEMBER_REFUSAL),
+            Outcome::Refused { clear: false } => Retain::Refusal(now + REMEMBER_REFUSAL),
+            Outcome::Refused { clear: true } => {
+                Retain::Refused(now + self.verifier.remaining(&token.verified.claims))
+            }
             Outcome::Unavailable {
                 undecided: Some(undecided),
                 ..

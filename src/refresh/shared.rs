@@ -110,6 +110,7 @@ impl Renewer {
             SharedOutcome::Refused => Outcome::Refused {
                 clear: refused_before,
             },
+            SharedOutcome::RefusedAgain => Outcome::Refused { clear: true },
             // Whoever ended it has written the browser's cookies.
             SharedOutcome::Ended => Outcome::Refused { clear: false },
             SharedOutcome::Unavailable {
@@ -119,9 +120,13 @@ impl Renewer {
     }
 
     /// What the other replicas get to see, and for how long.
-    fn to_share(&self, outcome: &Outcome) -> (SharedOutcome, Duration) {
+    fn to_share(&self, token: &Presented, outcome: &Outcome) -> (SharedOutcome, Duration) {
         match outcome {
-            Outcome::Refused { .. } => (SharedOutcome::Refused, self.memo),
+            Outcome::Refused { clear: false } => (SharedOutcome::Refused, self.memo),
+            Outcome::Refused { clear: true } => {
+                let left = self.verifier.remaining(&token.verified.claims);
+                (SharedOutcome::RefusedAgain, left.max(self.memo))
+            }
             Outcome::Unavailable {
                 undecided: Some(undecided),
                 ..
@@ -236,7 +241,7 @@ impl Task {
             }
             _ => {}
         }
-        let (shared, ttl) = renewer.to_share(&outcome);
+        let (shared, ttl) = renewer.to_share(&self.token, &outcome);
         // An outage must not make the others forget that there was a refusal.
         let worth_sharing =
             !(self.refused_before && matches!(shared, SharedOutcome::Unavailable { .. }));

@@ -22,7 +22,7 @@ use crate::client::ClientError;
 use crate::descope::Descope;
 use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
 use crate::session::source::Bearer;
-use crate::token::{Name, Verified};
+use crate::token::{Kind, Name, Verified};
 use crate::wire::{LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest, path};
 
 pub(super) async fn refresh(
@@ -213,6 +213,9 @@ struct Ended {
     session: Option<Arc<Verified>>,
     /// By any cookie.
     cookies: Vec<Issued>,
+    /// Refused already, but not for as long as they live.
+    denied_sessions: Vec<Presented>,
+    denied_refresh: Vec<Presented>,
 }
 
 impl Ended {
@@ -221,6 +224,8 @@ impl Ended {
             tokens: caller.previous().await,
             session: caller.0.peek().cloned(),
             cookies: caller.0.session_cookies().await,
+            denied_sessions: caller.0.denied_too_briefly(Kind::Session),
+            denied_refresh: caller.0.denied_too_briefly(Kind::Refresh),
         }
     }
 
@@ -233,8 +238,11 @@ impl Ended {
 
     fn end(&self, descope: &Descope) {
         let inner = descope.inner();
-        for token in self.tokens.tokens() {
+        for token in self.tokens.tokens().chain(&self.denied_refresh) {
             inner.end_session(Some(token), None);
+        }
+        for token in &self.denied_sessions {
+            inner.end_session(None, Some(&token.verified));
         }
         for session in self.sessions() {
             inner.end_session(None, Some(session));

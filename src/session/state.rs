@@ -228,6 +228,28 @@ impl Session {
         }
     }
 
+    /// Tokens of this kind that came as cookies, good but for a revocation that ends before they do. A sign-out has
+    /// to revoke them again.
+    #[cfg(feature = "routes")]
+    pub(crate) fn denied_too_briefly(&self, kind: Kind) -> Vec<Presented> {
+        if self.is_cross_origin() {
+            return Vec::new();
+        }
+        let inner = self.0.descope.inner();
+        let names = match kind {
+            Kind::Session => &inner.cookies.session,
+            Kind::Refresh => &inner.cookies.refresh,
+        };
+        let mut tokens = Vec::new();
+        for candidate in self.0.cookies.candidates(names).iter() {
+            let denied = inner.verifier.denied_too_briefly(candidate, kind);
+            if let (Some(verified), Ok(jwt)) = (denied, std::str::from_utf8(candidate)) {
+                tokens.push(Presented::new(jwt, verified));
+            }
+        }
+        tokens
+    }
+
     /// Every session JWT that came as a cookie and verifies, the one that counts first.
     #[cfg(feature = "routes")]
     pub(crate) async fn session_cookies(&self) -> Vec<Issued> {

@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SharedOutcome {
     Tokens(SharedTokens),
+    /// For the first time. Whoever meets the token after the memo window asks upstream once more.
     Refused,
+    /// For the second time. Nobody asks again before the token expires.
+    RefusedAgain,
     /// None: the session was ended, and what a renewal under way may bring must not come to life.
     Ended,
     /// No definite answer. Shared with those who wait for it only, so that they need not ask as well.
@@ -57,6 +60,7 @@ mod tests {
                 next_refresh_seconds: Some(300),
             }),
             SharedOutcome::Refused,
+            SharedOutcome::RefusedAgain,
             SharedOutcome::Ended,
             SharedOutcome::Unavailable {
                 retry_after_seconds: 7,

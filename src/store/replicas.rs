@@ -14,7 +14,7 @@ use super::seal::Secret;
 use super::{Count, Listener, Notice, SharedOutcome, SharedStore, StoreKey};
 use crate::token::LONGEST_TOKEN;
 
-/// How long it is known that a refresh JWT was refused. The age of a refusal is told by what is left of it, so that
+/// How long it is known that a refresh JWT was refused once. The age of a refusal is told by what is left of it, so that
 /// the clocks of the replicas do not matter.
 const REMEMBER_REFUSAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long an indefinite outcome is found, by those who wait for it.
@@ -243,7 +243,7 @@ impl Lease {
         let ttl = match outcome {
             SharedOutcome::Refused => REMEMBER_REFUSAL,
             SharedOutcome::Unavailable { .. } => PASS_ON,
-            SharedOutcome::Tokens(_) | SharedOutcome::Ended => ttl,
+            SharedOutcome::Tokens(_) | SharedOutcome::RefusedAgain | SharedOutcome::Ended => ttl,
         };
         self.shared.put(&self.secret, outcome, ttl).await
     }

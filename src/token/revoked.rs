@@ -2,38 +2,75 @@
 //!
 //! Kept in this process. Entries live until the token that they deny would have expired, so the set is as small
 //! as the number of sign-outs within one token life.
+//!
+//! # When the set is full
+//!
+//! A new revocation is always taken, and the one that was made longest ago is forgotten for it. A warning says so,
+//! once a minute at most, and [`Stats::revocations_forgotten`](crate::Stats::revocations_forgotten) counts it.
+//!
+//! The other order would be to forget the revocation whose token is nearest to its expiry. It would make a flush
+//! cheap: an account that signs in and out collects revocations of refresh JWTs, which live for weeks. Once they
+//! fill the set, every further one would push out the session JWT of whoever has just signed out, and for a session
+//! JWT this set is the only thing that ends it. As it is, an attacker needs half a million sign-ins and sign-outs
+//! (each denies a session JWT and a refresh JWT) between a victim's sign-out and the expiry of the victim's session
+//! JWT, with the default of ten minutes 800 a second, and a one-time code for each. What is forgotten otherwise are
+//! old revocations of refresh JWTs, and those that were signed out upstream are refused there as well.
+//!
+//! Whoever can write to a shared store can send as many revocations as they like. They can deny any token and any
+//! user, and flush what this process knows: the warning and the count are what shows it.
 
 use std::fmt;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use moka::Expiry;
-use moka::sync::Cache;
-
 use super::claims::Claims;
 use super::crypto::TokenId;
+use crate::clock::Clock;
+use crate::ledger::Ledger;
+use crate::seldom::Seldom;
 
-/// Most tokens and most users that are remembered. Beyond it the least useful go, with a warning at the call.
-const CAPACITY: u64 = 1_000_000;
+/// How much is remembered at most. An entry takes up to 256 bytes, and that of a user the name in addition.
+#[derive(Clone, Copy)]
+struct Capacity {
+    /// Tokens that are denied: 256 MB.
+    tokens: usize,
+    /// Users whose tokens are denied up to a moment: 80 MB.
+    subjects: usize,
+    /// Tokens that are newer than the revocation of their user: 26 MB. One that is forgotten is refused.
+    spared: usize,
+}
+
+impl Default for Capacity {
+    fn default() -> Self {
+        Self {
+            tokens: 1_000_000,
+            subjects: 250_000,
+            spared: 100_000,
+        }
+    }
+}
 
 /// Life that is assumed for a user-wide revocation, whose tokens we may not know. Refresh JWTs count as well: one that
 /// outlived the denial would bring the session back.
 pub(crate) const LONGEST_TOKEN: Duration = Duration::from_secs(366 * 24 * 60 * 60);
 
+/// By how much an entry outlives its token, for the leeway of those who check it.
+const MARGIN: Duration = Duration::from_secs(60);
+
 /// See the module's documentation.
 pub(crate) struct Revoked {
-    tokens: Cache<TokenId, Lifetime>,
-    subjects: Cache<Box<str>, Subject>,
-    /// Tokens that are newer than the revocation of their user although their `iat` does not show it.
-    spared: Cache<TokenId, Spared>,
+    tokens: Ledger<TokenId, ()>,
+    subjects: Ledger<Arc<str>, Subject>,
+    /// Tokens that are newer than the revocation of their user although their `iat` does not show it, and since when.
+    spared: Ledger<TokenId, Mark>,
     /// How many times a user was revoked.
     revocations: AtomicU64,
     /// Lets the common case, nothing revoked, cost one load.
     used: AtomicBool,
+    clock: Arc<dyn Clock>,
+    warning: Seldom,
 }
-
-#[derive(Clone, Copy)]
-struct Lifetime(Duration);
 
 #[derive(Clone, Copy)]
 struct Subject {
@@ -57,81 +94,78 @@ pub(crate) enum Name {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct Mark(u64);
 
-#[derive(Clone, Copy)]
-struct Spared {
-    mark: Mark,
-    lifetime: Duration,
-}
-
-struct PerEntry;
-
-impl Expiry<TokenId, Lifetime> for PerEntry {
-    fn expire_after_create(
-        &self,
-        _: &TokenId,
-        lifetime: &Lifetime,
-        _: std::time::Instant,
-    ) -> Option<Duration> {
-        Some(lifetime.0)
+impl Revoked {
+    pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
+        Self::with_capacity(clock, Capacity::default())
     }
-}
 
-impl Expiry<TokenId, Spared> for PerEntry {
-    fn expire_after_create(
-        &self,
-        _: &TokenId,
-        spared: &Spared,
-        _: std::time::Instant,
-    ) -> Option<Duration> {
-        Some(spared.lifetime)
-    }
-}
-
-impl Default for Revoked {
-    fn default() -> Self {
+    fn with_capacity(clock: Arc<dyn Clock>, capacity: Capacity) -> Self {
         Self {
-            tokens: Cache::builder()
-                .max_capacity(CAPACITY)
-                .expire_after(PerEntry)
-                .build(),
-            subjects: Cache::builder()
-                .max_capacity(CAPACITY)
-                .time_to_live(LONGEST_TOKEN)
-                .build(),
-            spared: Cache::builder()
-                .max_capacity(CAPACITY)
-                .expire_after(PerEntry)
-                .build(),
+            tokens: Ledger::new(capacity.tokens),
+            subjects: Ledger::new(capacity.subjects),
+            spared: Ledger::new(capacity.spared),
             revocations: AtomicU64::new(0),
             used: AtomicBool::new(false),
+            clock,
+            warning: Seldom::default(),
         }
     }
-}
 
-impl Revoked {
-    /// Denies one token for as long as it would live.
+    /// Denies one token for as long as it would live. Of several denials of one token the longest counts: what
+    /// replicas tell each other may have been written by somebody else.
     pub(crate) fn token(&self, id: TokenId, remaining: Duration) {
         self.used.store(true, Ordering::Release);
-        // A little longer than the token, for the leeway of those who check it.
-        self.tokens
-            .insert(id, Lifetime(remaining + Duration::from_secs(60)));
+        let now = self.clock.monotonic();
+        let evicts = self.tokens.write(id, over(now, remaining), now, |_| ());
+        self.warn_if(evicts, now);
+    }
+
+    /// Whether this very token is denied for as long as it lives.
+    pub(crate) fn is_denied_for(&self, id: &TokenId, remaining: Duration) -> bool {
+        let end = self.clock.monotonic().saturating_add(remaining);
+        self.tokens.end(id).is_some_and(|known| known >= end)
     }
 
     /// Denies every token of a user that was issued up to this Unix second.
     pub(crate) fn subject(&self, user: &str, name: Name, issued_until: i64) {
         self.used.store(true, Ordering::Release);
         let mark = Mark(self.revocations.fetch_add(1, Ordering::AcqRel) + 1);
+        let now = self.clock.monotonic();
         // What replicas tell each other arrives in any order; the latest moment counts.
-        self.subjects.entry(user.into()).and_upsert_with(|known| {
-            let known = known.map(moka::Entry::into_value);
-            Subject {
-                issued_until: known
-                    .map_or(issued_until, |known| known.issued_until.max(issued_until)),
-                // Of two at the same time either may come first.
-                mark: known.map_or(mark, |known| known.mark.max(mark)),
-                by_sub: name == Name::IdOrSub || known.is_some_and(|known| known.by_sub),
-            }
-        });
+        let latest = |known: Option<&Subject>| Subject {
+            issued_until: known.map_or(issued_until, |known| known.issued_until.max(issued_until)),
+            // Of two at the same time either may come first.
+            mark: known.map_or(mark, |known| known.mark.max(mark)),
+            by_sub: name == Name::IdOrSub || known.is_some_and(|known| known.by_sub),
+        };
+        let end = over(now, LONGEST_TOKEN);
+        let evicts = self.subjects.write(user.into(), end, now, latest);
+        self.warn_if(evicts, now);
+    }
+
+    fn warn_if(&self, evicts: bool, now: Duration) {
+        if evicts && self.warning.is_due(now) {
+            tracing::warn!(
+                forgotten = self.forgotten(),
+                "the oldest revocations are forgotten because there are too many; a token that was denied long ago \
+                 may be accepted again until it expires"
+            );
+        }
+    }
+
+    /// Revocations that are held, of tokens and of users.
+    pub(crate) fn len(&self) -> usize {
+        self.tokens.len() + self.subjects.len()
+    }
+
+    /// Revocations that had to make room for newer ones.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.tokens.forgotten() + self.subjects.forgotten()
+    }
+
+    /// Good tokens that are refused because it had to be forgotten that they are newer than a revocation.
+    pub(crate) fn spared_forgotten(&self) -> u64 {
+        self.spared.forgotten()
     }
 
     /// The present moment, to be taken before a call that may issue tokens.
@@ -147,9 +181,17 @@ impl Revoked {
         }
         let latest = self.denials(claims).map(|subject| subject.mark).max();
         if latest.is_some_and(|latest| latest <= mark) {
+            let now = self.clock.monotonic();
+            let later = |known: Option<&Mark>| known.map_or(mark, |known| mark.max(*known));
             // As long as a denial of the token itself.
-            let lifetime = remaining + Duration::from_secs(60);
-            self.spared.insert(*id, Spared { mark, lifetime });
+            let evicts = self.spared.write(*id, over(now, remaining), now, later);
+            if evicts && self.warning.is_due(now) {
+                tracing::warn!(
+                    forgotten = self.spared_forgotten(),
+                    "users whose sessions were all ended and who have signed in again since may have to do so once \
+                     more: there are too many of them"
+                );
+            }
         }
     }
 
@@ -158,9 +200,9 @@ impl Revoked {
         if !self.used.load(Ordering::Acquire) {
             return false;
         }
-        self.tokens.contains_key(id)
+        self.tokens.contains(id)
             || self.denials(claims).any(|subject| {
-                let spared = |spared: Spared| subject.mark <= spared.mark;
+                let spared = |since: Mark| subject.mark <= since;
                 !self.spared.get(id).is_some_and(spared)
             })
     }
@@ -180,6 +222,11 @@ impl Revoked {
     }
 }
 
+/// When an entry for a token may go.
+fn over(now: Duration, remaining: Duration) -> Duration {
+    now.saturating_add(remaining).saturating_add(MARGIN)
+}
+
 impl Subject {
     fn denies(&self, claims: &Claims) -> bool {
         // A token without `iat` cannot show that it is newer.
@@ -196,7 +243,96 @@ impl fmt::Debug for Revoked {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::clock::ManualClock;
     use crate::token::claims;
+
+    fn empty() -> Revoked {
+        Revoked::new(Arc::new(ManualClock::at_unix_seconds(0)))
+    }
+
+    fn of(sub: &str) -> Claims {
+        let json = format!(r#"{{"sub":"{sub}","iat":10,"exp":100}}"#);
+        claims::parse(json.as_bytes(), |_| Ok(())).unwrap()
+    }
+
+    fn id(n: u32) -> TokenId {
+        let mut id = [0; 32];
+        id[..4].copy_from_slice(&n.to_be_bytes());
+        id
+    }
+
+    const HOUR: Duration = Duration::from_secs(3600);
+
+    // Somebody who can write to a shared store denies a token until a moment that is over, before its owner signs out
+    // or afterwards.
+    #[test]
+    fn a_revocation_is_not_cut_short_by_another_one() {
+        for remaining in [
+            [Duration::ZERO, HOUR],
+            [HOUR, Duration::ZERO],
+            [HOUR, Duration::MAX],
+        ] {
+            let clock = Arc::new(ManualClock::at_unix_seconds(0));
+            let revoked = Revoked::new(clock.clone());
+            for remaining in remaining {
+                revoked.token(id(1), remaining);
+            }
+            clock.advance(HOUR);
+            // Writing is what removes entries that have ended.
+            (2..5000).for_each(|n| revoked.token(id(n), HOUR));
+            assert!(revoked.contains(&id(1), &of("U1"), Duration::ZERO));
+        }
+    }
+
+    #[test]
+    fn the_revocation_of_a_user_only_grows() {
+        let clock = Arc::new(ManualClock::at_unix_seconds(0));
+        let revoked = Revoked::new(clock.clone());
+        revoked.subject("U1", Name::Id, 5);
+        clock.advance(LONGEST_TOKEN / 2);
+        for issued_until in [10, 0, i64::MIN] {
+            revoked.subject("U1", Name::Id, issued_until);
+        }
+        clock.advance(LONGEST_TOKEN / 2 + HOUR);
+        (0..5000).for_each(|n| revoked.subject(&n.to_string(), Name::Id, 0));
+        assert!(revoked.contains(&id(1), &of("U1"), Duration::ZERO));
+    }
+
+    #[test]
+    fn a_full_set_takes_every_new_revocation_and_says_what_it_forgets() {
+        let clock = Arc::new(ManualClock::at_unix_seconds(0));
+        let capacity = Capacity {
+            tokens: 1000,
+            subjects: 1000,
+            spared: 1000,
+        };
+        let revoked = Revoked::with_capacity(clock.clone(), capacity);
+        let denied = |n: u32| revoked.contains(&id(n), &of("nobody"), Duration::ZERO);
+        let is_user_denied =
+            |n: u32| revoked.contains(&id(9999), &of(&n.to_string()), Duration::ZERO);
+        let log = crate::seldom::tests::Log::default();
+        tracing::subscriber::with_default(log.clone(), || {
+            for n in 0..3000 {
+                // However often the old ones are asked for, and however soon the new ones end.
+                (0..1000).step_by(50).for_each(|old| {
+                    denied(old);
+                    is_user_denied(old);
+                });
+                revoked.token(id(n), HOUR - Duration::from_secs(n.into()));
+                assert!(denied(n));
+                revoked.subject(&n.to_string(), Name::Id, 10);
+                assert!(is_user_denied(n));
+            }
+            assert_eq!(log.lines(), 1);
+            clock.advance(Duration::from_secs(60));
+            (3000..3100).for_each(|n| revoked.token(id(n), HOUR));
+            assert_eq!(log.lines(), 2);
+        });
+        assert!((2100..3100).all(denied));
+        assert!((2000..3000).all(is_user_denied));
+        assert_eq!(revoked.len(), 2000);
+        assert_eq!(revoked.forgotten(), 2100 + 2000);
+    }
 
     // A JWT template took over `sub`: the application knows the user by `dsub`.
     #[test]
@@ -204,7 +340,7 @@ mod tests {
         let json = br#"{"sub":"ann@corp","dsub":"U1","iat":10,"exp":100}"#;
         let claims = claims::parse(json, |_| Ok(())).unwrap();
         for name in ["ann@corp", "U1"] {
-            let revoked = Revoked::default();
+            let revoked = empty();
             assert!(!revoked.contains(&[1; 32], &claims, Duration::ZERO));
             revoked.subject(name, Name::IdOrSub, 10);
             assert!(revoked.contains(&[1; 32], &claims, Duration::ZERO));
@@ -222,7 +358,7 @@ mod tests {
         let parse = |json: &[u8]| claims::parse(json, |_| Ok(())).unwrap();
         let ann = parse(br#"{"sub":"ann@corp","dsub":"U1","iat":10,"exp":100}"#);
         let bob = parse(br#"{"sub":"U1","dsub":"U2","iat":10,"exp":100}"#);
-        let revoked = Revoked::default();
+        let revoked = empty();
         let denied = |claims| revoked.contains(&[1; 32], claims, Duration::ZERO);
         revoked.subject("U1", Name::Id, 10);
         assert!(denied(&ann) && !denied(&bob));

@@ -14,6 +14,7 @@ mod keys_missing;
 mod openapi;
 mod profiles;
 mod properties;
+mod refusals;
 mod renewal_delivery;
 mod renewal_faults;
 mod replicas;

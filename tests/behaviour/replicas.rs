@@ -7,10 +7,14 @@ use crate::support::memory_store::MemoryStore;
 use crate::support::world::{self, Reply, World};
 use axum::Router;
 use axum::body::Body;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Request;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 use tower::ServiceExt;
 use tower_descope::emulator::{Fault, RefreshRotation};
+use tower_descope::store::SharedStore;
 use tower_descope::{Descope, Revocation};
 
 struct Replicas {
@@ -302,6 +306,71 @@ async fn what_one_replica_ends_all_refuse() {
 }
 
 // Race "logout-vs-refresh", with the renewal in another process. The outcome of a renewal outruns the news.
+/// The notice by which a replica denies one token, as anybody can write it who has the store and has seen the token.
+fn denial(jwt: &str, exp: i64) -> Vec<u8> {
+    let signing_input = jwt.rsplit_once('.').unwrap().0;
+    let id = URL_SAFE_NO_PAD.encode(Sha256::digest(signing_input));
+    json!({"token": {"id": id, "exp": exp}})
+        .to_string()
+        .into_bytes()
+}
+
+// The tokens are denied before their owner signs out, and once more afterwards, each time until a moment that is over.
+#[tokio::test]
+async fn a_writer_of_the_store_cancels_no_revocation() {
+    for by_route in [false, true] {
+        let replicas = Replicas::new(RefreshRotation::None).await;
+        let ann = replicas.world.sign_in("ann@example.com").await;
+        let cookies = [format!("DS={}", ann.session), ann.refresh_cookie()];
+        let year = Duration::from_secs(366 * 24 * 3600);
+        let deny = async || {
+            for jwt in [&ann.session, &ann.refresh] {
+                let notice = denial(jwt, 1);
+                replicas.store.publish(&notice, year).await.unwrap();
+            }
+            tokio::time::sleep(Duration::from_millis(600)).await;
+        };
+        deny().await;
+        for replica in &replicas.replicas {
+            for cookie in &cookies {
+                replica.answers_soon(cookie, 401).await;
+            }
+        }
+        let descope = &replicas[0].descope;
+        if by_route {
+            let app = Router::new().nest("/auth", descope.routes());
+            let sign_out = Request::post("/auth/v1/auth/logout")
+                .header("cookie", ann.cookies())
+                .header("content-type", "application/json");
+            let sign_out = sign_out.body(Body::from("{}")).unwrap();
+            let reply = Reply::read(app.oneshot(sign_out).await.unwrap()).await;
+            assert_eq!(reply.status(), 200);
+        } else {
+            for revocation in [
+                Revocation::session_jwt(&ann.session),
+                Revocation::refresh_jwt(&ann.refresh),
+            ] {
+                descope.revoke(revocation).await.unwrap();
+            }
+        }
+        deny().await;
+        replicas.pass(Duration::from_secs(300));
+        // Whoever writes also removes what is over.
+        for n in 0..2000 {
+            let other = denial(&format!("{n}.{n}.x"), i64::MAX);
+            replicas.store.publish(&other, year).await.unwrap();
+        }
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        let calls = replicas.world.refreshes();
+        for replica in &replicas.replicas {
+            for cookie in &cookies {
+                assert_eq!(replica.get("/me", cookie).await.status(), 401);
+            }
+        }
+        assert_eq!(replicas.world.refreshes(), calls);
+    }
+}
+
 #[tokio::test]
 async fn what_a_renewal_brings_after_the_end_is_dropped() {
     let replicas = Replicas::new(RefreshRotation::SingleUse).await;

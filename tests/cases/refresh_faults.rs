@@ -21,7 +21,14 @@ const IN_TIME: Duration = Duration::from_secs(2);
 pub fn trials() -> Vec<Trial> {
     let faults = socket_faults::all(&Good::tokens(PATH)).into_iter();
     let blocked = socket_faults::status("403 Forbidden", "<html>blocked by a firewall");
-    let faults = faults.chain([("403-bare", blocked)]);
+    // The list's own 403 has a code of the sign-in, which says nothing about a refresh JWT.
+    let project = socket_faults::status("403 Forbidden", &error_body("E061103"));
+    let faults = faults
+        .map(|(name, fault)| match name {
+            "403" => (name, refused_with_403()),
+            _ => (name, fault),
+        })
+        .chain([("403-bare", blocked), ("403-of-the-project", project)]);
     let mut trials: Vec<Trial> = faults
         .map(|(name, fault)| match name {
             "401" | "403" => trial(&format!("refresh/{name}"), async move || {
@@ -37,6 +44,10 @@ pub fn trials() -> Vec<Trial> {
         trial(&format!("refresh/{STALE_KEEPALIVE}"), stale_keepalive),
     ]);
     trials
+}
+
+fn refused_with_403() -> Fault {
+    socket_faults::status("403 Forbidden", &error_body("E061005"))
 }
 
 async fn indefinite(fault: &Fault) {
@@ -130,6 +141,13 @@ async fn definite(fault: &Fault) {
     for name in ["DS=;", "DSR=;"] {
         let cookie = cookies.iter().find(|cookie| cookie.starts_with(name));
         assert!(cookie.unwrap().contains("Max-Age=0"), "{cookies:?}");
+    }
+
+    // From then on it is known, and not asked about again.
+    for _ in 0..5 {
+        site.advance(11);
+        assert_eq!(refused().await.set_cookies().len(), 2);
+        assert_eq!(endpoint.counts(), (2, 2));
     }
 
     // By the mounted route of a process that knows of no refusal yet.

@@ -13,6 +13,9 @@ use shuttle::sync::atomic::{AtomicU64, Ordering};
 use shuttle::sync::{Arc, Mutex, mpsc};
 use shuttle::{Config, Runner, thread};
 
+#[path = "../../src/bounded.rs"]
+#[allow(dead_code)]
+mod bounded;
 #[path = "../../src/refresh/flight.rs"]
 #[allow(dead_code)]
 mod flight;
@@ -99,9 +102,9 @@ impl Model {
         match joined {
             Joined::Ready(outcome) => return Err(outcome),
             Joined::Wait => {}
-            Joined::Lead { .. } => {
+            Joined::Lead { refused_before, .. } => {
                 let model = self.clone();
-                let call = thread::spawn(move || model.lead(token));
+                let call = thread::spawn(move || model.lead(token, refused_before));
                 self.running.lock().unwrap().push(call);
             }
         }
@@ -119,10 +122,14 @@ impl Model {
     }
 
     /// As `Task::run`.
-    fn lead(&self, token: Token) {
+    fn lead(&self, token: Token, refused_before: bool) {
         let outcome = self.call(token);
         let now = self.now();
-        let (waiters, outcome) = self.shared.lock().unwrap().complete(token, outcome, now);
+        let (waiters, outcome) =
+            self.shared
+                .lock()
+                .unwrap()
+                .complete(token, outcome, refused_before, now);
         for waiter in waiters {
             // Whoever hung up is not there to hear it.
             let _ = waiter.send(outcome);
@@ -242,6 +249,14 @@ fn play(capacity: usize) {
     threads.push(thread::spawn(move || {
         let token = *looks.jar.lock().unwrap();
         let _ = looks.follow(token);
+    }));
+    let stale = model.clone();
+    threads.push(thread::spawn(move || {
+        // Holds on to a token that is soon rotated away, and refused.
+        for _ in 0..4 {
+            let _ = stale.renew(1);
+            thread::yield_now();
+        }
     }));
     if chance(0.5) {
         let signs_out = model.clone();

@@ -30,16 +30,22 @@ pub(super) struct Shared {
     capacity: usize,
     /// Undelivered outcomes that had to make room.
     evicted: usize,
+    /// How often a token was refused, as far as that must be known.
+    refusals: BTreeMap<Token, u32>,
+    /// Refusals that had to make room.
+    refusals_evicted: usize,
 }
 
 impl Shared {
     pub(super) fn new(capacity: usize) -> Self {
         Self {
-            flights: Flights::new(at(MEMO), capacity),
+            flights: Flights::new(at(MEMO), capacity, capacity),
             promises: BTreeMap::new(),
             now: 0,
             capacity,
             evicted: 0,
+            refusals: BTreeMap::new(),
+            refusals_evicted: 0,
         }
     }
 
@@ -82,6 +88,9 @@ impl Shared {
             return;
         };
         assert!(self.capacity < 100, "the outcome for {token} is lost");
+        if outcome == Outcome::Refused {
+            self.forgive_refusal(token);
+        }
         // A session alone can be renewed again.
         if undelivered && matches!(outcome, Outcome::Renewed(_)) {
             assert!(
@@ -89,6 +98,17 @@ impl Shared {
                 "the outcome for {token} is lost, silently"
             );
             self.evicted -= 1;
+        }
+    }
+
+    /// It is not known any more that a token was refused: only when it had to make room, and that was told.
+    fn forgive_refusal(&mut self, token: Token) {
+        if self.refusals.remove(&token).is_some() {
+            assert!(
+                self.capacity < 100 && self.refusals_evicted > 0,
+                "the refusal of {token} is lost"
+            );
+            self.refusals_evicted -= 1;
         }
     }
 
@@ -106,10 +126,19 @@ impl Shared {
                 Some(Promise::UnderWay { waiting, .. }) => *waiting += 1,
                 other => panic!("waits for {token}, but there is {other:?}"),
             },
-            Joined::Lead { .. } => {
+            Joined::Lead { refused_before, .. } => {
                 if promised.is_some() {
                     self.forgive(token);
                 }
+                if !refused_before {
+                    self.forgive_refusal(token);
+                }
+                let refusals = self.refusals.get(&token).copied().unwrap_or_default();
+                assert_eq!(*refused_before, refusals > 0, "what is known of {token}");
+                assert!(
+                    refusals < 2,
+                    "{token} was refused twice and is asked about again"
+                );
                 let before = self.promises.insert(
                     token,
                     Promise::UnderWay {
@@ -155,6 +184,7 @@ impl Shared {
         &mut self,
         token: Token,
         outcome: Outcome,
+        refused_before: bool,
         now: u64,
     ) -> (Vec<mpsc::Sender<Outcome>>, Outcome) {
         self.now = self.now.max(now);
@@ -167,11 +197,21 @@ impl Shared {
                 successor: None,
                 expires: at(now + USE),
             },
+            Outcome::Refused if refused_before => Retain::Refused(at(now + 2 * LIFE)),
             Outcome::Refused => Retain::Refusal(at(now + 2 * LIFE)),
             Outcome::Outage => Retain::Drop,
         };
         let completed = self.flights.complete(key(token), outcome, retain, at(now));
         self.evicted += usize::from(completed.evicted);
+        self.refusals_evicted += usize::from(completed.refusal_evicted);
+        if outcome == Outcome::Refused {
+            assert!(!completed.evicted, "a refusal pushed out an outcome");
+        } else {
+            assert!(
+                !completed.refusal_evicted,
+                "an outcome pushed out a refusal"
+            );
+        }
         let Some(Promise::UnderWay { waiting, ended }) = self.promises.remove(&token) else {
             panic!("{token} was completed twice");
         };
@@ -183,7 +223,13 @@ impl Shared {
         let (until, undelivered) = match outcome {
             Outcome::Renewed(_) => (now + LIFE, true),
             Outcome::Kept => (now + USE, true),
-            Outcome::Refused => (now + MEMO, false),
+            Outcome::Refused => {
+                *self.refusals.entry(token).or_default() += 1;
+                match refused_before {
+                    true => (now + 2 * LIFE, false),
+                    false => (now + MEMO, false),
+                }
+            }
             Outcome::Outage => return (completed.waiters, outcome),
         };
         let promise = Promise::Remembered {
@@ -238,6 +284,7 @@ impl Shared {
 
     pub(super) fn end(&mut self, token: Token) {
         self.flights.end(&key(token));
+        self.refusals.remove(&token);
         match self.promises.get_mut(&token) {
             Some(Promise::UnderWay { ended, .. }) => *ended = true,
             Some(Promise::Remembered { .. }) => drop(self.promises.remove(&token)),

@@ -1,0 +1,210 @@
+//! What must not be forgotten for lack of room without a word: a map that is written seldom and read all the time.
+//!
+//! * A new entry is always taken. When the map is full, the one that was written longest ago goes. This is counted,
+//!   and the caller is told.
+//! * An entry only ever lives longer: writing it again cannot bring its end nearer.
+//! * Reading a key that is not there costs a hash and one load, unless the key shares its place in a small table of
+//!   counters with one that is there. Only then is a lock taken, for reading, on one of up to 64 parts of the map.
+//! * Writers hold the lock of one part for a few look-ups in trees of its size.
+
+use std::borrow::Borrow;
+use std::hash::{BuildHasher, Hash, RandomState};
+use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{PoisonError, RwLock};
+use std::time::Duration;
+
+use crate::bounded::Bounded;
+
+/// Most parts that a map has, each behind a lock of its own.
+const PARTS: usize = 64;
+/// Fewer entries than this need no second part.
+const LEAST_PART: usize = 4096;
+/// Counters of the table that spares readers the lock: 16 KiB.
+const COUNTERS: usize = 4096;
+/// Most ended entries that one write removes: more than it adds, and few enough to keep nobody waiting.
+const SWEEP: usize = 16;
+
+/// See the module's documentation.
+pub(crate) struct Ledger<K, V> {
+    parts: Box<[RwLock<Bounded<K, V>>]>,
+    hasher: RandomState,
+    /// How many keys have a hash that ends like this.
+    counters: Box<[AtomicU32]>,
+    held: AtomicUsize,
+    forgotten: AtomicU64,
+}
+
+impl<K: Clone + Eq + Hash, V: Clone> Ledger<K, V> {
+    /// For about this many entries.
+    pub(crate) fn new(capacity: usize) -> Self {
+        let parts = (capacity / LEAST_PART).clamp(1, PARTS);
+        let part = || RwLock::new(Bounded::new(capacity.div_ceil(parts)));
+        Self {
+            parts: (0..parts).map(|_| part()).collect(),
+            hasher: RandomState::new(),
+            counters: (0..COUNTERS).map(|_| AtomicU32::new(0)).collect(),
+            held: AtomicUsize::new(0),
+            forgotten: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<V>
+    where
+        K: Borrow<Q>,
+    {
+        let hash = self.hasher.hash_one(key);
+        if self.counter(hash).load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let part = self.part(hash).read();
+        part.unwrap_or_else(PoisonError::into_inner)
+            .get(key)
+            .cloned()
+    }
+
+    pub(crate) fn contains<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> bool
+    where
+        K: Borrow<Q>,
+    {
+        self.get(key).is_some()
+    }
+
+    /// When the entry of a key ends.
+    pub(crate) fn end<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<Duration>
+    where
+        K: Borrow<Q>,
+    {
+        let part = self.part(self.hasher.hash_one(key)).read();
+        part.unwrap_or_else(PoisonError::into_inner).end(key)
+    }
+
+    /// Writes what becomes of the known value, in one step, and lets it live until then or until its former end,
+    /// whichever is later. Answers whether another entry had to go before its end.
+    pub(crate) fn write(
+        &self,
+        key: K,
+        end: Duration,
+        now: Duration,
+        change: impl FnOnce(Option<&V>) -> V,
+    ) -> bool {
+        let hash = self.hasher.hash_one(&key);
+        let part = self.part(hash).write();
+        // Nothing that can panic half-way runs under the lock.
+        let mut part = part.unwrap_or_else(PoisonError::into_inner);
+        for _ in 0..SWEEP {
+            let Some(ended) = part.expire(now) else { break };
+            self.uncount(&ended);
+        }
+        let known = part.get(&key);
+        let is_new = known.is_none();
+        let value = change(known);
+        let end = part.end(&key).map_or(end, |former| former.max(end));
+        let evicted = part.make_room(&key);
+        if let Some(evicted) = &evicted {
+            self.uncount(evicted);
+            self.forgotten.fetch_add(1, Ordering::Relaxed);
+        }
+        if is_new {
+            // Before the entry is there: a reader must not miss it once its writer has returned.
+            self.counter(hash).fetch_add(1, Ordering::AcqRel);
+            self.held.fetch_add(1, Ordering::Relaxed);
+        }
+        part.put(key, value, end);
+        evicted.is_some()
+    }
+
+    /// Entries that are held. Some of them may have ended.
+    pub(crate) fn len(&self) -> usize {
+        self.held.load(Ordering::Relaxed)
+    }
+
+    /// Entries that had to go before their end.
+    pub(crate) fn forgotten(&self) -> u64 {
+        self.forgotten.load(Ordering::Relaxed)
+    }
+
+    fn uncount(&self, key: &K) {
+        let hash = self.hasher.hash_one(key);
+        self.counter(hash).fetch_sub(1, Ordering::AcqRel);
+        self.held.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn counter(&self, hash: u64) -> &AtomicU32 {
+        &self.counters[hash as usize % self.counters.len()]
+    }
+
+    fn part(&self, hash: u64) -> &RwLock<Bounded<K, V>> {
+        // Other bits than the table's.
+        &self.parts[(hash >> 32) as usize % self.parts.len()]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Duration {
+        Duration::from_secs(seconds)
+    }
+
+    #[test]
+    fn the_newest_entries_hold_whatever_their_end_is() {
+        let ledger = Ledger::new(1000);
+        for n in 0..5000u64 {
+            // The later, the nearer to its end.
+            let evicts = ledger.write(n, at(10_000 - n), at(0), |_| n);
+            assert_eq!(evicts, n >= 1000);
+        }
+        assert_eq!((ledger.len(), ledger.forgotten()), (1000, 4000));
+        assert!((0..4000).all(|n| !ledger.contains(&n)));
+        assert!((4000..5000).all(|n| ledger.get(&n) == Some(n)));
+    }
+
+    #[test]
+    fn what_has_ended_goes_first_and_is_not_counted() {
+        let ledger = Ledger::new(1000);
+        for n in 0..1000u64 {
+            ledger.write(n, at(60), at(0), |_| ());
+        }
+        for n in 1000..2000u64 {
+            assert!(!ledger.write(n, at(120), at(60), |_| ()));
+        }
+        assert_eq!((ledger.len(), ledger.forgotten()), (1000, 0));
+    }
+
+    #[test]
+    fn an_entry_only_ever_lives_longer() {
+        let ledger = Ledger::new(10);
+        for end in [0, 600, 0] {
+            ledger.write("a", at(end), at(0), |_| ());
+        }
+        ledger.write("b", at(600), at(599), |_| ());
+        assert!(ledger.contains("a"));
+        ledger.write("b", at(600), at(600), |_| ());
+        assert!(!ledger.contains("a"));
+    }
+
+    #[test]
+    fn nothing_is_lost_between_many_writers() {
+        let ledger = Ledger::new(100_000);
+        let threads = 4;
+        std::thread::scope(|scope| {
+            for thread in 0..threads {
+                let ledger = &ledger;
+                scope.spawn(move || {
+                    for n in 0..10_000u32 {
+                        ledger.write(n % 5000, at(60), at(0), |known: Option<&u32>| {
+                            known.map_or(1, |times| times + 1)
+                        });
+                        let own = 1_000_000 + 10_000 * thread + n;
+                        ledger.write(own, at(60), at(0), |_| 1);
+                        assert!(ledger.contains(&own));
+                    }
+                });
+            }
+        });
+        assert!((0..5000).all(|n| ledger.get(&n) == Some(2 * threads)));
+        assert_eq!(ledger.len(), 5000 + 40_000);
+        assert_eq!(ledger.forgotten(), 0);
+    }
+}
