@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
+use super::shape::has_token;
 use crate::client::{ClientError, ClientErrorKind, UnavailableReason};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::session::write_back::forbid_caching;
@@ -210,12 +211,14 @@ impl RouteError {
         }
     }
 
-    /// Descope's own public error; nothing else of its answer.
+    /// Descope's own public error; nothing else of its answer, and no text with a token in it.
     fn api(error: &ClientError) -> Self {
         let status = error.status().unwrap_or(StatusCode::BAD_REQUEST);
         let code = error.code().unwrap_or(wire::code::BAD_REQUEST);
-        let described = Self::new(status, code, error.description().unwrap_or_default());
-        match error.message() {
+        let [description, message] =
+            [error.description(), error.message()].map(|text| text.filter(|it| !has_token(it)));
+        let described = Self::new(status, code, description.unwrap_or_default());
+        match message {
             Some(message) => described.message(message),
             None => described,
         }

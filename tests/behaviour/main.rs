@@ -14,6 +14,7 @@ mod openapi;
 mod profiles;
 mod properties;
 mod replicas;
+mod routes_bodies;
 mod routes_native;
 mod routes_races;
 mod routes_requests;
