@@ -57,6 +57,8 @@ pub(crate) struct Inner {
     pub(crate) early_renewal: Duration,
     #[cfg(feature = "routes")]
     pub(crate) delivery: TokenDelivery,
+    #[cfg(feature = "routes")]
+    pub(crate) body_timeout: Duration,
     #[cfg(feature = "utoipa")]
     pub(crate) serve_openapi: bool,
 }
@@ -244,6 +246,7 @@ impl Descope {
             cache_hits: verifier.tokens.hits(),
             cache_misses: verifier.tokens.misses(),
             remembered_renewals: self.inner.renewer.remembered_count(),
+            clock_skew: self.inner.renewer.skewed_answers(),
         }
     }
 
@@ -270,6 +273,10 @@ pub struct Stats {
     pub cache_misses: u64,
     /// Renewals that are under way or remembered.
     pub remembered_renewals: usize,
+    /// Answers of Descope with tokens that were over, or not valid yet, by the clock of this machine when they came,
+    /// since the handle was built. Anything but 0 says that this clock is off by more than the
+    /// [leeway](DescopeBuilder::leeway): sign-ins then lose their session JWT, and sessions cannot be renewed (503).
+    pub clock_skew: u64,
 }
 
 impl fmt::Debug for Descope {

@@ -30,6 +30,7 @@ impl Renewer {
             .issued(&response.refresh_jwt, Kind::Refresh, mark)
             .await?;
         let issued = [&session, &refresh];
+        self.note_times(issued);
         let mut subjects = issued
             .into_iter()
             .flatten()
@@ -190,6 +191,7 @@ impl Renewer {
                 })
             }
             failed => {
+                self.note_refused(&failed);
                 tracing::error!(
                     failure = ?failed.err(),
                     "upstream renewed with a session token that does not verify"

@@ -7,9 +7,11 @@ mod lineage;
 mod outcome;
 #[cfg(feature = "shared-store")]
 mod shared;
+mod skew;
 mod task;
 
 use std::fmt;
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -43,6 +45,7 @@ pub(crate) struct Renewer {
     flights: Mutex<Flights<Arc<Outcome>, oneshot::Sender<Arc<Outcome>>>>,
     hold: Mutex<Hold>,
     lineage: Lineage,
+    skewed: AtomicU64,
     /// Tasks that have not ended yet.
     under_way: watch::Sender<usize>,
     /// Longest wait for somebody else's call.
@@ -75,6 +78,7 @@ impl Renewer {
             flights: Mutex::new(Flights::new(memo, CAPACITY)),
             hold: Mutex::default(),
             lineage: Lineage::default(),
+            skewed: AtomicU64::new(0),
             under_way: watch::Sender::new(0),
             // A call of its own ends within the deadline; verification may fetch keys once.
             patience: deadline.saturating_mul(2),

@@ -26,6 +26,8 @@ pub mod code {
     pub const NOT_FOUND: &str = "not_found";
     /// 405: `Allow` names the methods of the route.
     pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
+    /// 408: the body did not arrive in [time](crate::DescopeBuilder::body_timeout). Nothing was sent upstream.
+    pub const REQUEST_TIMEOUT: &str = "request_timeout";
     /// 413: the body has more than 16 KiB.
     pub const BODY_TOO_LARGE: &str = "body_too_large";
     /// 415: the body is not `application/json`.
@@ -88,6 +90,14 @@ impl RouteError {
             StatusCode::METHOD_NOT_ALLOWED,
             code::METHOD_NOT_ALLOWED,
             "The route has another method",
+        )
+    }
+
+    pub(super) fn request_timeout() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            code::REQUEST_TIMEOUT,
+            "The request body did not arrive in time",
         )
     }
 

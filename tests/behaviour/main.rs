@@ -22,6 +22,7 @@ mod routes_sdk;
 mod routes_session;
 mod routes_upstream;
 mod session_layer;
+mod sign_out;
 mod token_smoke;
 mod tower_contract;
 mod traces;
