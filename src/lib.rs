@@ -56,6 +56,16 @@
 //! | the store that replicas share is gone | each goes on by itself and says so once |
 //! | a public page in any of these cases | is served |
 //!
+//! # Signing out
+//!
+//! The page sends `POST` to the mounted `logout`; that ends the session in this process, at Descope and in the browser.
+#![cfg_attr(
+    feature = "routes",
+    doc = "A handler that signs out calls the same route, see \
+           [Signing out from a handler](routes#signing-out-from-a-handler)."
+)]
+//! Calling [`Client`]'s `session().logout` instead does not sign a browser out.
+//!
 //! # What a request costs
 //!
 //! A known session, beyond the same request without sign-in: about half a microsecond, three allocations, no lock that

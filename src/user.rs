@@ -42,6 +42,17 @@ use crate::wire::UserProfile;
 /// # Ok(app) }
 /// # app().unwrap(); }
 /// ```
+///
+/// There is no call here that signs the user out. A handler that has to do so sends its request on to the mounted
+/// `logout`: see
+#[cfg_attr(
+    feature = "routes",
+    doc = "[Signing out from a handler](crate::routes#signing-out-from-a-handler)."
+)]
+#[cfg_attr(
+    not(feature = "routes"),
+    doc = "the module `routes` (feature `routes`)."
+)]
 #[derive(Clone)]
 pub struct User {
     /// Always of a request that is signed in.

@@ -42,7 +42,7 @@
 //!
 //! let sent = client
 //!     .otp()
-//!     .sign_up_or_in(DeliveryMethod::Email, &OtpSignInRequest::new("jane@example.com"))
+//!     .sign_up_or_in(DeliveryMethod::Email, &OtpSignInRequest::new("jane@example.com"), None)
 //!     .await?;
 //! assert_eq!(sent.as_str(), "j***@example.com");
 //! # Ok(())

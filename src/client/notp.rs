@@ -107,12 +107,16 @@ impl Notp<'_> {
     }
 
     /// A link for anybody (`POST /v1/auth/notp/{provider}/signup-in`).
+    ///
+    /// With `stepup` or `mfa` in the options, `token` is required, and it is sent only then.
     pub async fn sign_up_or_in(
         self,
         provider: NotpProvider,
         request: &NotpSignInRequest,
+        token: Option<&RefreshToken>,
     ) -> Result<NotpLinkResponse, ClientError> {
-        self.link(provider, "signup-in", request, None).await
+        let credential = step_up(&request.login_options, token)?;
+        self.link(provider, "signup-in", request, credential).await
     }
 
     /// A link that moves a user to a new phone (`POST /v1/auth/notp/{provider}/update`).

@@ -28,7 +28,7 @@ impl Otp<'_> {
         require(&request.login_id, "the login id is empty")?;
         let path = format!("{}/signup/{method}", path::OTP);
         let call = self.client.post(&path, request, None)?;
-        reply::object(&self.client.send(call).await?)
+        reply::masked(&self.client.send(call).await?)
     }
 
     /// Sends a code to a registered user (`POST /v1/auth/otp/signin/{method}`).
@@ -45,19 +45,23 @@ impl Otp<'_> {
         let credential = step_up(&request.login_options, token)?;
         let path = format!("{}/signin/{method}", path::OTP);
         let call = self.client.post(&path, request, credential)?;
-        reply::object(&self.client.send(call).await?)
+        reply::masked(&self.client.send(call).await?)
     }
 
     /// Sends a code, whether the user is registered or not (`POST /v1/auth/otp/signup-in/{method}`).
+    ///
+    /// With `stepup` or `mfa` in the options, `token` is required, and it is sent only then.
     pub async fn sign_up_or_in(
         self,
         method: DeliveryMethod,
         request: &OtpSignInRequest,
+        token: Option<&RefreshToken>,
     ) -> Result<MaskedAddress, ClientError> {
         require(&request.login_id, "the login id is empty")?;
+        let credential = step_up(&request.login_options, token)?;
         let path = format!("{}/signup-in/{method}", path::OTP);
-        let call = self.client.post(&path, request, None)?;
-        reply::object(&self.client.send(call).await?)
+        let call = self.client.post(&path, request, credential)?;
+        reply::masked(&self.client.send(call).await?)
     }
 
     /// Turns a code into a session (`POST /v1/auth/otp/verify/{method}`).
@@ -89,7 +93,7 @@ impl Otp<'_> {
         let call = self
             .client
             .post(path::OTP_UPDATE_EMAIL, request, Some(token.expose()))?;
-        reply::object(&self.client.send(call).await?)
+        reply::masked(&self.client.send(call).await?)
     }
 
     /// Sends a code to a user's new phone number (`POST /v1/auth/otp/update/phone/{method}`).
@@ -108,6 +112,6 @@ impl Otp<'_> {
         require(&request.phone, "the phone number is empty")?;
         let path = format!("{}/{method}", path::OTP_UPDATE_PHONE);
         let call = self.client.post(&path, request, Some(token.expose()))?;
-        reply::object(&self.client.send(call).await?)
+        reply::masked(&self.client.send(call).await?)
     }
 }

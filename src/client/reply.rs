@@ -11,11 +11,26 @@ use serde_json::{Map, Value};
 
 use super::error::ClientError;
 use super::secret::is_token;
-use crate::wire::{ErrorBody, JwtResponse};
+use crate::wire::{ErrorBody, JwtResponse, MaskedAddress};
 
 /// The body as a `T` that is written as a JSON object.
 pub(super) fn object<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<T, ClientError> {
     decode(response, b'{')
+}
+
+/// The answer to a call that sent a code. The API's documentation still speaks of an empty object; one with other
+/// members and no address is the answer to something else.
+pub(super) fn masked(response: &Response<Bytes>) -> Result<MaskedAddress, ClientError> {
+    let address: MaskedAddress = object(response)?;
+    let is_answer = !address.as_str().is_empty()
+        || object::<Map<String, Value>>(response)?
+            .values()
+            .all(Value::is_null);
+    if is_answer {
+        Ok(address)
+    } else {
+        Err(ClientError::malformed(response.status()))
+    }
 }
 
 /// The body as a `T` that is written as a JSON array.
@@ -172,7 +187,7 @@ mod tests {
 
     use super::*;
     use crate::client::{ClientErrorKind, UnavailableReason};
-    use crate::wire::{HistoryEntry, MaskedAddress};
+    use crate::wire::HistoryEntry;
 
     fn response(body: &str, cookies: &[&str]) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from(body.to_owned()));
@@ -211,6 +226,33 @@ mod tests {
                 .unwrap()
                 .is_empty()
         );
+    }
+
+    #[test]
+    fn a_send_is_answered_with_an_address_or_with_nothing() {
+        for good in [
+            "{}",
+            r#"{"maskedEmail":null}"#,
+            r#"{"maskedEmail":"j***@example.com","new":{}}"#,
+            r#"{"maskedPhone":"+1***7"}"#,
+        ] {
+            assert!(masked(&response(good, &[])).is_ok(), "{good}");
+        }
+        for bad in [
+            r#"{"sessionJwt":1}"#,
+            r#"{"sessionJwt":"a.b.c"}"#,
+            r#"{"maskedEmail":1}"#,
+            r#"{"maskedEmail":""}"#,
+            r#"{"verificationAttempts":3}"#,
+            "[]",
+        ] {
+            let error = masked(&response(bad, &[])).unwrap_err();
+            assert_eq!(
+                error.unavailable_reason(),
+                Some(UnavailableReason::Malformed),
+                "{bad}"
+            );
+        }
     }
 
     #[test]

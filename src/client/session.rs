@@ -7,7 +7,7 @@ use super::{AccessKey, Client, RefreshToken, SessionToken, reply};
 use crate::wire::{
     AccessKeyExchangeRequest, AccessKeyExchangeResponse, AccessKeyLoginOptions, HistoryEntry,
     JwtResponse, LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest,
-    TenantsResponse, UserProfile, path,
+    TenantsResponse, UserProfile, code, path,
 };
 
 /// Calls that need a token of the user; see [`Client::session`].
@@ -51,12 +51,30 @@ impl Sessions<'_> {
         Ok(has_tokens.then_some(reply))
     }
 
-    /// Ends the session (`POST /v1/auth/logout`).
+    /// Ends the session (`POST /v1/auth/logout`), at Descope and nowhere else.
+    ///
+    /// **In a handler of a web app this does not sign anybody out.** The session layer may have renewed on the same
+    /// request, and then the refresh JWT of the `Cookie` header is spent: Descope refuses it with E064001, the new one
+    /// lives on, and a warning in the log says so. With a living one, session and cookies go on working in this process
+    /// until they expire. The mounted route does all of it, also when a handler calls it: see
+    #[cfg_attr(
+        feature = "routes",
+        doc = "[Signing out from a handler](crate::routes#signing-out-from-a-handler)."
+    )]
+    #[cfg_attr(
+        not(feature = "routes"),
+        doc = "the module `routes` (feature `routes`)."
+    )]
+    ///
+    /// For jobs and command line tools, which hold the token themselves, the call is complete. A process that also
+    /// verifies tokens stops doing so with [`Descope::revoke`](crate::Descope::revoke).
     pub async fn logout(self, token: &RefreshToken) -> Result<(), ClientError> {
         self.end(path::LOGOUT, token).await
     }
 
-    /// Ends all sessions of the user (`POST /v1/auth/logoutall`).
+    /// Ends all sessions of the user (`POST /v1/auth/logoutall`), at Descope and nowhere else.
+    ///
+    /// What [`logout`](Self::logout) says about handlers holds here too.
     pub async fn logout_all(self, token: &RefreshToken) -> Result<(), ClientError> {
         self.end(path::LOGOUT_ALL, token).await
     }
@@ -157,6 +175,17 @@ impl Sessions<'_> {
         let call = self
             .client
             .post(path, &LogoutRequest::default(), Some(token.expose()))?;
-        reply::acknowledgement(&self.client.send(call).await?)
+        let response = self.client.send(call).await.inspect_err(|error| {
+            let is_spent = error.code() == Some(code::TOKEN_LOGGED_OUT);
+            if is_spent && error.is_definite_refusal() {
+                tracing::warn!(
+                    path,
+                    "descope refused a sign-out: the refresh token was replaced or ended before, and the session that \
+                     replaced it goes on; in a handler below a session layer, send the request to \
+                     Descope::routes_service() instead, which knows the new token (see the module `routes`)"
+                );
+            }
+        })?;
+        reply::acknowledgement(&response)
     }
 }

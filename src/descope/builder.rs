@@ -43,6 +43,8 @@ pub struct DescopeBuilder {
     store: Option<BoxedStore>,
     #[cfg(feature = "routes")]
     delivery: TokenDelivery,
+    #[cfg(feature = "routes")]
+    body_timeout: Duration,
     #[cfg(feature = "utoipa")]
     serve_openapi: bool,
 }
@@ -92,6 +94,8 @@ impl DescopeBuilder {
             store: None,
             #[cfg(feature = "routes")]
             delivery: TokenDelivery::default(),
+            #[cfg(feature = "routes")]
+            body_timeout: Duration::from_secs(10),
             #[cfg(feature = "utoipa")]
             serve_openapi: false,
         }
@@ -343,6 +347,17 @@ impl DescopeBuilder {
         self.token_delivery(TokenDelivery::CookiesAndSession)
     }
 
+    /// Longest time in which the whole body of a request to the mounted routes has to arrive, counted from the moment at
+    /// which the route begins to read it. Default 10 s. Whoever takes longer gets 408 with
+    /// [`request_timeout`](crate::routes::code::REQUEST_TIMEOUT); nothing is sent to Descope then. Time for the head of
+    /// a request is the server's to limit, not this crate's.
+    #[cfg(feature = "routes")]
+    #[must_use]
+    pub fn body_timeout(mut self, limit: Duration) -> Self {
+        self.body_timeout = limit;
+        self
+    }
+
     /// Mounts `GET openapi.json` beside the routes: their OpenAPI document, for whoever asks. Default: not.
     #[cfg(feature = "utoipa")]
     #[must_use]
@@ -439,6 +454,8 @@ impl DescopeBuilder {
                 early_renewal: self.early_renewal,
                 #[cfg(feature = "routes")]
                 delivery: self.delivery,
+                #[cfg(feature = "routes")]
+                body_timeout: self.body_timeout,
                 #[cfg(feature = "utoipa")]
                 serve_openapi: self.serve_openapi,
             }),

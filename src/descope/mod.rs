@@ -57,6 +57,8 @@ pub(crate) struct Inner {
     pub(crate) early_renewal: Duration,
     #[cfg(feature = "routes")]
     pub(crate) delivery: TokenDelivery,
+    #[cfg(feature = "routes")]
+    pub(crate) body_timeout: Duration,
     #[cfg(feature = "utoipa")]
     pub(crate) serve_openapi: bool,
 }
@@ -252,6 +254,7 @@ impl Descope {
             revocations_forgotten: verifier.revoked.forgotten(),
             spared_forgotten: verifier.revoked.spared_forgotten(),
             lineages_forgotten: renewer.lineages_forgotten,
+            clock_skew: self.inner.renewer.skewed_answers(),
         }
     }
 
@@ -299,6 +302,10 @@ pub struct Stats {
     /// Refresh JWTs whose sessions are no longer known, because more than 100,000 were in use. A sign-out with one of
     /// them may leave session JWTs that it does not present until they expire, ten minutes by default.
     pub lineages_forgotten: u64,
+    /// Answers of Descope with tokens that were over, or not valid yet, by the clock of this machine when they came,
+    /// since the handle was built. Anything but 0 says that this clock is off by more than the
+    /// [leeway](DescopeBuilder::leeway): sign-ins then lose their session JWT, and sessions cannot be renewed (503).
+    pub clock_skew: u64,
 }
 
 impl fmt::Debug for Descope {

@@ -44,6 +44,7 @@ impl Renewer {
             return Err(InvalidToken::UnknownKey.into());
         }
         let issued = [&session, &refresh];
+        self.note_times(issued);
         let mut subjects = issued
             .into_iter()
             .flatten()
@@ -266,6 +267,7 @@ impl Renewer {
                 self.undecided(token, response, mark, keys)
             }
             failed => {
+                self.note_refused(&failed);
                 tracing::error!(
                     failure = ?failed.err(),
                     "upstream renewed with a session token that does not verify"

@@ -7,6 +7,7 @@ mod lineage;
 mod outcome;
 #[cfg(feature = "shared-store")]
 mod shared;
+mod skew;
 mod task;
 
 use std::fmt;
@@ -54,6 +55,7 @@ pub(crate) struct Renewer {
     undelivered_forgotten: AtomicU64,
     refusals_forgotten: AtomicU64,
     forgotten_warning: Seldom,
+    skewed: AtomicU64,
     /// Tasks that have not ended yet.
     under_way: watch::Sender<usize>,
     /// Longest wait for somebody else's call.
@@ -99,6 +101,7 @@ impl Renewer {
             undelivered_forgotten: AtomicU64::new(0),
             refusals_forgotten: AtomicU64::new(0),
             forgotten_warning: Seldom::default(),
+            skewed: AtomicU64::new(0),
             under_way: watch::Sender::new(0),
             // A call of its own ends within the deadline; verification may fetch keys once.
             patience: deadline.saturating_mul(2),

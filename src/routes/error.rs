@@ -7,6 +7,7 @@ use axum::response::{IntoResponse, Response};
 use http::header::{CACHE_CONTROL, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::{HeaderValue, StatusCode};
 
+use super::shape::has_token;
 use crate::client::{ClientError, ClientErrorKind, UnavailableReason};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::session::write_back::forbid_caching;
@@ -25,6 +26,8 @@ pub mod code {
     pub const NOT_FOUND: &str = "not_found";
     /// 405: `Allow` names the methods of the route.
     pub const METHOD_NOT_ALLOWED: &str = "method_not_allowed";
+    /// 408: the body did not arrive in [time](crate::DescopeBuilder::body_timeout). Nothing was sent upstream.
+    pub const REQUEST_TIMEOUT: &str = "request_timeout";
     /// 413: the body has more than 16 KiB.
     pub const BODY_TOO_LARGE: &str = "body_too_large";
     /// 415: the body is not `application/json`.
@@ -87,6 +90,14 @@ impl RouteError {
             StatusCode::METHOD_NOT_ALLOWED,
             code::METHOD_NOT_ALLOWED,
             "The route has another method",
+        )
+    }
+
+    pub(super) fn request_timeout() -> Self {
+        Self::new(
+            StatusCode::REQUEST_TIMEOUT,
+            code::REQUEST_TIMEOUT,
+            "The request body did not arrive in time",
         )
     }
 
@@ -210,12 +221,14 @@ impl RouteError {
         }
     }
 
-    /// Descope's own public error; nothing else of its answer.
+    /// Descope's own public error; nothing else of its answer, and no text with a token in it.
     fn api(error: &ClientError) -> Self {
         let status = error.status().unwrap_or(StatusCode::BAD_REQUEST);
         let code = error.code().unwrap_or(wire::code::BAD_REQUEST);
-        let described = Self::new(status, code, error.description().unwrap_or_default());
-        match error.message() {
+        let [description, message] =
+            [error.description(), error.message()].map(|text| text.filter(|it| !has_token(it)));
+        let described = Self::new(status, code, description.unwrap_or_default());
+        match message {
             Some(message) => described.message(message),
             None => described,
         }

@@ -72,7 +72,9 @@
 //!
 //! # Requests
 //!
-//! * A body is `application/json`, at most 16 KiB, and an object. Only members of the API's own types
+//! * A body is `application/json`, at most 16 KiB, and an object. It has to arrive within
+//!   [10 seconds](crate::DescopeBuilder::body_timeout), else the answer is 408
+//!   [`request_timeout`](code::REQUEST_TIMEOUT) and nothing is sent upstream. Only members of the API's own types
 //!   ([`wire`](crate::wire)) go upstream. Login ids are trimmed. SDKs that send no body to `refresh`, `logout` and
 //!   their like may do so.
 //! * A request that may change something must not come from another origin: 403
@@ -105,20 +107,81 @@
 //!   sign-in is answered all the same, since its code is spent, with the refresh cookie alone and without `claims`
 //!   and `sessionExpiration`. Whoever reads that cookie verifies it: requests with it are 503 until the key is there,
 //!   and then it is renewed like any other. If Descope issued no refresh JWT the answer is 502.
-//! * From the bodies of sign-ins go `sessionJwt`, `refreshJwt`, `externalToken`, `trustedDeviceJwt`, whatever else
-//!   is a JWT (outside `user` and `claims`), and what the SDK would write cookies of its own with. Added are `claims`,
-//!   the session JWT's, for the SDK can no longer read them there. Without `trustedDeviceJwt` a device is not
-//!   remembered for MFA.
-//! * Descope's own errors pass with status, code, description and message, and nothing else of its answer. All
-//!   others have the same shape and a [`code`] of ours; upstream text is never in them.
+//! * Of a body only the members pass that the OpenAPI document shows, each of its own type. A text that has a JWT
+//!   anywhere in it is left out, whatever it is called. So no token reaches the page under a name that nobody thought
+//!   of. A member that a newer API adds does not pass either, until a version of this crate knows it.
+//! * Not among them are `sessionJwt`, `refreshJwt`, `externalToken`, `trustedDeviceJwt`, what the SDK would write
+//!   cookies of its own with, and `idpResponse`, which holds whatever an identity provider said. Without
+//!   `trustedDeviceJwt` a device is not remembered for MFA.
+//! * `customAttributes` of the user pass as they are: they are the project's own. Whoever keeps a token there shows it
+//!   to the page. Those of tenants pass without tokens.
+//! * `claims` of a sign-in are all claims of the session JWT, because the SDK can no longer read them there. `validate`
+//!   answers with those claims that the session JWT has, without tokens.
+//! * [`TokenDelivery::Body`] adds the tokens and cookie attributes that Descope's SDKs for phones read.
+//! * An answer that lacks what its call is about, or has it of another type, is a 502 (where a session is read, 503).
+//! * Descope's own errors pass with status, code, description and message, and nothing else of its answer. A text with
+//!   a JWT in it is left out. All others have the same shape and a [`code`] of ours; upstream text is never in them.
 //! * `refresh`, `try-refresh`, `me` and `me/history` answer 401 or 403 only when the session is over: the SDK takes
-//!   every 4xx of theirs for a sign-out. A rate limit is a 503 there. An outage keeps the cookies.
+//!   every 4xx of theirs for a sign-out. A rate limit is a 503 there. An outage keeps the cookies. The other 4xx are for
+//!   requests that the SDK does not make: 400, 408, 413 and 415.
 //! * Other calls answer 503 only when nothing was sent or Descope said 503 itself, else 502 or 504, because the SDK
 //!   repeats what was answered with 503, and a verification spends its code.
 //! * Everything is `no-store`, and `private, no-store` with `Vary: Cookie` where cookies are set.
 //!
 //! There are no rate limits here; Descope's own answer with 429 and a `Retry-After` between 1 and 3600 seconds.
+//!
+//! # Signing out from a handler
+//!
+//! A handler of the app, behind a form without script say, sends its own request on to `logout`. That ends the session
+//! with the refresh JWT that the layer may have renewed a moment ago, in this process, at Descope and in the browser, and
+//! refuses links and forms of other sites. Calling `descope.client().session().logout` with the cookie's token instead
+//! does none of it: the token may be spent, and the cookies go on working.
+//!
+//! ```
+//! use axum::Router;
+//! use axum::body::Body;
+//! use axum::extract::{Request, State};
+//! use axum::response::{IntoResponse, Redirect, Response};
+//! use axum::routing::post;
+//! use http::header::{CONTENT_TYPE, SET_COOKIE};
+//! use http::{Method, Uri};
+//! use tower::ServiceExt;
+//! use tower_descope::Descope;
+//!
+//! async fn sign_out(State(descope): State<Descope>, request: Request) -> Response {
+//!     // The extensions stay: the session layer's outcome is in them.
+//!     let (mut parts, _form) = request.into_parts();
+//!     parts.method = Method::POST;
+//!     parts.uri = Uri::from_static("/v1/auth/logout");
+//!     parts.headers.remove(CONTENT_TYPE);
+//!     let logout = Request::from_parts(parts, Body::empty());
+//!     let Ok(done) = descope.routes_service().oneshot(logout).await;
+//!     if !done.status().is_success() {
+//!         return done; // another site sent the request
+//!     }
+//!     let mut response = Redirect::to("/").into_response();
+//!     for cookie in done.headers().get_all(SET_COOKIE) {
+//!         response.headers_mut().append(SET_COOKIE, cookie.clone());
+//!     }
+//!     response
+//! }
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+//! let app: Router = Router::new()
+//!     .route("/sign-out", post(sign_out))
+//!     .with_state(descope.clone())
+//!     .layer(descope.session_layer());
+//!
+//! let response = app.oneshot(Request::post("/sign-out").body(Body::empty())?).await?;
+//! assert_eq!(response.status(), 303);
+//! assert_eq!(response.headers().get_all(SET_COOKIE).iter().count(), 2); // both cookies are deleted
+//! # Ok(())
+//! # }
+//! ```
 
+mod answers;
 mod caller;
 mod delivery;
 mod error;
@@ -130,6 +193,7 @@ mod reply;
 mod request;
 mod service;
 mod session;
+mod shape;
 mod table;
 mod totp;
 

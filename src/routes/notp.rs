@@ -3,8 +3,8 @@
 use axum::extract::State;
 use axum::response::Response;
 use serde::Serialize;
-use serde_json::Value;
 
+use super::answers::NOTP_LINK;
 use super::caller::Caller;
 use super::error::RouteError;
 use super::reply::{plain, post, signed_in};
@@ -76,8 +76,5 @@ async fn link<T: Serialize>(
     let reply = post(descope, &path, request, token).await;
     let reply = reply.map_err(|error| RouteError::upstream(&error))?;
     // Without the reference the page would poll for nothing.
-    match reply.get("pendingRef") {
-        Some(Value::String(reference)) if !reference.is_empty() => plain(reply),
-        _ => Err(RouteError::upstream_invalid()),
-    }
+    plain(reply, &NOTP_LINK, &["pendingRef"])
 }

@@ -2,11 +2,14 @@
 
 use axum::extract::State;
 use axum::response::Response;
+use serde_json::Value;
 
+use super::answers::MASKED_ADDRESS;
 use super::caller::Caller;
 use super::error::RouteError;
-use super::reply::{plain, post, signed_in};
+use super::reply::{empty, is_blank, plain, post, signed_in};
 use super::request::{Input, Method, PhoneMethod};
+use crate::client::ClientError;
 use crate::descope::Descope;
 use crate::wire::{
     OtpSignInRequest, OtpSignUpRequest, OtpUpdateEmailRequest, OtpUpdatePhoneRequest,
@@ -19,8 +22,7 @@ pub(super) async fn sign_up(
     Input(request): Input<OtpSignUpRequest>,
 ) -> Result<Response, RouteError> {
     let path = format!("{}/signup/{method}", path::OTP);
-    let reply = post(&descope, &path, &request, None).await;
-    plain(reply.map_err(|error| RouteError::upstream(&error))?)
+    sent(post(&descope, &path, &request, None).await)
 }
 
 pub(super) async fn sign_in(
@@ -31,8 +33,7 @@ pub(super) async fn sign_in(
 ) -> Result<Response, RouteError> {
     let path = format!("{}/signin/{method}", path::OTP);
     let token = caller.step_up(&request.login_options).await?;
-    let reply = post(&descope, &path, &request, token.as_ref()).await;
-    plain(reply.map_err(|error| RouteError::upstream(&error))?)
+    sent(post(&descope, &path, &request, token.as_ref()).await)
 }
 
 pub(super) async fn sign_up_or_in(
@@ -43,8 +44,7 @@ pub(super) async fn sign_up_or_in(
 ) -> Result<Response, RouteError> {
     let path = format!("{}/signup-in/{method}", path::OTP);
     let token = caller.step_up(&request.login_options).await?;
-    let reply = post(&descope, &path, &request, token.as_ref()).await;
-    plain(reply.map_err(|error| RouteError::upstream(&error))?)
+    sent(post(&descope, &path, &request, token.as_ref()).await)
 }
 
 pub(super) async fn verify(
@@ -65,8 +65,7 @@ pub(super) async fn update_email(
     Input(request): Input<OtpUpdateEmailRequest>,
 ) -> Result<Response, RouteError> {
     let token = caller.refresh_jwt().await?;
-    let reply = post(&descope, path::OTP_UPDATE_EMAIL, &request, Some(&token)).await;
-    plain(reply.map_err(|error| RouteError::upstream(&error))?)
+    sent(post(&descope, path::OTP_UPDATE_EMAIL, &request, Some(&token)).await)
 }
 
 pub(super) async fn update_phone(
@@ -77,6 +76,14 @@ pub(super) async fn update_phone(
 ) -> Result<Response, RouteError> {
     let path = format!("{}/{method}", path::OTP_UPDATE_PHONE);
     let token = caller.refresh_jwt().await?;
-    let reply = post(&descope, &path, &request, Some(&token)).await;
-    plain(reply.map_err(|error| RouteError::upstream(&error))?)
+    sent(post(&descope, &path, &request, Some(&token)).await)
+}
+
+/// The API's documentation still speaks of an empty object. Anything else names the address.
+fn sent(reply: Result<Value, ClientError>) -> Result<Response, RouteError> {
+    let reply = reply.map_err(|error| RouteError::upstream(&error))?;
+    if is_blank(&reply) {
+        return Ok(empty(Vec::new()));
+    }
+    plain(reply, &MASKED_ADDRESS, &["maskedEmail", "maskedPhone"])
 }

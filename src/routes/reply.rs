@@ -4,16 +4,16 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::SET_COOKIE;
 use http::{HeaderValue, Method};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::TokenDelivery;
+use super::answers::{NATIVE_SESSION, SESSION};
 use super::caller::{Caller, Previous};
 use super::error::RouteError;
+use super::shape::Shape;
 use crate::client::ClientError;
 use crate::descope::{Descope, Inner};
 use crate::refresh::{Accepted, Issued, Presented, Tokens};
@@ -48,13 +48,26 @@ pub(super) async fn post_with<T: Serialize>(
     Ok(reply.body)
 }
 
-/// The answer of a call that is no sign-in: an object without tokens.
-pub(super) fn plain(body: Value) -> Result<Response, RouteError> {
+/// The answer of a call that is no sign-in: what the shape knows of it. One of `needed` has to be there, or upstream has
+/// not answered this call.
+pub(super) fn plain(body: Value, shape: &Shape, needed: &[&str]) -> Result<Response, RouteError> {
     let mut body = object(body)?;
-    for name in TOKENS {
-        body.remove(name);
+    shape.keep(&mut body);
+    let is_there = |name: &&str| match body.get(*name) {
+        Some(Value::String(text)) => !text.is_empty(),
+        value => value.is_some(),
+    };
+    if needed.iter().any(is_there) {
+        Ok(Json(body).into_response())
+    } else {
+        Err(RouteError::upstream_invalid())
     }
-    Ok(Json(body).into_response())
+}
+
+/// Whether an object has nothing in it, as the API's documentation allows in some places.
+pub(super) fn is_blank(body: &Value) -> bool {
+    body.as_object()
+        .is_some_and(|body| body.values().all(Value::is_null))
 }
 
 /// Anything else than an object is no answer of the API.
@@ -332,23 +345,16 @@ fn token_member(body: &Map<String, Value>, name: &str) -> Result<String, RouteEr
 
 /// What the browser's SDK needs, and nothing that script could sign in with.
 fn rewrite(inner: &Inner, body: &mut Map<String, Value>, tokens: &Tokens) {
-    // A null where the SDK expects text stops its timer.
-    body.retain(|_, value| !value.is_null());
-    if inner.delivery != TokenDelivery::Body {
+    // Those of the session JWT take their place.
+    body.remove("claims");
+    if inner.delivery == TokenDelivery::Body {
+        NATIVE_SESSION.keep(body);
+    } else {
         let session = match inner.delivery {
             TokenDelivery::CookiesAndSession => body.remove("sessionJwt"),
             _ => None,
         };
-        for name in TOKENS.into_iter().chain(COOKIE_ATTRIBUTES) {
-            body.remove(name);
-        }
-        for (name, value) in body.iter_mut() {
-            // The user's attributes and the token's claims are the app's own data.
-            if name != "user" && name != "claims" {
-                drop_tokens(value);
-            }
-        }
-        body.retain(|_, value| !is_token(value));
+        SESSION.keep(body);
         if let Some(session) = session {
             body.insert("sessionJwt".to_owned(), session);
             // Without it the SDK's own cookie lands on the page's directory and shadows ours.
@@ -377,52 +383,3 @@ fn rewrite(inner: &Inner, body: &mut Map<String, Value>, tokens: &Tokens) {
         body.insert("claims".to_owned(), Value::Object(claims));
     }
 }
-
-/// Removes members and elements that are JWTs, at any depth.
-fn drop_tokens(value: &mut Value) {
-    match value {
-        Value::Object(members) => {
-            members.retain(|_, value| !is_token(value));
-            members.values_mut().for_each(drop_tokens);
-        }
-        Value::Array(elements) => {
-            elements.retain(|value| !is_token(value));
-            elements.iter_mut().for_each(drop_tokens);
-        }
-        _ => {}
-    }
-}
-
-/// Whether this is a JWS or JWE: parts of base64url, the first a JSON object with `alg` (RFC 7515, RFC 7516).
-fn is_token(value: &Value) -> bool {
-    let Value::String(text) = value else {
-        return false;
-    };
-    let Some((header, rest)) = text.split_once('.') else {
-        return false;
-    };
-    rest.contains('.')
-        && URL_SAFE_NO_PAD
-            .decode(header)
-            .ok()
-            .and_then(|json| serde_json::from_slice::<Map<String, Value>>(&json).ok())
-            .is_some_and(|header| header.contains_key("alg"))
-}
-
-/// Members that sign in whoever has them.
-const TOKENS: [&str; 4] = [
-    "sessionJwt",
-    "refreshJwt",
-    "externalToken",
-    "trustedDeviceJwt",
-];
-
-/// What the SDK would write cookies of its own with.
-const COOKIE_ATTRIBUTES: [&str; 6] = [
-    "cookieDomain",
-    "cookieName",
-    "cookiePath",
-    "cookieMaxAge",
-    "sessionCookieName",
-    "sessionCookieDomain",
-];

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 
 use super::error::RouteError;
 use crate::client::NotpProvider;
+use crate::descope::Descope;
 use crate::wire::{
     DeliveryMethod, LogoutRequest, MyTenantsRequest, NotpSignInRequest, NotpSignUpRequest,
     NotpUpdateRequest, OtpSignInRequest, OtpSignUpRequest, OtpUpdateEmailRequest,
@@ -32,31 +33,29 @@ pub(super) trait Check {
     }
 }
 
-impl<T, S> FromRequest<S> for Input<T>
+impl<T> FromRequest<Descope> for Input<T>
 where
     T: DeserializeOwned + Check,
-    S: Send + Sync,
 {
     type Rejection = RouteError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, RouteError> {
+    async fn from_request(request: Request, descope: &Descope) -> Result<Self, RouteError> {
         if content_type(request.headers())? == ContentType::Missing {
             return Err(RouteError::unsupported_media_type());
         }
-        Ok(Self(parse(&read(request, state).await?)?))
+        Ok(Self(parse(&read(request, descope).await?)?))
     }
 }
 
-impl<T, S> FromRequest<S> for OptionalInput<T>
+impl<T> FromRequest<Descope> for OptionalInput<T>
 where
     T: DeserializeOwned + Default + Check,
-    S: Send + Sync,
 {
     type Rejection = RouteError;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, RouteError> {
+    async fn from_request(request: Request, descope: &Descope) -> Result<Self, RouteError> {
         let content_type = content_type(request.headers())?;
-        let body = read(request, state).await?;
+        let body = read(request, descope).await?;
         if body.trim_ascii().is_empty() {
             return Ok(Self(T::default()));
         }
@@ -93,10 +92,13 @@ fn content_type(headers: &HeaderMap) -> Result<ContentType, RouteError> {
     }
 }
 
-/// The body, at most [`MAX_BODY`] of it; the router sets the limit.
-async fn read<S: Send + Sync>(request: Request, state: &S) -> Result<Bytes, RouteError> {
-    Bytes::from_request(request, state)
+/// The body, at most [`MAX_BODY`] of it; the router sets the limit. All of it has to come in time: a client that sends a
+/// byte now and then would hold the connection and the task for as long as it likes.
+async fn read(request: Request, descope: &Descope) -> Result<Bytes, RouteError> {
+    let body = Bytes::from_request(request, descope);
+    tokio::time::timeout(descope.inner().body_timeout, body)
         .await
+        .map_err(|_| RouteError::request_timeout())?
         .map_err(|rejection| match rejection.status() {
             http::StatusCode::PAYLOAD_TOO_LARGE => RouteError::body_too_large(),
             _ => RouteError::malformed(),

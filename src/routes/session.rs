@@ -9,15 +9,17 @@ use axum::response::{IntoResponse, Response};
 use http::Method;
 use http::header::HeaderMap;
 use serde::Serialize;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::TokenDelivery;
+use super::answers::{HISTORY_ENTRY, TENANTS, USER};
 use super::caller::{Caller, Previous};
 use super::error::RouteError;
 use super::reply::{
-    empty, object, plain, post, post_with, renewed, sign_out_cookies, signed_in, stores,
+    empty, is_blank, object, plain, post, post_with, renewed, sign_out_cookies, signed_in, stores,
 };
 use super::request::{Input, OptionalInput};
+use super::shape::without_tokens;
 use crate::client::ClientError;
 use crate::descope::Descope;
 use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
@@ -307,10 +309,7 @@ pub(super) async fn me(
 ) -> Result<Response, RouteError> {
     let (_, reply) = call(&descope, &caller, path::ME, None::<&()>).await?;
     let user = reply.map_err(|error| RouteError::reading_session(&error))?;
-    match user.get("userId") {
-        Some(Value::String(id)) if !id.is_empty() => plain(user),
-        _ => Err(RouteError::unavailable(None)),
-    }
+    plain(user, &USER, &["userId"]).map_err(|_| RouteError::unavailable(None))
 }
 
 pub(super) async fn my_tenants(
@@ -319,7 +318,12 @@ pub(super) async fn my_tenants(
     OptionalInput(request): OptionalInput<MyTenantsRequest>,
 ) -> Result<Response, RouteError> {
     let (_, reply) = call(&descope, &caller, path::ME_TENANTS, Some(&request)).await?;
-    plain(reply.map_err(|error| RouteError::reading_session(&error))?)
+    let tenants = reply.map_err(|error| RouteError::reading_session(&error))?;
+    // An empty list may be a null.
+    if is_blank(&tenants) {
+        return Ok(empty(Vec::new()));
+    }
+    plain(tenants, &TENANTS, &["tenants"]).map_err(|_| RouteError::unavailable(None))
 }
 
 /// The one answer that is an array.
@@ -329,7 +333,10 @@ pub(super) async fn history(
 ) -> Result<Response, RouteError> {
     let (_, reply) = call(&descope, &caller, path::ME_HISTORY, None::<&()>).await?;
     match reply.map_err(|error| RouteError::reading_session(&error))? {
-        body @ Value::Array(_) => Ok(Json(body).into_response()),
+        Value::Array(mut entries) => {
+            HISTORY_ENTRY.keep_each(&mut entries);
+            Ok(Json(entries).into_response())
+        }
         _ => Err(RouteError::unavailable(None)),
     }
 }
@@ -352,7 +359,7 @@ pub(super) async fn validate(
     OptionalInput(_): OptionalInput<RefreshRequest>,
 ) -> Result<Response, RouteError> {
     let inner = descope.inner();
-    caller.0.require()?;
+    let session = caller.0.require()?;
     let renewed = caller.0.renewal();
     let issued = match renewed.and_then(|renewal| renewal.outcome.tokens().session) {
         Some(session) => Some(session),
@@ -367,7 +374,10 @@ pub(super) async fn validate(
     let client = descope.client();
     let reply = client.forward(Method::POST, path::VALIDATE, None, Some(token));
     let reply = reply.await.map_err(|error| RouteError::upstream(&error))?;
-    let claims = object(reply.body)?;
+    let mut claims = object(reply.body)?;
+    // Claims have any name and any value: those pass that the JWT itself has, which was verified here.
+    let own: Map<String, Value> = session.decode().unwrap_or_default();
+    claims.retain(|name, value| own.contains_key(name) && without_tokens(value));
     if claims.is_empty() {
         return Err(RouteError::upstream_invalid());
     }

@@ -4,6 +4,7 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
 
+use super::answers::TOTP_ENROLMENT;
 use super::caller::Caller;
 use super::error::RouteError;
 use super::reply::{plain, post, signed_in};
@@ -42,10 +43,5 @@ pub(super) async fn verify(
 fn enrolment(reply: Result<Value, ClientError>) -> Result<Response, RouteError> {
     let reply = reply.map_err(|error| RouteError::upstream(&error))?;
     // A page that shows no key would lock the user out at the next sign-in.
-    let has = |name| matches!(reply.get(name), Some(Value::String(text)) if !text.is_empty());
-    if has("key") || has("provisioningURL") {
-        plain(reply)
-    } else {
-        Err(RouteError::upstream_invalid())
-    }
+    plain(reply, &TOTP_ENROLMENT, &["key", "provisioningURL"])
 }

@@ -6,7 +6,7 @@
 //! * Every member is optional on the wire; `null` reads like an absent member. Python sends
 //!   `"customClaims": null`, Go sends `"ids": null`.
 //! * Unknown members of a request are ignored; unknown members of a token reply or a user object are kept in
-//!   `other`, so that a proxy does not lose what a newer API says.
+//!   `other`, so that callers of the client do not lose what a newer API says. The mounted routes pass none of them on.
 //! * Empty members are left out when a request is written.
 //!
 //! Types that hold a token, a code or a secret never show it in `Debug`.

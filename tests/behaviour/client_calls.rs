@@ -94,7 +94,7 @@ async fn otp() {
         PLAIN,
         json!({"loginId": "+1"}),
     );
-    otp.sign_up_or_in(DeliveryMethod::Im, &sign_in)
+    otp.sign_up_or_in(DeliveryMethod::Im, &sign_in, Some(&token()))
         .await
         .unwrap();
     canned.expect(
@@ -112,6 +112,18 @@ async fn otp() {
         WITH_TOKEN,
         json!({"loginId": "+1", "loginOptions": {"stepup": true}}),
     );
+    otp.sign_up_or_in(sms, &sign_in, Some(&token()))
+        .await
+        .unwrap();
+    canned.expect(
+        "POST",
+        "/v1/auth/otp/signup-in/sms",
+        WITH_TOKEN,
+        json!({"loginId": "+1", "loginOptions": {"stepup": true}}),
+    );
+    let error = otp.sign_up_or_in(sms, &sign_in, None).await.unwrap_err();
+    assert_eq!(error.kind(), ClientErrorKind::InvalidRequest);
+    canned.expect_nothing();
 
     let request = OtpUpdateEmailRequest::new("+1", "a@b.c");
     otp.update_email(&request, &token()).await.unwrap();
@@ -219,13 +231,29 @@ async fn notp() {
         PLAIN,
         json!({"loginId": "a"}),
     );
-    notp.sign_up_or_in(provider, &request).await.unwrap();
+    notp.sign_up_or_in(provider, &request, Some(&token()))
+        .await
+        .unwrap();
     canned.expect(
         "POST",
         "/v1/auth/notp/whatsapp/signup-in",
         PLAIN,
         json!({"loginId": "a"}),
     );
+    let mut raised = request;
+    raised.login_options.mfa = true;
+    notp.sign_up_or_in(provider, &raised, Some(&token()))
+        .await
+        .unwrap();
+    canned.expect(
+        "POST",
+        "/v1/auth/notp/whatsapp/signup-in",
+        WITH_TOKEN,
+        json!({"loginId": "a", "loginOptions": {"mfa": true}}),
+    );
+    let error = notp.sign_up_or_in(provider, &raised, None).await;
+    assert_eq!(error.unwrap_err().kind(), ClientErrorKind::InvalidRequest);
+    canned.expect_nothing();
     notp.update(provider, &NotpUpdateRequest::new("a", "+1"), &token())
         .await
         .unwrap();

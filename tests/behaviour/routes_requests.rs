@@ -2,6 +2,7 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::support::mounted::{self, Browser, CODE, Upstream, bare, descope};
 use axum::Router;
@@ -391,4 +392,62 @@ async fn routes_fit_into_apps_with_a_state_of_their_own() {
         let content_type = &response.headers()[CONTENT_TYPE];
         assert_eq!(content_type == "application/json", json, "{path}");
     }
+}
+
+/// A body of which one byte comes each second.
+struct Drip {
+    bytes: std::vec::IntoIter<u8>,
+    next: Pin<Box<tokio::time::Sleep>>,
+}
+
+impl Drip {
+    fn new(text: String) -> Body {
+        Body::new(Self {
+            bytes: text.into_bytes().into_iter(),
+            next: Box::pin(tokio::time::sleep(Duration::from_secs(1))),
+        })
+    }
+}
+
+impl http_body::Body for Drip {
+    type Data = Bytes;
+    type Error = std::convert::Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<http_body::Frame<Bytes>, Self::Error>>> {
+        std::task::ready!(self.next.as_mut().poll(cx));
+        let in_a_second = tokio::time::Instant::now() + Duration::from_secs(1);
+        self.next.as_mut().reset(in_a_second);
+        let byte = self.bytes.next();
+        Poll::Ready(byte.map(|byte| Ok(http_body::Frame::data(Bytes::from(vec![byte])))))
+    }
+}
+
+#[tokio::test]
+async fn a_client_that_sends_a_byte_a_second_is_cut_off() {
+    tokio::time::pause();
+    let good = r#"{"loginId":"x","code":"123456","tenant":"t1"}"#;
+    let upstream = Upstream::new();
+    let app = bare(&descope(&upstream));
+    for endpoint in ENDPOINTS.iter().filter(|it| it.method == "POST") {
+        let path = endpoint.path.replace("{provider}", "whatsapp");
+        let path = path.replace("{method}", "sms");
+        let mut page = Browser::with_tokens(app.clone(), upstream.tokens("Ux"));
+        let before = (page.cookies.clone(), upstream.total());
+        let request = Browser::request("POST", &path);
+        let started = tokio::time::Instant::now();
+        let slow = format!("{good}{}", " ".repeat(60));
+        let answer = page.send(request.body(Drip::new(slow)).unwrap()).await;
+        answer.is_error(408, "request_timeout");
+        assert_eq!(started.elapsed().as_secs(), 10, "{path}");
+        assert_eq!((page.cookies.clone(), upstream.total()), before, "{path}");
+    }
+    // Slow, and in time all the same.
+    let mut page = Browser::new(app);
+    let request = Browser::request("POST", SIGN_IN);
+    let slow = Drip::new(r#"{"loginId":"x"}"#.chars().take(9).collect());
+    let answer = page.send(request.body(slow).unwrap()).await;
+    answer.is_error(400, "E011001");
 }

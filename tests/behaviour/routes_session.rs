@@ -169,6 +169,50 @@ async fn a_session_that_is_over_by_our_clock_costs_nobody_the_sign_in() {
     assert_eq!(claims(&page.dsr())["sub"], "UB");
 }
 
+// Vector clock/skew+10min: "metric shows skew". An answer counts once, whatever is in it.
+#[tokio::test]
+async fn the_stats_show_that_the_clock_is_off() {
+    for with_layer in [false, true] {
+        let upstream = Upstream::rotating();
+        let descope = descope(&upstream);
+        let app = match with_layer {
+            true => layered(&descope),
+            false => bare(&descope),
+        };
+        let mut page = Browser::with_tokens(app, upstream.tokens("U1"));
+        let skewed = || descope.stats().clock_skew;
+        page.sign_in("A").await.is_ok();
+        page.post(REFRESH, json!({})).await.is_ok();
+        upstream.clock.advance(Duration::from_secs(20));
+        assert_eq!(skewed(), 0, "{with_layer}");
+
+        // Over when it comes: this clock is fast.
+        upstream.set().session_life = -60;
+        page.post(REFRESH, json!({}))
+            .await
+            .is_error(503, "unavailable");
+        assert_eq!(skewed(), 1);
+        page.sign_in("A").await.is_ok();
+        assert_eq!(skewed(), 2);
+
+        // Not valid yet: it is slow.
+        upstream.set().session_life = 600;
+        let later = json!({"iat": 1_800_000_600, "nbf": 1_800_000_600});
+        upstream.set().claims = later.as_object().unwrap().clone();
+        page.post(REFRESH, json!({}))
+            .await
+            .is_error(503, "unavailable");
+        assert_eq!(skewed(), 3);
+        page.sign_in("A").await.is_ok();
+        assert_eq!(skewed(), 4);
+
+        // A token that is bad in another way says nothing about the clock.
+        upstream.set().claims = json!({"iss": "P2other"}).as_object().unwrap().clone();
+        page.sign_in("A").await.is_error(502, "upstream_invalid");
+        assert_eq!(skewed(), 4);
+    }
+}
+
 // Design, "the renewed JWTs": never lose the one live refresh token.
 #[tokio::test]
 async fn a_new_refresh_jwt_is_delivered_though_its_session_is_bad() {

@@ -258,6 +258,16 @@ async fn faults_of_upstream() {
             .is_error(502, "upstream_invalid");
     }
     for (path, broken) in [
+        (SIGN_IN, r#"{"sessionJwt":1}"#),
+        (SIGN_IN, r#"{"maskedEmail":1}"#),
+        (SIGN_IN, r#"{"maskedEmail":"","verificationAttempts":3}"#),
+        ("/v1/auth/otp/signup/sms", r#"{"maskedPhone":["+1"]}"#),
+        (
+            "/v1/auth/otp/signup-in/sms",
+            r#"{"verificationAttempts":"x"}"#,
+        ),
+        ("/v1/auth/totp/signup", r#"{"key":1,"image":"x"}"#),
+        ("/v1/auth/notp/whatsapp/signup", r#"{"pendingRef":1}"#),
         ("/v1/auth/totp/signup", "{}"),
         ("/v1/auth/notp/whatsapp/signup", r#"{"image":"x"}"#),
     ] {
@@ -265,5 +275,11 @@ async fn faults_of_upstream() {
         page.post(path, json!({"loginId": "x"}))
             .await
             .is_error(502, "upstream_invalid");
+    }
+    // What the API's documentation says, though the API itself names the address.
+    for blank in ["{}", r#"{"maskedEmail":null}"#] {
+        upstream.answer(SIGN_IN, 200, blank);
+        let answer = page.post(SIGN_IN, json!({"loginId": "x"})).await;
+        assert_eq!(answer.is_ok().body, json!({}));
     }
 }

@@ -711,7 +711,9 @@ async fn the_client_reports_what_the_routes_answer() {
     assert_eq!(refusal(refused), (401, "E061005".to_owned()));
 
     let request = NotpSignInRequest::new("");
-    let link = notp.sign_up_or_in(NotpProvider::Whatsapp, &request).await;
+    let link = notp
+        .sign_up_or_in(NotpProvider::Whatsapp, &request, None)
+        .await;
     let link = link.unwrap();
     let pending = client.notp().pending_session(&link.pending_ref).await;
     assert_eq!(refusal(pending), (401, "E066103".to_owned()));

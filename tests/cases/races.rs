@@ -374,7 +374,7 @@ async fn parallel_guesses() {
     let client = world.descope.client().clone();
     client
         .otp()
-        .sign_up_or_in(DeliveryMethod::Email, &request)
+        .sign_up_or_in(DeliveryMethod::Email, &request, None)
         .await
         .unwrap();
     let code = world.emulator.last_code("ann@example.com").unwrap();
@@ -419,7 +419,7 @@ async fn parallel_right_codes() {
     let request = OtpSignInRequest::new("ann@example.com");
     client
         .otp()
-        .sign_up_or_in(DeliveryMethod::Email, &request)
+        .sign_up_or_in(DeliveryMethod::Email, &request, None)
         .await
         .unwrap();
     let code = world.emulator.last_code("ann@example.com").unwrap();

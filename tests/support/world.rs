@@ -86,7 +86,7 @@ impl World {
     pub async fn sign_in(&self, address: &str) -> Session {
         let otp = self.descope.client().otp();
         let request = OtpSignInRequest::new(address);
-        otp.sign_up_or_in(DeliveryMethod::Email, &request)
+        otp.sign_up_or_in(DeliveryMethod::Email, &request, None)
             .await
             .unwrap();
         let code = self.emulator.last_code(address).unwrap();

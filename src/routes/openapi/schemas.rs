@@ -3,36 +3,13 @@
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type};
 
-use self::Kind::{Flag, Free, List, Nested, NestedList, Required, Text, Texts, Whole};
+use crate::routes::answers;
+use crate::routes::shape::Kind::{
+    Flag, Flags, Free, List, Nested, NestedList, Own, Required, Text, Texts, Token, Whole,
+};
+use crate::routes::shape::{Kind, Member, Shape, shape};
 
-/// An object.
-pub(super) struct ObjectSchema {
-    pub(super) name: &'static str,
-    members: &'static [Member],
-    /// Members that it shares with others.
-    shared: &'static [Member],
-}
-
-type Member = (&'static str, Kind, &'static str);
-
-enum Kind {
-    /// A string that must be there and not be blank.
-    Required,
-    Text,
-    Flag,
-    Whole,
-    /// Any object.
-    Free,
-    /// An object of strings.
-    Texts,
-    /// Strings.
-    List,
-    /// A schema of that name.
-    Nested(&'static str),
-    NestedList(&'static str),
-}
-
-impl ObjectSchema {
+impl Shape {
     pub(super) fn to_openapi(&self) -> ObjectBuilder {
         let mut object = ObjectBuilder::new();
         for (name, kind, about) in self.members.iter().chain(self.shared) {
@@ -51,22 +28,23 @@ impl Kind {
         let text = || of(Type::String);
         let described = match self {
             Required => text().min_length(Some(1)),
-            Text => text(),
+            Text | Token => text(),
             Flag => of(Type::Boolean),
             Whole => of(Type::Integer),
-            Free => {
+            Free | Own => {
                 of(Type::Object).additional_properties(Some(AdditionalProperties::FreeForm(true)))
             }
             Texts => of(Type::Object).additional_properties(Some(text())),
+            Flags => of(Type::Object).additional_properties(Some(of(Type::Boolean))),
             List => {
                 return ArrayBuilder::new()
                     .items(text())
                     .description(Some(about))
                     .into();
             }
-            Nested(name) => return Ref::from_schema_name(*name).into(),
-            NestedList(name) => {
-                let items = Ref::from_schema_name(*name);
+            Nested(shape) => return Ref::from_schema_name(shape.name).into(),
+            NestedList(shape) => {
+                let items = Ref::from_schema_name(shape.name);
                 return ArrayBuilder::new()
                     .items(items)
                     .description(Some(about))
@@ -77,18 +55,10 @@ impl Kind {
     }
 }
 
-const fn object(name: &'static str, members: &'static [Member]) -> ObjectSchema {
-    ObjectSchema {
-        name,
-        members,
-        shared: &[],
-    }
-}
-
 const LOGIN_ID: Member = ("loginId", Required, "One of the user's login ids");
-const LOGIN_OPTIONS: Member = ("loginOptions", Nested("LoginOptions"), "");
-const USER: Member = ("user", Nested("SignUpUser"), "");
-const TEMPLATES: Member = ("templates", Nested("NotpTemplates"), "");
+const LOGIN_OPTIONS: Member = ("loginOptions", Nested(&LOGIN_OPTIONS_SHAPE), "");
+const USER: Member = ("user", Nested(&SIGN_UP_USER), "");
+const TEMPLATES: Member = ("templates", Nested(&NOTP_TEMPLATES), "");
 const PROVIDER_ID: Member = ("providerId", Text, "The messaging connector");
 const TEMPLATE_ID: Member = ("templateId", Text, "The message template");
 const SSO_APP_ID: Member = ("ssoAppId", Text, "The SSO application that starts it");
@@ -122,9 +92,48 @@ const UPDATE_OPTIONS: &[Member] = &[
     ("locale", Text, "The language of the message"),
 ];
 
+const LOGIN_OPTIONS_SHAPE: Shape = shape(
+    "LoginOptions",
+    &[
+        ("stepup", Flag, "Raise the session; needs one"),
+        ("mfa", Flag, "Add a factor to the session; needs one"),
+        ("customClaims", Free, "They arrive under nsec"),
+        TEMPLATE_ID,
+        ("templateOptions", Texts, "Values for the template"),
+        ("locale", Text, "The language of the message"),
+        ("pkceChallenge", Text, "RFC 7636"),
+        SSO_APP_ID,
+        ("tenantId", Text, "The tenant to sign in to"),
+        ("revokeOtherSessions", Flag, "End the user's other sessions"),
+        ("revokeOtherSessionsTypes", List, "Which of them"),
+    ],
+);
+
+const SIGN_UP_USER: Shape = shape(
+    "SignUpUser",
+    &[
+        ("loginId", Text, "Repeats the login id"),
+        ("name", Text, "Display name"),
+        ("phone", Text, "Number in E.164 form"),
+        ("email", Text, "E-mail address"),
+        ("givenName", Text, "First name"),
+        ("middleName", Text, "Middle name"),
+        ("familyName", Text, "Family name"),
+    ],
+);
+
+const NOTP_TEMPLATES: Shape = shape(
+    "NotpTemplates",
+    &[
+        ("verifyTemplateId", Text, "The pre-filled message"),
+        ("successTemplateId", Text, "The answer to a good message"),
+        ("errorTemplateId", Text, "The answer to a bad message"),
+    ],
+);
+
 /// All of them.
-pub(super) const SCHEMAS: &[ObjectSchema] = &[
-    object(
+pub(super) const SCHEMAS: &[Shape] = &[
+    shape(
         "OtpSignUpRequest",
         &[
             LOGIN_ID,
@@ -138,7 +147,7 @@ pub(super) const SCHEMAS: &[ObjectSchema] = &[
             TEMPLATE_ID,
         ],
     ),
-    object(
+    shape(
         "OtpSignInRequest",
         &[
             LOGIN_ID,
@@ -148,23 +157,23 @@ pub(super) const SCHEMAS: &[ObjectSchema] = &[
             SSO_APP_ID,
         ],
     ),
-    object(
+    shape(
         "OtpVerifyRequest",
         &[LOGIN_ID, ("code", Required, "The code")],
     ),
-    ObjectSchema {
+    Shape {
         name: "OtpUpdateEmailRequest",
         members: &[LOGIN_ID, ("email", Required, "Live once it is verified")],
         shared: UPDATE_OPTIONS,
     },
-    ObjectSchema {
+    Shape {
         name: "OtpUpdatePhoneRequest",
         members: &[LOGIN_ID, ("phone", Required, "Live once it is verified")],
         shared: UPDATE_OPTIONS,
     },
-    object("TotpSignUpRequest", &[LOGIN_ID, USER, SSO_APP_ID]),
-    object("TotpUpdateRequest", &[LOGIN_ID]),
-    object(
+    shape("TotpSignUpRequest", &[LOGIN_ID, USER, SSO_APP_ID]),
+    shape("TotpUpdateRequest", &[LOGIN_ID]),
+    shape(
         "TotpVerifyRequest",
         &[
             LOGIN_ID,
@@ -172,7 +181,7 @@ pub(super) const SCHEMAS: &[ObjectSchema] = &[
             LOGIN_OPTIONS,
         ],
     ),
-    object(
+    shape(
         "NotpSignUpRequest",
         &[
             ANY_LOGIN_ID,
@@ -184,7 +193,7 @@ pub(super) const SCHEMAS: &[ObjectSchema] = &[
             SSO_APP_ID,
         ],
     ),
-    object(
+    shape(
         "NotpSignInRequest",
         &[
             ANY_LOGIN_ID,
@@ -194,7 +203,7 @@ pub(super) const SCHEMAS: &[ObjectSchema] = &[
             SSO_APP_ID,
         ],
     ),
-    ObjectSchema {
+    Shape {
         name: "NotpUpdateRequest",
         members: &[
             LOGIN_ID,
@@ -204,171 +213,42 @@ pub(super) const SCHEMAS: &[ObjectSchema] = &[
         ],
         shared: UPDATE_OPTIONS,
     },
-    object(
+    shape(
         "PendingSessionRequest",
         &[("pendingRef", Required, "As NotpLinkResponse has it")],
     ),
-    object(
+    shape(
         "RefreshRequest",
         &[("externalToken", Text, "Read, and not passed on")],
     ),
-    object(
+    shape(
         "LogoutRequest",
         &[("logoutType", List, "Which sessions to end")],
     ),
-    object(
+    shape(
         "MyTenantsRequest",
         &[
             ("dct", Flag, "The current tenant only"),
             ("ids", List, "These tenants only"),
         ],
     ),
-    object(
+    shape(
         "TenantSelectRequest",
         &[("tenant", Required, "The tenant's id")],
     ),
-    object(
-        "LoginOptions",
-        &[
-            ("stepup", Flag, "Raise the session; needs one"),
-            ("mfa", Flag, "Add a factor to the session; needs one"),
-            ("customClaims", Free, "They arrive under nsec"),
-            TEMPLATE_ID,
-            ("templateOptions", Texts, "Values for the template"),
-            ("locale", Text, "The language of the message"),
-            ("pkceChallenge", Text, "RFC 7636"),
-            SSO_APP_ID,
-            ("tenantId", Text, "The tenant to sign in to"),
-            ("revokeOtherSessions", Flag, "End the user's other sessions"),
-            ("revokeOtherSessionsTypes", List, "Which of them"),
-        ],
-    ),
-    object(
-        "SignUpUser",
-        &[
-            ("loginId", Text, "Repeats the login id"),
-            ("name", Text, "Display name"),
-            ("phone", Text, "Number in E.164 form"),
-            ("email", Text, "E-mail address"),
-            ("givenName", Text, "First name"),
-            ("middleName", Text, "Middle name"),
-            ("familyName", Text, "Family name"),
-        ],
-    ),
-    object(
-        "NotpTemplates",
-        &[
-            ("verifyTemplateId", Text, "The pre-filled message"),
-            ("successTemplateId", Text, "The answer to a good message"),
-            ("errorTemplateId", Text, "The answer to a bad message"),
-        ],
-    ),
-    object(
-        "MaskedAddress",
-        &[
-            ("maskedEmail", Text, "Of the e-mail routes"),
-            ("maskedPhone", Text, "Of the phone routes"),
-            (
-                "verificationAttempts",
-                Whole,
-                "How often the code may be tried",
-            ),
-        ],
-    ),
-    object(
-        "TotpEnrolment",
-        &[
-            ("provisioningURL", Text, "An otpauth:// URI"),
-            ("image", Text, "The URI as a QR code: a PNG in base64"),
-            ("key", Text, "The key in base32"),
-        ],
-    ),
-    object(
-        "NotpLinkResponse",
-        &[
-            ("pendingRef", Text, "What to poll with"),
-            ("redirectUrl", Text, "Opens the messenger"),
-            ("image", Text, "The link as a QR code: a PNG in base64"),
-        ],
-    ),
-    object(
-        "SessionResponse",
-        &[
-            ("user", Nested("UserProfile"), ""),
-            ("firstSeen", Flag, "Whether the user was created just now"),
-            ("sessionExpiration", Whole, "Unix seconds"),
-            ("cookieExpiration", Whole, "Unix seconds"),
-            ("nextRefreshSeconds", Whole, "When to renew, if earlier"),
-            ("claims", Free, "Of the session JWT"),
-        ],
-    ),
-    object(
-        "UserProfile",
-        &[
-            ("userId", Text, "The id"),
-            ("loginIds", List, "All names to sign in under"),
-            ("name", Text, "Display name"),
-            ("givenName", Text, "First name"),
-            ("middleName", Text, "Middle name"),
-            ("familyName", Text, "Family name"),
-            ("email", Text, "E-mail address"),
-            ("verifiedEmail", Flag, "Whether it was verified"),
-            ("phone", Text, "Number in E.164 form"),
-            ("verifiedPhone", Flag, "Whether it was verified"),
-            ("roleNames", List, "Roles in the project"),
-            ("permissions", List, "Permissions in the project"),
-            ("userTenants", NestedList("UserTenant"), "Tenants"),
-            ("status", Text, "enabled, disabled or invited"),
-            ("externalIds", List, "Ids in other systems"),
-            ("picture", Text, "Its URL"),
-            ("test", Flag, "Whether this is a test user"),
-            ("customAttributes", Free, "The project's own"),
-            ("createdTime", Whole, "Unix seconds"),
-            ("modifiedTime", Whole, "Unix seconds"),
-            ("ssoAppIds", List, "SSO applications"),
-            ("TOTP", Flag, "Whether an authenticator app is set up"),
-            ("SAML", Flag, "Whether the user came through SAML"),
-            ("SCIM", Flag, "Whether the user came through SCIM"),
-            ("OAuth", Free, "OAuth providers in use"),
-            ("webauthn", Flag, "Whether a passkey is set up"),
-            ("password", Flag, "Whether a password is set"),
-            ("push", Flag, "Whether push sign-in is set up"),
-            ("editable", Flag, "Whether the user may be edited"),
-        ],
-    ),
-    object(
-        "UserTenant",
-        &[
-            ("tenantId", Text, "The id"),
-            ("tenantName", Text, "The name"),
-            ("roleNames", List, "Roles in it"),
-            ("permissions", List, "Permissions in it"),
-        ],
-    ),
-    object(
-        "TenantsResponse",
-        &[("tenants", NestedList("TenantInfo"), "Tenants")],
-    ),
-    object(
-        "TenantInfo",
-        &[
-            ("id", Text, "The id"),
-            ("name", Text, "The name"),
-            ("customAttributes", Free, "The project's own"),
-        ],
-    ),
-    object(
-        "HistoryEntry",
-        &[
-            ("userId", Text, "The user's id"),
-            ("loginTime", Whole, "Unix seconds"),
-            ("city", Text, "From where"),
-            ("country", Text, "From where"),
-            ("ip", Text, "From where"),
-            ("selectedTenant", Text, "Into which tenant"),
-        ],
-    ),
-    object(
+    LOGIN_OPTIONS_SHAPE,
+    SIGN_UP_USER,
+    NOTP_TEMPLATES,
+    answers::MASKED_ADDRESS,
+    answers::TOTP_ENROLMENT,
+    answers::NOTP_LINK,
+    answers::SESSION,
+    answers::USER,
+    answers::USER_TENANT,
+    answers::TENANTS,
+    answers::TENANT_INFO,
+    answers::HISTORY_ENTRY,
+    shape(
         "ErrorBody",
         &[
             ("errorCode", Text, "Descope's code, or one of ours"),

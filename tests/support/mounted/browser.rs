@@ -46,6 +46,11 @@ impl Browser {
         browser
     }
 
+    /// What the page's requests go to.
+    pub fn app(&self) -> Router {
+        self.app.clone()
+    }
+
     pub fn ds(&self) -> String {
         self.cookies.get("DS").cloned().unwrap_or_default()
     }

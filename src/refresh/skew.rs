@@ -1,0 +1,28 @@
+//! How often upstream showed that the clock of this machine is off.
+
+use std::sync::atomic::Ordering;
+
+use super::{Issued, Renewer};
+use crate::token::{Failure, InvalidToken};
+
+impl Renewer {
+    /// Counts an answer with tokens that are over, or not valid yet, at the moment they come.
+    pub(super) fn note_times(&self, issued: [&Option<Issued>; 2]) {
+        let now = self.verifier.clock.unix();
+        let mut claims = issued.into_iter().flatten().map(|it| &it.verified.claims);
+        if claims.any(|claims| self.verifier.rules.check_times(claims, now).is_err()) {
+            self.skewed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// The same for a session JWT that was refused for its times.
+    pub(super) fn note_refused(&self, session: &Result<Option<Issued>, Failure>) {
+        if let Err(Failure::Expired | Failure::Invalid(InvalidToken::NotYetValid)) = session {
+            self.skewed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn skewed_answers(&self) -> u64 {
+        self.skewed.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,141 @@
+//! What the answers of the routes may have in them. The OpenAPI document shows the same.
+
+use super::shape::Kind::{Flag, Flags, Free, List, Nested, NestedList, Own, Text, Token, Whole};
+use super::shape::{Member, Shape, shape};
+
+/// To a call that sent a code.
+pub(super) const MASKED_ADDRESS: Shape = shape(
+    "MaskedAddress",
+    &[
+        ("maskedEmail", Text, "Of the e-mail routes"),
+        ("maskedPhone", Text, "Of the phone routes"),
+        (
+            "verificationAttempts",
+            Whole,
+            "How often the code may be tried",
+        ),
+    ],
+);
+
+pub(super) const TOTP_ENROLMENT: Shape = shape(
+    "TotpEnrolment",
+    &[
+        ("provisioningURL", Text, "An otpauth:// URI"),
+        ("image", Text, "The URI as a QR code: a PNG in base64"),
+        ("key", Text, "The key in base32"),
+    ],
+);
+
+pub(super) const NOTP_LINK: Shape = shape(
+    "NotpLinkResponse",
+    &[
+        ("pendingRef", Text, "What to poll with"),
+        ("redirectUrl", Text, "Opens the messenger"),
+        ("image", Text, "The link as a QR code: a PNG in base64"),
+    ],
+);
+
+/// To a call that issued tokens, which went into cookies.
+pub(super) const SESSION: Shape = shape("SessionResponse", SESSION_MEMBERS);
+
+/// The same for a native app, which has no cookies.
+pub(super) const NATIVE_SESSION: Shape = Shape {
+    name: "NativeSessionResponse",
+    members: SESSION_MEMBERS,
+    shared: &[
+        ("sessionJwt", Token, ""),
+        ("refreshJwt", Token, ""),
+        ("externalToken", Token, ""),
+        ("trustedDeviceJwt", Token, ""),
+        ("cookieDomain", Text, ""),
+        ("cookiePath", Text, ""),
+        ("cookieMaxAge", Whole, ""),
+        ("cookieName", Text, ""),
+        ("sessionCookieName", Text, ""),
+        ("sessionCookieDomain", Text, ""),
+    ],
+};
+
+// `idpResponse` is not among them: it is what an identity provider said, with its own tokens as the case may be, and it
+// comes with SSO only, which is not mounted.
+const SESSION_MEMBERS: &[Member] = &[
+    ("user", Nested(&USER), ""),
+    ("firstSeen", Flag, "Whether the user was created just now"),
+    ("sessionExpiration", Whole, "Unix seconds"),
+    ("cookieExpiration", Whole, "Unix seconds"),
+    ("nextRefreshSeconds", Whole, "When to renew, if earlier"),
+    ("claims", Free, "Of the session JWT"),
+    ("tenantSSOID", Text, "The tenant's id for SSO"),
+];
+
+pub(super) const USER: Shape = shape(
+    "UserProfile",
+    &[
+        ("userId", Text, "The id"),
+        ("loginIds", List, "All names to sign in under"),
+        ("name", Text, "Display name"),
+        ("givenName", Text, "First name"),
+        ("middleName", Text, "Middle name"),
+        ("familyName", Text, "Family name"),
+        ("email", Text, "E-mail address"),
+        ("verifiedEmail", Flag, "Whether it was verified"),
+        ("phone", Text, "Number in E.164 form"),
+        ("verifiedPhone", Flag, "Whether it was verified"),
+        ("roleNames", List, "Roles in the project"),
+        ("permissions", List, "Permissions in the project"),
+        ("userTenants", NestedList(&USER_TENANT), "Tenants"),
+        ("status", Text, "enabled, disabled or invited"),
+        ("externalIds", List, "Ids in other systems"),
+        ("picture", Text, "Its URL"),
+        ("test", Flag, "Whether this is a test user"),
+        ("customAttributes", Own, "The project's own"),
+        ("createdTime", Whole, "Unix seconds"),
+        ("modifiedTime", Whole, "Unix seconds"),
+        ("ssoAppIds", List, "SSO applications"),
+        ("TOTP", Flag, "Whether an authenticator app is set up"),
+        ("SAML", Flag, "Whether the user came through SAML"),
+        ("SCIM", Flag, "Whether the user came through SCIM"),
+        ("OIDC", Flag, "Whether the user came through OIDC"),
+        ("OAuth", Flags, "OAuth providers in use"),
+        ("webauthn", Flag, "Whether a passkey is set up"),
+        ("password", Flag, "Whether a password is set"),
+        ("push", Flag, "Whether push sign-in is set up"),
+        ("editable", Flag, "Whether the user may be edited"),
+    ],
+);
+
+pub(super) const USER_TENANT: Shape = shape(
+    "UserTenant",
+    &[
+        ("tenantId", Text, "The id"),
+        ("tenantName", Text, "The name"),
+        ("roleNames", List, "Roles in it"),
+        ("permissions", List, "Permissions in it"),
+    ],
+);
+
+pub(super) const TENANTS: Shape = shape(
+    "TenantsResponse",
+    &[("tenants", NestedList(&TENANT_INFO), "Tenants")],
+);
+
+pub(super) const TENANT_INFO: Shape = shape(
+    "TenantInfo",
+    &[
+        ("id", Text, "The id"),
+        ("name", Text, "The name"),
+        ("customAttributes", Free, "The project's own"),
+    ],
+);
+
+pub(super) const HISTORY_ENTRY: Shape = shape(
+    "HistoryEntry",
+    &[
+        ("userId", Text, "The user's id"),
+        ("loginTime", Whole, "Unix seconds"),
+        ("city", Text, "From where"),
+        ("country", Text, "From where"),
+        ("ip", Text, "From where"),
+        ("selectedTenant", Text, "Into which tenant"),
+    ],
+);

@@ -1,0 +1,166 @@
+//! Signing out from a handler of the app, below a session layer that has just renewed.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::support::mounted::{Browser, Upstream, descope, error_body, layered};
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request, State};
+use axum::response::{IntoResponse, Redirect, Response};
+use axum::routing::post;
+use http::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
+use http::{Method, Uri};
+use tower::ServiceExt;
+use tower_descope::Descope;
+use tower_descope::client::RefreshToken;
+
+/// As the documentation of `routes` shows it.
+async fn sign_out(State(descope): State<Descope>, request: Request) -> Response {
+    let (mut parts, _) = request.into_parts();
+    parts.method = Method::POST;
+    parts.uri = Uri::from_static("/v1/auth/logout");
+    parts.headers.remove(CONTENT_TYPE);
+    let logout = Request::from_parts(parts, Body::empty());
+    let Ok(done) = descope.routes_service().oneshot(logout).await;
+    if !done.status().is_success() {
+        return done;
+    }
+    let mut response = Redirect::to("/").into_response();
+    for cookie in done.headers().get_all(SET_COOKIE) {
+        response.headers_mut().append(SET_COOKIE, cookie.clone());
+    }
+    response
+}
+
+/// What looks right and is not: the cookie of the request may have been spent by the layer.
+async fn by_hand(State(descope): State<Descope>, headers: HeaderMap) -> String {
+    let cookies = headers["cookie"].to_str().unwrap();
+    let jwt = cookies
+        .split("; ")
+        .find_map(|pair| pair.strip_prefix("DSR="));
+    let token = RefreshToken::new(jwt.unwrap()).unwrap();
+    match descope.client().session().logout(&token).await {
+        Ok(()) => "signed out at Descope".to_owned(),
+        Err(error) => error.code().unwrap_or_default().to_owned(),
+    }
+}
+
+fn app(descope: &Descope) -> Router {
+    Router::new()
+        .route("/leave", post(sign_out).get(sign_out))
+        .route("/by-hand", post(by_hand))
+        .with_state(descope.clone())
+        .layer(descope.session_layer())
+        .merge(layered(descope))
+}
+
+fn request(method: &str, path: &str) -> Request {
+    let request = Browser::request(method, "").uri(path);
+    request.body(Body::empty()).unwrap()
+}
+
+#[tokio::test]
+async fn a_handler_below_a_layer_that_has_just_renewed_signs_out() {
+    for expired in [true, false] {
+        let upstream = Upstream::rotating();
+        let descope = descope(&upstream);
+        let mut page = Browser::with_tokens(app(&descope), upstream.tokens("U1"));
+        if expired {
+            upstream.clock.advance(Duration::from_secs(700));
+        }
+        let old = page.clone();
+        // A form of the app itself.
+        let mut form = request("POST", "/leave");
+        let kind = "application/x-www-form-urlencoded".parse().unwrap();
+        form.headers_mut().insert(CONTENT_TYPE, kind);
+        *form.body_mut() = Body::from("bye=1");
+        let answer = page.send(form).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.headers["location"]),
+            (303, &"/".parse().unwrap())
+        );
+        // The browser's cookies are gone, and no renewed ones came instead.
+        assert!(page.cookies.is_empty(), "{expired}");
+        // One renewal at most, one sign-out, with a token that was alive, and nothing is left at Descope.
+        assert_eq!(upstream.count("/v1/auth/refresh"), usize::from(expired));
+        assert_eq!(upstream.count("/v1/auth/logout"), 1);
+        assert_eq!((upstream.live(), upstream.set().reused), (0, 0));
+        // The old cookies are refused in this process (security requirement 35).
+        let before = upstream.total();
+        for name in ["DS", "DSR", ""] {
+            let mut thief = old.clone();
+            thief
+                .cookies
+                .retain(|cookie, _| name.is_empty() || cookie == name);
+            let answer = thief.send(request("GET", "/page")).await;
+            assert_eq!(answer.status, 401, "{expired} {name}");
+            assert!(!answer.sets_cookies());
+        }
+        assert_eq!(upstream.total(), before);
+    }
+}
+
+#[tokio::test]
+async fn a_link_on_another_site_signs_nobody_out() {
+    let upstream = Upstream::rotating();
+    let descope = descope(&upstream);
+    let mut page = Browser::with_tokens(app(&descope), upstream.tokens("U1"));
+    let before = page.cookies.clone();
+    let mut link = request("GET", "/leave");
+    let site = "cross-site".parse().unwrap();
+    link.headers_mut().insert("sec-fetch-site", site);
+    let answer = page.send(link).await;
+    answer.is_error(403, "cross_origin");
+    assert_eq!(page.cookies, before);
+    assert_eq!(page.send(request("GET", "/page")).await.text, "U1");
+}
+
+#[tokio::test]
+async fn a_sign_out_with_a_spent_token_says_what_to_do() {
+    let upstream = Upstream::rotating();
+    let descope = descope(&upstream);
+    let mut page = Browser::with_tokens(app(&descope), upstream.tokens("U1"));
+    upstream.clock.advance(Duration::from_secs(700));
+    upstream.answer("/v1/auth/logout", 401, error_body("E064001"));
+    let log = Log::default();
+    let logging = log.listen();
+    let answer = page.send(request("POST", "/by-hand")).await;
+    drop(logging);
+    assert_eq!(answer.text, "E064001");
+    let said = log.text();
+    assert!(said.contains("WARN"), "{said}");
+    assert!(said.contains("/v1/auth/logout"), "{said}");
+    assert!(said.contains("routes_service"), "{said}");
+    assert!(!said.contains("eyJ"), "{said}");
+}
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn listen(&self) -> tracing::subscriber::DefaultGuard {
+        let log = self.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_ansi(false)
+            .with_max_level(tracing::Level::WARN)
+            .with_writer(move || log.clone());
+        tracing::subscriber::set_default(subscriber.finish())
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
