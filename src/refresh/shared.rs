@@ -48,6 +48,25 @@ impl Renewer {
         }
     }
 
+    /// Waits until the present second of the clock is over, where replicas share a store; elsewhere not at all.
+    ///
+    /// Replicas tell a token that is newer than the revocation of its user by `iat` alone, which has seconds only.
+    /// That this process knows better is nothing that it may tell the others: whoever writes to the store could say
+    /// the same of a stolen token.
+    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
+    pub(crate) fn second_over(&self) -> impl Future<Output = ()> + use<> {
+        let rest = self.replicas.as_ref().map(|_| {
+            let now = self.verifier.clock.unix().subsec_nanos();
+            let rest = Duration::from_secs(1).saturating_sub(Duration::from_nanos(now.into()));
+            tokio::time::Instant::now() + rest
+        });
+        async move {
+            if let Some(rest) = rest {
+                tokio::time::sleep_until(rest).await;
+            }
+        }
+    }
+
     /// The outcome of a renewal that another replica has made with this token, if there is one.
     pub(super) async fn found_elsewhere(
         self: &Arc<Self>,
