@@ -10,7 +10,7 @@ use std::future::Future;
 use std::time::Duration;
 
 use redis::aio::MultiplexedConnection;
-use redis::{RedisError, Script, cmd};
+use redis::{ErrorKind, RedisError, Script, ServerErrorKind, cmd};
 
 use self::connect::Connector;
 #[cfg(feature = "redis-tls")]
@@ -172,7 +172,7 @@ impl RedisStore {
         });
         let (answer, is_broken) = match asked.await {
             Some(Ok(answer)) => {
-                let is_broken = matches!(&answer, Err(error) if error.is_unrecoverable_error());
+                let is_broken = answer.as_ref().is_err_and(needs_another_connection);
                 (answer.map_err(StoreError::new), is_broken)
             }
             Some(Err(error)) => (Err(error), false),
@@ -387,6 +387,15 @@ impl Scripts {
             ),
         }
     }
+}
+
+/// Also when the server has become one that can only be read from: its name may lead to the new primary by now.
+fn needs_another_connection(error: &RedisError) -> bool {
+    error.is_unrecoverable_error()
+        || matches!(
+            error.kind(),
+            ErrorKind::Io | ErrorKind::Server(ServerErrorKind::ReadOnly)
+        )
 }
 
 /// Redis refuses zero.
