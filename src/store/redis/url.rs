@@ -7,7 +7,7 @@ use redis::{Client, RedisError};
 
 /// How the server is reached.
 pub(super) enum Target {
-    Plain(Client),
+    Plain(Box<Client>),
     #[cfg(feature = "redis-tls")]
     Tls(Box<super::tls::Tls>),
 }
@@ -61,7 +61,7 @@ impl Target {
             if let redis::ConnectionAddr::TcpTls { .. } = client.get_connection_info().addr() {
                 return Err(InvalidRedisUrl(Reason::Fragment));
             }
-            return Ok(Self::Plain(client));
+            return Ok(Self::Plain(Box::new(client)));
         };
         Self::tls(&plain)
     }
