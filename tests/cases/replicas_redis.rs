@@ -376,7 +376,7 @@ async fn signed_in_again() {
             Duration::from_secs(1).saturating_sub(Duration::from_nanos(now.subsec_nanos().into()));
         tokio::time::sleep(rest).await;
         let port = cluster.replicas[0].port;
-        let reply = post(
+        let reply = post_json(
             port,
             "/auth/v1/auth/logoutall",
             &before,
