@@ -95,6 +95,7 @@
 //! | `utoipa` | | an OpenAPI 3.1 document of the mounted endpoints |
 //! | `emulator` | yes | the local Descope; switch it off in release builds |
 //! | `redis` | | several replicas share renewals and revocations through Redis, see the module `store` |
+//! | `redis-tls` | | the same over TLS (`rediss://`), with rustls and aws-lc-rs |
 //! | `shared-store` | | the same through a store that you implement |
 //!
 //! One of `aws-lc` and `rust-crypto` is needed; with both, `aws-lc` is used. Neither touches the process-wide

@@ -35,9 +35,11 @@ impl Revocation {
 
     /// Everything that was issued to this user up to now, by the tokens' `iat`: for a year, which is longer than
     /// tokens live. Who signs in again through [the mounted routes](Descope::routes) is let in at once; elsewhere,
-    /// and where replicas share a store, who does so within the same second is refused as well. The id is that of
-    /// [`User::id`](crate::User::id). Where a JWT template takes over `sub`, what it puts there is accepted as well, and
-    /// ends the sessions of everybody whose tokens say so.
+    /// and where replicas share a store, who does so within the same second is refused as well, because `iat` has
+    /// seconds only and is all that other replicas can go by: a word of this one could be forged by whoever writes to
+    /// the store. So let a second pass before you let the user sign in again; the mounted `logoutall` answers that much
+    /// later where there is a store. The id is that of [`User::id`](crate::User::id). Where a JWT template takes over
+    /// `sub`, what it puts there is accepted as well, and ends the sessions of everybody whose tokens say so.
     pub fn user(id: impl Into<String>) -> Self {
         Self(What::User(id.into()))
     }

@@ -125,7 +125,7 @@ impl Renewer {
 
     /// When the call that issued tokens began, if that makes them newer than a revocation of their user: not when
     /// what it was made with is revoked by now. And only where this process is the only one: other replicas would go
-    /// on refusing them, which is worse than a sign-in that has to be repeated.
+    /// on refusing them, which is worse than a sign-in that has to be repeated (see `second_over`).
     fn newer_than(&self, began: Mark, parent: Option<&Verified>) -> Option<Mark> {
         #[cfg(feature = "shared-store")]
         if self.replicas.is_some() {

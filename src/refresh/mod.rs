@@ -263,6 +263,9 @@ impl Renewer {
         Some(self.newest(outcome))
     }
 
+    #[cfg(all(feature = "routes", not(feature = "shared-store")))]
+    pub(crate) async fn second_over(&self) {}
+
     #[cfg(not(feature = "shared-store"))]
     async fn found_elsewhere(&self, _: &Presented) -> Option<Arc<Outcome>> {
         None

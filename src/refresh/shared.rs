@@ -6,13 +6,17 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::task::{Finished, Task};
-use super::{Kept, Outcome, Presented, Renewer, Tokens, unavailable};
+use super::{DEFAULT_RETRY_AFTER, Kept, Outcome, Presented, Renewer, Tokens, unavailable};
 use crate::store::{
     Count, Lease, Listener, Notice, Replicas, SharedOutcome, SharedStore, SharedTokens, StoreKey,
     Turn,
 };
-use crate::token::{LONGEST_TOKEN, Name, Times, Unverified};
+use crate::token::{Failure, LONGEST_TOKEN, Name, Times, Unverified};
 use crate::wire::JwtResponse;
+
+/// By how much the clocks of two replicas may differ. A revocation that is dated further into the future is dated by
+/// the clock of the replica that hears it.
+const LARGEST_SKEW: Duration = Duration::from_secs(60);
 
 impl Renewer {
     /// Shares renewals and revocations with other replicas.
@@ -41,6 +45,25 @@ impl Renewer {
         self.attend();
         if let Some(replicas) = &self.replicas {
             replicas.published().await;
+        }
+    }
+
+    /// Waits until the present second of the clock is over, where replicas share a store; elsewhere not at all.
+    ///
+    /// Replicas tell a token that is newer than the revocation of its user by `iat` alone, which has seconds only.
+    /// That this process knows better is nothing that it may tell the others: whoever writes to the store could say
+    /// the same of a stolen token.
+    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
+    pub(crate) fn second_over(&self) -> impl Future<Output = ()> + use<> {
+        let rest = self.replicas.as_ref().map(|_| {
+            let now = self.verifier.clock.unix().subsec_nanos();
+            let rest = Duration::from_secs(1).saturating_sub(Duration::from_nanos(now.into()));
+            tokio::time::Instant::now() + rest
+        });
+        async move {
+            if let Some(rest) = rest {
+                tokio::time::sleep_until(rest).await;
+            }
         }
     }
 
@@ -86,15 +109,19 @@ impl Renewer {
         replicas.publish(notice, ttl);
     }
 
-    /// Judges an outcome of another replica as if upstream had given it just now. Except for times: a client that
-    /// comes back late finds a session that has run out, and gets it as it would from this replica's memory.
+    /// Judges an outcome that was found in the store like an answer of upstream, times included: whoever writes to the
+    /// store may have put it there.
+    ///
+    /// A session that has run out is of use only with the new refresh JWT that came with it: a client that hung up and
+    /// returns late is renewed with that one, and the session is not served (see `outlived`). Without one, the answer
+    /// is `None`: the renewal has to be made as if nothing had been found.
     async fn adopt(
         &self,
         token: &Presented,
         outcome: SharedOutcome,
         refused_before: bool,
-    ) -> Outcome {
-        match outcome {
+    ) -> Option<Outcome> {
+        Some(match outcome {
             SharedOutcome::Tokens(tokens) => {
                 let mut response = JwtResponse {
                     session_jwt: tokens.session_jwt,
@@ -105,7 +132,10 @@ impl Renewer {
                     let name = "nextRefreshSeconds".to_owned();
                     response.other.insert(name, seconds.into());
                 }
-                self.judge(token, &response, Times::Ignore, None).await
+                // With `Times::Check` a session that has run out is refused before its signature was looked at, and
+                // would not tell whether the refresh JWT beside it belongs to a renewal.
+                let outcome = self.judge(token, &response, Times::Ignore, None).await;
+                return self.with_times(outcome);
             }
             SharedOutcome::Refused => Outcome::Refused {
                 clear: refused_before,
@@ -116,7 +146,43 @@ impl Renewer {
             SharedOutcome::Unavailable {
                 retry_after_seconds,
             } => unavailable(Some(Duration::from_secs(retry_after_seconds))),
+        })
+    }
+
+    /// What is left of an outcome of which everything but the times of its session was judged.
+    fn with_times(&self, outcome: Outcome) -> Option<Outcome> {
+        let Outcome::Renewed(Tokens {
+            session: Some(session),
+            refresh,
+            ..
+        }) = &outcome
+        else {
+            return Some(outcome);
+        };
+        let now = self.verifier.clock.unix();
+        match self
+            .verifier
+            .rules
+            .check_times(&session.verified.claims, now)
+        {
+            Ok(()) => Some(outcome),
+            Err(Failure::Expired) => {
+                let refresh = refresh.as_ref()?;
+                let lives = !self.verifier.is_expired(&refresh.verified.claims);
+                lives.then_some(outcome)
+            }
+            // As for an answer of upstream whose session cannot be used yet.
+            Err(_) => Some(Outcome::Unavailable {
+                retry_after: DEFAULT_RETRY_AFTER,
+                rescued: refresh.clone(),
+                undecided: None,
+            }),
         }
+    }
+
+    fn unix_seconds_in(&self, time: Duration) -> i64 {
+        let then = self.verifier.clock.unix().saturating_add(time).as_secs();
+        i64::try_from(then).unwrap_or(i64::MAX)
     }
 
     /// What the other replicas get to see, and for how long.
@@ -179,14 +245,22 @@ impl Renewer {
 impl Listener for Renewer {
     fn hear(&self, notice: Notice) {
         match notice {
-            Notice::Token { id, exp } => self.deny(id, exp),
-            Notice::Session { id, digest, exp } => self.end_here(digest, &id, exp),
+            Notice::Token { id, exp } => {
+                self.deny(id, exp.min(self.unix_seconds_in(LONGEST_TOKEN)))
+            }
+            Notice::Session { id, digest, exp } => {
+                let exp = exp.min(self.unix_seconds_in(LONGEST_TOKEN));
+                self.end_here(digest, &id, exp);
+            }
             Notice::Renewal { digest } => self.flights().end(&digest),
             Notice::Subject {
                 sub,
                 id_only,
                 issued_until,
             } => {
+                // A date in the future would refuse the user's next sign-ins as well.
+                let latest = self.unix_seconds_in(LARGEST_SKEW);
+                let issued_until = issued_until.min(latest);
                 let name = if id_only { Name::Id } else { Name::IdOrSub };
                 self.verifier.revoked.subject(&sub, name, issued_until);
             }
@@ -198,7 +272,10 @@ impl Task {
     /// Renews when it is this replica's turn, or takes what another one was given.
     pub(super) async fn run_in_turn(mut self, replicas: &Replicas) {
         let renewer = self.renewer.clone();
-        let finished = match replicas.turn(&self.token.jwt).await {
+        let refused_before = self.refused_before;
+        let token = self.token.clone();
+        let adopt = |outcome| renewer.adopt(&token, outcome, refused_before);
+        let finished = match replicas.turn(&token.jwt, adopt).await {
             Turn::Alone => {
                 let outcome = self.outcome().await;
                 self.finish(outcome, Kept::Here)
@@ -207,12 +284,7 @@ impl Task {
                 let outcome = self.interrupted();
                 self.finish(outcome, Kept::Here)
             }
-            Turn::Found(outcome) => {
-                let outcome = renewer
-                    .adopt(&self.token, outcome, self.refused_before)
-                    .await;
-                self.finish(outcome, Kept::Elsewhere)
-            }
+            Turn::Found(outcome) => self.finish(outcome, Kept::Elsewhere),
             Turn::Lead {
                 lease,
                 refused_before,
@@ -236,8 +308,9 @@ impl Task {
             }
             (Some(tokens @ SharedOutcome::Tokens(_)), Outcome::Refused { .. }) => {
                 // This process stood still for longer than its lease, and another one was faster.
-                let outcome = renewer.adopt(&self.token, tokens, false).await;
-                return self.finish(outcome, Kept::Elsewhere);
+                if let Some(outcome) = renewer.adopt(&self.token, tokens, false).await {
+                    return self.finish(outcome, Kept::Elsewhere);
+                }
             }
             _ => {}
         }

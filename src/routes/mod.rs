@@ -96,7 +96,9 @@
 //!   session is still good, because the SDK asks before it runs out. What it answers is made from the tokens
 //!   (`sessionExpiration`, `cookieExpiration`, `claims`, `nextRefreshSeconds`); `externalToken` is not passed on.
 //! * `logout` and `logoutall` end the session in this process, at Descope, and in the browser. The answer is 200 and
-//!   deletes the cookies even if Descope says no or nothing.
+//!   deletes the cookies even if Descope says no or nothing. Where replicas share a store, `logoutall` answers when the
+//!   second in which it was asked for is over, so that a sign-in after the answer has tokens that are newer by their
+//!   `iat` than the revocation. One that is made beside it, before the answer, may be refused and has to be repeated.
 //! * A sign-in replaces the session before it. A renewal of that one that is still under way writes no cookie.
 //!
 //! # Answers

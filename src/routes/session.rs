@@ -205,7 +205,11 @@ pub(super) async fn logout_all(
     if let Some(user) = ended.sessions().next() {
         descope.inner().end_all_sessions(user.claims.id(), Name::Id);
     }
-    sign_out(&descope, &ended, path::LOGOUT_ALL, &request).await
+    let second_over = descope.inner().renewer.second_over();
+    let answer = sign_out(&descope, &ended, path::LOGOUT_ALL, &request).await;
+    // Whoever signs in after this answer has tokens that every replica sees to be newer.
+    second_over.await;
+    answer
 }
 
 /// All that a sign-out ends. Read before anything of it is ended: what is, no longer verifies.

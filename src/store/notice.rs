@@ -6,6 +6,9 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::token::TokenId;
 
+/// Longest notice that is read. The ids of users are the only part without a length of its own.
+const LONGEST: usize = 64 * 1024;
+
 /// Something ended before its time. Digests only: they name a token and cannot stand in for it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -46,8 +49,11 @@ impl Notice {
         serde_json::to_vec(self).ok()
     }
 
-    /// `None` for what a later version may write.
+    /// `None` for what a later version may write, and for what no version writes.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
+        if bytes.len() > LONGEST {
+            return None;
+        }
         serde_json::from_slice(bytes).ok()
     }
 }

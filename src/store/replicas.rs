@@ -1,6 +1,7 @@
 //! Turns at renewing, and the way of an outcome from one replica to the others.
 
 use std::fmt;
+use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -42,8 +43,8 @@ pub(super) struct Shared {
     patience: Duration,
 }
 
-/// Who renews.
-pub(crate) enum Turn {
+/// Who renews. `T` is an outcome that another replica has put and this one has judged.
+pub(crate) enum Turn<T> {
     /// The store cannot be reached: do as if there were none.
     Alone,
     /// This replica.
@@ -53,7 +54,7 @@ pub(crate) enum Turn {
         refused_before: bool,
     },
     /// Another replica did.
-    Found(SharedOutcome),
+    Found(T),
     /// Another replica does, and takes too long.
     Busy,
 }
@@ -78,8 +79,12 @@ impl Replicas {
         }
     }
 
-    /// Waits for this replica's turn, or for the outcome of another one's.
-    pub(crate) async fn turn(&self, jwt: &str) -> Turn {
+    /// Waits for this replica's turn, or for the outcome of another one's. `adopt` judges what was found; what it
+    /// answers with `None` counts as not there.
+    pub(crate) async fn turn<T, F>(&self, jwt: &str, adopt: impl Fn(SharedOutcome) -> F) -> Turn<T>
+    where
+        F: Future<Output = Option<T>>,
+    {
         let Ok(owner) = Generate::try_generate() else {
             return Turn::Alone;
         };
@@ -107,10 +112,12 @@ impl Replicas {
                 // Nobody else's business.
                 Some((SharedOutcome::Unavailable { .. }, _)) if !waited => {}
                 Some((outcome, _)) => {
-                    if locked {
-                        lease.unlock().await;
+                    if let Some(adopted) = adopt(outcome).await {
+                        if locked {
+                            lease.unlock().await;
+                        }
+                        return Turn::Found(adopted);
                     }
-                    return Turn::Found(outcome);
                 }
                 None => {}
             }

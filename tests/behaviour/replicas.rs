@@ -494,6 +494,94 @@ async fn an_intruder_finds_nothing_of_use_in_the_store() {
     }
 }
 
+// Security requirement 25: what is found outside is verified, times included.
+#[tokio::test]
+async fn a_writer_of_the_store_cannot_extend_a_session() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let day = Duration::from_secs(24 * 60 * 60);
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let other = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let sessions = replicas.world.descope.client().session();
+    for refresh in [&ann.refresh, &other.refresh] {
+        let token = tower_descope::client::RefreshToken::new(refresh.clone()).unwrap();
+        sessions.logout(&token).await.unwrap();
+    }
+    // The session is over, and Descope renews it no more. Its owner can seal what she likes under her own token.
+    for refresh in ["", &ann.refresh] {
+        let outcome = json!({ "tokens": { "sessionJwt": ann.session, "refreshJwt": refresh } });
+        replicas.store.put_outcome(&ann.refresh, &outcome, day);
+        for replica in &replicas.replicas {
+            let reply = replica.get("/me", &ann.cookies()).await;
+            assert_eq!(reply.status(), 401, "{}", reply.body);
+        }
+    }
+    assert_eq!(replicas.world.refreshes(), 1, "upstream is asked instead");
+
+    // Outcomes that lead to each other lead nowhere.
+    for (from, to) in [(&ann, &other), (&other, &ann)] {
+        let outcome = json!({ "tokens": { "sessionJwt": ann.session, "refreshJwt": to.refresh } });
+        replicas.store.put_outcome(&from.refresh, &outcome, day);
+    }
+    let third = replicas.start().await;
+    let reply = third.get("/me", &ann.cookies()).await;
+    assert_eq!((reply.status(), reply.set_cookies().len()), (503, 0));
+
+    // Nor does somebody else's session.
+    let bob = replicas.world.sign_in("bob@example.com").await;
+    let outcome = json!({ "tokens": { "sessionJwt": bob.session, "refreshJwt": bob.refresh } });
+    replicas.store.put_outcome(&ann.refresh, &outcome, day);
+    let third = replicas.start().await;
+    let reply = third.get("/me", &ann.cookies()).await;
+    assert_eq!((reply.status(), reply.set_cookies().len()), (503, 0));
+}
+
+#[tokio::test]
+async fn an_outcome_that_is_over_does_not_stand_in_the_way_of_a_renewal() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let outcome = json!({ "tokens": { "sessionJwt": ann.session, "refreshJwt": "" } });
+    let day = Duration::from_secs(24 * 60 * 60);
+    replicas.store.put_outcome(&ann.refresh, &outcome, day);
+    let reply = replicas[0].get("/me", &ann.cookies()).await;
+    assert_eq!((reply.status(), replicas.world.refreshes()), (200, 1));
+    let twin = replicas[1].get("/me", &ann.cookies()).await;
+    assert_eq!(twin.set_cookies(), reply.set_cookies());
+    assert_eq!(replicas.world.refreshes(), 1);
+}
+
+#[tokio::test]
+async fn a_writer_of_the_store_cannot_lock_a_user_out_for_ever() {
+    let replicas = Replicas::new(RefreshRotation::None).await;
+    let ann = replicas.world.sign_in("ann@example.com").await;
+    for issued_until in [i64::MAX, 4_000_000_000] {
+        let notice = json!({ "subject": { "sub": ann.user_id, "issued_until": issued_until } });
+        replicas.store.put_notice(&notice);
+    }
+    replicas[0].answers_soon(&ann.cookies(), 401).await;
+    // A date in the future counts as about now, and who signs in after that is let in.
+    replicas.pass(Duration::from_secs(61));
+    let ann = replicas.world.sign_in("ann@example.com").await;
+    assert_eq!(replicas[0].get("/me", &ann.cookies()).await.status(), 200);
+    // Nor is a date harmful that no token has.
+    for exp in [i64::MAX, i64::MIN, 0] {
+        let id = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
+        let token = json!({ "token": { "id": id, "exp": exp } });
+        let session = json!({ "session": { "id": id, "digest": id, "exp": exp } });
+        replicas.store.put_notice(&token);
+        replicas.store.put_notice(&session);
+    }
+    replicas
+        .store
+        .put_notice(&json!({ "subject": { "sub": "x".repeat(1 << 20), "issued_until": 0 } }));
+    let one = &replicas[1].descope;
+    one.revoke(Revocation::session_jwt(&ann.session))
+        .await
+        .unwrap();
+    replicas[0]
+        .answers_soon(&format!("DS={}", ann.session), 401)
+        .await;
+}
+
 // One value per session that is alive, however often it is renewed.
 #[tokio::test]
 async fn the_store_does_not_fill_up() {

@@ -4,10 +4,11 @@
 
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, ExitCode, Stdio};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::support::needs;
 use crate::support::redis_server::RedisServer;
+use crate::support::tls::Authority;
 use crate::support::world::{self, REFRESH, Session, World};
 use axum::Router;
 use axum::extract::{Path, State};
@@ -31,23 +32,42 @@ pub fn replica() -> Option<ExitCode> {
 }
 
 pub fn trials() -> Vec<Trial> {
-    needs::trials("replicas", "redis", RedisServer::find(), |()| {
+    let tls = RedisServer::find_with_tls();
+    let mut trials = needs::trials("replicas_tls", "redis", tls, |()| {
         vec![
-            trial("one_renewal_serves_four_processes", stampede),
-            trial(
-                "a_dead_redis_does_not_matter_while_sessions_are_fresh",
-                fresh,
-            ),
-            trial("a_dead_redis_does_not_matter_with_a_reuse_interval", reuse),
-            trial("a_redis_that_dies_during_a_renewal_does_not_matter", midway),
-            trial("without_redis_one_replica_wins_a_single_use_token", lost),
-            trial("a_redis_that_says_nothing_holds_nobody_up", frozen),
-            trial("a_process_that_dies_renewing_signs_nobody_out", died),
-            trial("what_one_process_ends_all_refuse_within_a_second", revoked),
-            trial("the_store_keeps_its_promises", conformance),
-            trial("many_notices_are_read_in_parts", catching_up),
+            trial("the_store_keeps_its_promises_over_tls", tls_conformance),
+            trial("a_certificate_of_a_stranger_is_refused", tls_strangers),
+            trial("a_server_may_ask_for_a_certificate", tls_clients),
         ]
-    })
+    });
+    trials.extend(needs::trials(
+        "replicas",
+        "redis",
+        RedisServer::find(),
+        |()| {
+            vec![
+                trial("one_renewal_serves_four_processes", stampede),
+                trial(
+                    "a_dead_redis_does_not_matter_while_sessions_are_fresh",
+                    fresh,
+                ),
+                trial("a_dead_redis_does_not_matter_with_a_reuse_interval", reuse),
+                trial("a_redis_that_dies_during_a_renewal_does_not_matter", midway),
+                trial("without_redis_one_replica_wins_a_single_use_token", lost),
+                trial("a_redis_that_says_nothing_holds_nobody_up", frozen),
+                trial("a_process_that_dies_renewing_signs_nobody_out", died),
+                trial("what_one_process_ends_all_refuse_within_a_second", revoked),
+                trial("the_store_keeps_its_promises", conformance),
+                trial("many_notices_are_read_in_parts", catching_up),
+                trial("the_documented_rights_are_all_it_needs", acl),
+                trial(
+                    "who_signs_in_after_logoutall_is_let_in_everywhere",
+                    signed_in_again,
+                ),
+            ]
+        },
+    ));
+    trials
 }
 
 fn trial<F: Future<Output = ()> + 'static>(name: &str, test: fn() -> F) -> Trial {
@@ -327,10 +347,68 @@ async fn revoked() {
     }
 }
 
+// `iat` has seconds only. The processes keep real time here, as they do in operation.
+async fn signed_in_again() {
+    let cluster = Cluster::start(RefreshRotation::None).await;
+    let emulator = &cluster.world.emulator;
+    let sign_in = async |n: usize| {
+        let port = cluster.replicas[n].port;
+        let address = "ann@example.com";
+        let body = serde_json::json!({ "loginId": address });
+        let reply = post_json(port, "/auth/v1/auth/otp/signup-in/email", "", &body).await;
+        assert_eq!(reply.status, 200);
+        let code = emulator.last_code(address).unwrap();
+        let body = serde_json::json!({ "loginId": address, "code": code });
+        let reply = post_json(port, "/auth/v1/auth/otp/verify/email", "", &body).await;
+        assert_eq!(reply.status, 200);
+        reply.session_cookies()
+    };
+    let all = async |cookies: &str| {
+        let replies = cluster.burst(PROCESSES, cookies).await;
+        replies.iter().map(|reply| reply.status).collect::<Vec<_>>()
+    };
+    for _ in 0..3 {
+        let before = sign_in(0).await;
+        let elsewhere = sign_in(1).await;
+        // Early in a second, so that there is time for everything else in the same one.
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        let rest =
+            Duration::from_secs(1).saturating_sub(Duration::from_nanos(now.subsec_nanos().into()));
+        tokio::time::sleep(rest).await;
+        let port = cluster.replicas[0].port;
+        let reply = post_json(
+            port,
+            "/auth/v1/auth/logoutall",
+            &before,
+            &serde_json::json!({}),
+        )
+        .await;
+        assert_eq!(reply.status, 200);
+        let after = sign_in(2).await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
+        assert_eq!(all(&after).await, [200; PROCESSES]);
+        // And nothing that was there before.
+        assert_eq!(all(&before).await, [401; PROCESSES]);
+        assert_eq!(all(&elsewhere).await, [401; PROCESSES]);
+    }
+}
+
 // What the trait promises, and how replicas that share a Redis rely on it.
 async fn conformance() {
     let redis = RedisServer::start();
     let (one, two) = (store(&redis), store(&redis));
+    keeps_its_promises(&one, &two).await;
+
+    // Another project on the same server sees nothing of this.
+    let (a, second) = (StoreKey::new([1; 32]), Duration::from_secs(1));
+    assert!(one.lock(&a, b"one", second).await.unwrap());
+    let other = RedisStore::open(&redis.url(), "P2other").unwrap();
+    assert!(other.lock(&a, b"other", second).await.unwrap());
+    one.publish(b"notice", second).await.unwrap();
+    assert!(other.notices(None).await.unwrap().notices.is_empty());
+}
+
+async fn keeps_its_promises(one: &RedisStore, two: &RedisStore) {
     let (a, b) = (StoreKey::new([1; 32]), StoreKey::new([2; 32]));
     let second = Duration::from_secs(1);
 
@@ -370,17 +448,131 @@ async fn conformance() {
     }
     tokio::time::sleep(window).await;
     assert_eq!(two.count(&a, window).await.unwrap().events, 1);
+    one.unlock(&a, b"one").await.unwrap();
+}
 
-    // Another project on the same server sees nothing of this.
-    let other = RedisStore::open(&redis.url(), "P2other").unwrap();
-    assert!(other.lock(&a, b"other", second).await.unwrap());
-    one.publish(b"notice", second).await.unwrap();
-    assert!(other.notices(None).await.unwrap().notices.is_empty());
+/// A store with the authority of the server.
+fn over_tls(redis: &RedisServer, authority: &Authority) -> RedisStore {
+    let store = RedisStore::open(&redis.url(), "P2").unwrap();
+    store.ca_certificates(authority.pem().as_bytes()).unwrap()
+}
+
+/// Whether the server can be used, and if not, why.
+async fn works(store: &RedisStore) -> Result<(), String> {
+    let answer = store.get(&StoreKey::new([9; 32])).await;
+    answer.map(drop).map_err(|error| error.to_string())
+}
+
+async fn tls_conformance() {
+    let authority = Authority::new();
+    let mut redis = RedisServer::start_with_tls(&authority, false);
+    let stores = [(); 2].map(|()| over_tls(&redis, &authority));
+    keeps_its_promises(&stores[0], &stores[1]).await;
+    reads_in_parts(&stores[0]).await;
+    // A dead server is an outage like any other, and its successor is found.
+    redis.kill();
+    works(&stores[0]).await.unwrap_err();
+    redis.restart();
+    works(&stores[0]).await.unwrap();
+}
+
+// Security requirement 25: what is at the other end proves who it is.
+async fn tls_strangers() {
+    let authority = Authority::new();
+    let redis = RedisServer::start_with_tls(&authority, false);
+    let url = redis.url();
+    let by_address = url.replace("localhost", "127.0.0.1");
+    let of_machine = RedisStore::open(&url, "P2").unwrap();
+    let stranger = over_tls(&redis, &Authority::new());
+    let elsewhere = RedisStore::open(&by_address, "P2").unwrap();
+    let elsewhere = elsewhere.ca_certificates(authority.pem().as_bytes());
+    for store in [of_machine, stranger, elsewhere.unwrap()] {
+        works(&store).await.unwrap_err();
+    }
+    let plain = url.replace("rediss:", "redis:");
+    works(&RedisStore::open(&plain, "P2").unwrap())
+        .await
+        .unwrap_err();
+    works(&over_tls(&redis, &authority)).await.unwrap();
+}
+
+async fn tls_clients() {
+    let authority = Authority::new();
+    let redis = RedisServer::start_with_tls(&authority, true);
+    works(&over_tls(&redis, &authority)).await.unwrap_err();
+    let (chain, key) = authority.issue("app");
+    let identified = over_tls(&redis, &authority)
+        .client_certificate(chain.as_bytes(), key.as_bytes())
+        .unwrap();
+    works(&identified).await.unwrap();
+    let (_, other_key) = authority.issue("app");
+    over_tls(&redis, &authority)
+        .client_certificate(chain.as_bytes(), other_key.as_bytes())
+        .unwrap_err();
+}
+
+/// The line in the documentation of the store.
+fn documented_rights() -> Vec<String> {
+    let source = include_str!("../../src/store/redis/mod.rs");
+    let line = source
+        .lines()
+        .find_map(|line| line.strip_prefix("/// ACL SETUSER "));
+    line.expect("the line of the documentation")
+        .replace("<password>", "hunter2")
+        .replace("<namespace>", "P2")
+        .split(' ')
+        .map(str::to_owned)
+        .collect()
+}
+
+async fn acl() {
+    let redis = RedisServer::start();
+    let client = redis::Client::open(redis.url()).unwrap();
+    let mut admin = client.get_multiplexed_async_connection().await.unwrap();
+    let mut command = redis::cmd("ACL");
+    command.arg("SETUSER").arg(documented_rights());
+    let () = command.query_async(&mut admin).await.unwrap();
+
+    let with_rights = redis.url().replace("://", "://tower-descope:hunter2@");
+    for url in [with_rights.clone(), format!("{with_rights}1")] {
+        let [one, two] = [(); 2].map(|()| RedisStore::open(&url, "P2").unwrap());
+        keeps_its_promises(&one, &two).await;
+        reads_in_parts(&one).await;
+    }
+    let mut command = redis::cmd("ACL");
+    command.arg("LOG");
+    let denied: Vec<redis::Value> = command.query_async(&mut admin).await.unwrap();
+    // The crate `redis` introduces itself and does without an answer.
+    for entry in denied {
+        let entry = format!("{entry:?}");
+        assert!(entry.contains("client|setinfo"), "{entry}");
+    }
+
+    let client = redis::Client::open(with_rights).unwrap();
+    let mut store = client.get_multiplexed_async_connection().await.unwrap();
+    for denied in [
+        &["GET", "somebody else's"][..],
+        &["GET", "tower-descope:P2other:entry"],
+        &["KEYS", "*"],
+        &["FLUSHALL"],
+        &["CONFIG", "GET", "*"],
+        &["SCRIPT", "FLUSH"],
+        &["EVAL", "return 1", "0"],
+    ] {
+        let mut command = redis::cmd(denied[0]);
+        command.arg(&denied[1..]);
+        let answer: Result<redis::Value, _> = command.query_async(&mut store).await;
+        let error = answer.expect_err(denied[0]).to_string();
+        assert!(error.to_lowercase().contains("perm"), "{denied:?}: {error}");
+    }
 }
 
 async fn catching_up() {
     let redis = RedisServer::start();
-    let store = store(&redis);
+    reads_in_parts(&store(&redis)).await;
+}
+
+async fn reads_in_parts(store: &RedisStore) {
     let all = async |mut cursor: Option<_>| {
         let mut notices = Vec::new();
         loop {
@@ -577,7 +769,9 @@ async fn serve(setting: &str) {
     let revocations = Router::new()
         .route("/revoke/{kind}/{what}", post(revoke))
         .with_state(descope.clone());
-    let app = world::app(&descope).merge(revocations);
+    let app = world::app(&descope)
+        .merge(revocations)
+        .nest("/auth", descope.routes());
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     println!("{}", listener.local_addr().unwrap().port());
     axum::serve(listener, app).await.unwrap();
@@ -614,10 +808,19 @@ impl Answer {
 }
 
 async fn request(port: u16, method: &str, path: &str, cookies: &str) -> Answer {
+    send(port, method, path, cookies, "").await
+}
+
+async fn post_json(port: u16, path: &str, cookies: &str, body: &serde_json::Value) -> Answer {
+    send(port, "POST", path, cookies, &body.to_string()).await
+}
+
+async fn send(port: u16, method: &str, path: &str, cookies: &str, body: &str) -> Answer {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
     let head = format!(
         "{method} {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\ncookie: {cookies}\r\n\
-         content-length: 0\r\nconnection: close\r\n\r\n"
+         content-type: application/json\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}",
+        body.len()
     );
     stream.write_all(head.as_bytes()).await.unwrap();
     let mut answer = String::new();

@@ -6,6 +6,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use chacha20poly1305::aead::{Aead, KeyInit, Payload};
+use chacha20poly1305::{XChaCha20Poly1305, XNonce};
+use hkdf::Hkdf;
+use serde_json::Value;
+use sha2::Sha256;
 use tower_descope::clock::{Clock, ManualClock};
 use tower_descope::store::{
     Count, Cursor, Notices, SharedStore, StoreError, StoreFuture, StoreKey, Stored,
@@ -64,6 +69,39 @@ impl MemoryStore {
             .chain(state.values.values().map(|(value, _)| value.clone()))
             .chain(state.notices.iter().map(|(notice, _)| notice.clone()))
             .collect()
+    }
+
+    /// What somebody can do who writes to the store and has this refresh JWT: puts an outcome of its renewal, sealed
+    /// as the documentation of the store says.
+    pub fn put_outcome(&self, refresh: &str, outcome: &Value, ttl: Duration) {
+        let hkdf = Hkdf::<Sha256>::new(None, refresh.as_bytes());
+        let derive = |label: &[u8]| {
+            let mut bytes = [0; 32];
+            hkdf.expand(label, &mut bytes).unwrap();
+            bytes
+        };
+        let name = derive(b"tower-descope v1 outcome name");
+        let key = derive(b"tower-descope v1 key");
+        let plain = outcome.to_string();
+        let payload = Payload {
+            msg: plain.as_bytes(),
+            aad: &[&[1], &name[..]].concat(),
+        };
+        let nonce = [7; 24];
+        let sealed = XChaCha20Poly1305::new(&key.into())
+            .encrypt(&XNonce::from(nonce), payload)
+            .unwrap();
+        let value = [&[1], &nonce[..], &sealed].concat();
+        let until = self.now() + ttl;
+        let name = StoreKey::new(name);
+        self.state().values.insert(name, (value, until));
+    }
+
+    /// What anybody can do who writes to the store: tells all replicas something.
+    pub fn put_notice(&self, notice: &Value) {
+        let until = self.now() + Duration::from_secs(24 * 60 * 60);
+        let notice = notice.to_string().into_bytes();
+        self.state().notices.push((notice, until));
     }
 
     /// Values that are kept now.

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, date_time_ymd};
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::rustls::ServerConfig;
@@ -24,6 +26,20 @@ impl Authority {
         self.0.der()
     }
 
+    /// The same in PEM.
+    pub fn pem(&self) -> String {
+        pem("CERTIFICATE", self.der())
+    }
+
+    /// A certificate for `host` and its key, both in PEM.
+    pub fn issue(&self, host: &str) -> (String, String) {
+        let params = CertificateParams::new(vec![host.to_owned()]).unwrap();
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.0).unwrap();
+        let key = pem("PRIVATE KEY", &key.serialize_der());
+        (pem("CERTIFICATE", certificate.der()), key)
+    }
+
     /// Serves TLS as `host`, until the end of this year.
     pub fn acceptor(&self, host: &str, year: i32) -> TlsAcceptor {
         let mut params = CertificateParams::new(vec![host.to_owned()]).unwrap();
@@ -40,4 +56,14 @@ impl Authority {
             .unwrap();
         TlsAcceptor::from(Arc::new(config))
     }
+}
+
+fn pem(label: &str, der: &[u8]) -> String {
+    let base64 = STANDARD.encode(der);
+    let mut text = format!("-----BEGIN {label}-----\n");
+    for line in base64.as_bytes().chunks(64) {
+        text.push_str(std::str::from_utf8(line).unwrap());
+        text.push('\n');
+    }
+    text + &format!("-----END {label}-----\n")
 }

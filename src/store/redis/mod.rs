@@ -1,14 +1,22 @@
 //! The store on a Redis server.
 
-use std::error::Error;
+mod connect;
+#[cfg(feature = "redis-tls")]
+mod tls;
+mod url;
+
 use std::fmt;
 use std::future::Future;
-use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
-use redis::aio::{ConnectionManager, ConnectionManagerConfig};
-use redis::{Client, RedisError, Script, cmd};
+use redis::aio::MultiplexedConnection;
+use redis::{ErrorKind, RedisError, Script, ServerErrorKind, cmd};
 
+use self::connect::Connector;
+#[cfg(feature = "redis-tls")]
+pub use self::tls::InvalidRedisCertificates;
+pub use self::url::InvalidRedisUrl;
+use self::url::Target;
 use super::patience::within;
 use super::{Count, Cursor, Notices, SharedStore, StoreError, StoreFuture, StoreKey, Stored};
 
@@ -23,13 +31,42 @@ const BATCH: usize = 1_000;
 /// not a cluster, because a script touches several keys. A replica of the app keeps one connection, which is made at
 /// the first command and anew when it breaks.
 ///
-/// Whoever can reach the server can end sessions, so give it a password or a network of its own. `rediss://` needs
-/// the feature `tokio-rustls-comp` or `tokio-native-tls-comp` of the crate `redis`, which your app may switch on.
+/// # Settings of the server
+///
+/// * `maxmemory-policy noeviction`. A server that is full then refuses to write: that is an outage, which is logged
+///   and costs no session where refresh JWTs do not rotate. Any other policy removes keys to make room, without a
+///   word: a lock, so that two replicas spend one refresh JWT; an outcome, so that a browser which has not received
+///   its new refresh JWT is signed out; or the revocations, of which replicas that start later then know nothing.
+///   `volatile-ttl` begins with the locks. Every key has an expiry, so what the store needs does not grow without end:
+///   about a kilobyte per session that was renewed within the memo window or was not delivered, and 200 bytes per
+///   revocation until the tokens expire.
+/// * Persistence: `appendonly yes` with `appendfsync everysec` loses a second. Without any, a server that restarts has
+///   forgotten outcomes that no browser has received and, for replicas that start later, all revocations.
+/// * Replication of Redis is asynchronous: a failover loses the last writes, with the same consequences.
+///
+/// # Rights of the user
+///
+/// All keys begin with `tower-descope:`, the namespace and a colon. This user can do what the store does and nothing
+/// else; `<namespace>` is the second argument of [`open`](Self::open) and `<password>` is yours:
+///
+/// ```text
+/// ACL SETUSER tower-descope on ><password> resetkeys ~tower-descope:<namespace>:* resetchannels -@all +get +set +del +incr +pttl +pexpire +zadd +zscan +zremrangebyscore +xadd +xrange +xrevrange +evalsha +script|load +multi +exec +time +select
+/// ```
+///
+/// `+select` is needed only if the URL names a database. What somebody can do who has these rights besides your app
+/// is in the [module's documentation](super#who-can-write-to-the-store): so give the server a password and a network of
+/// its own, or TLS.
+///
+/// # TLS
+///
+/// `rediss://` needs the feature `redis-tls`, which uses rustls with aws-lc-rs, also where signatures are verified with
+/// `rust-crypto`. The certificate of the server is verified by the authorities that the machine trusts, or those
+/// given to `ca_certificates`; there is no way to switch that off. A certificate of the client is given to
+/// `client_certificate`.
 pub struct RedisStore {
-    client: Client,
+    connector: Connector,
     namespace: String,
     command_timeout: Duration,
-    connection: Mutex<Option<ConnectionManager>>,
     scripts: Scripts,
 }
 
@@ -40,24 +77,8 @@ struct Scripts {
     count: Script,
 }
 
-/// The URL does not say how to reach a Redis server.
-#[derive(Debug)]
-pub struct InvalidRedisUrl(RedisError);
-
-impl fmt::Display for InvalidRedisUrl {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "not a Redis URL, expected redis://[user:password@]host[:port][/database]: {}",
-            self.0
-        )
-    }
-}
-
-impl Error for InvalidRedisUrl {}
-
 impl RedisStore {
-    /// A store at `redis://[user:password@]host[:port][/database]`. Its keys begin with `tower-descope:`, the
+    /// A store at `redis://[user:password@]host[:port][/database]`, or `rediss://…` with TLS. Its keys begin with `tower-descope:`, the
     /// namespace and a colon; use the project id, so that several apps can share a server.
     ///
     /// Does no I/O and needs no runtime. A server that cannot be reached is no error here: it is an outage, which
@@ -65,13 +86,12 @@ impl RedisStore {
     ///
     /// # Errors
     ///
-    /// When the URL is malformed, or asks for TLS that is not compiled in.
+    /// When the URL is malformed, or begins with `rediss://` and the feature `redis-tls` is off.
     pub fn open(url: &str, namespace: &str) -> Result<Self, InvalidRedisUrl> {
         Ok(Self {
-            client: Client::open(url).map_err(InvalidRedisUrl)?,
+            connector: Connector::new(Target::of(url)?),
             namespace: format!("tower-descope:{namespace}"),
             command_timeout: Duration::from_millis(500),
-            connection: Mutex::default(),
             scripts: Scripts::new(),
         })
     }
@@ -84,6 +104,43 @@ impl RedisStore {
     pub fn command_timeout(mut self, timeout: Duration) -> Self {
         self.command_timeout = timeout;
         self
+    }
+
+    /// Trusts these authorities, in PEM, instead of those of the machine: for a server whose certificate your own
+    /// authority has signed.
+    ///
+    /// # Errors
+    ///
+    /// When there is no certificate in it or one cannot be read, or when the URL does not begin with `rediss://`.
+    #[cfg(feature = "redis-tls")]
+    pub fn ca_certificates(mut self, pem: &[u8]) -> Result<Self, InvalidRedisCertificates> {
+        self.tls()?.trust(pem)?;
+        Ok(self)
+    }
+
+    /// Shows the server this certificate, followed by those that lead to its authority if there are any, and proves
+    /// it with the private key; both in PEM. For servers with `tls-auth-clients yes`, which is Redis's default.
+    ///
+    /// # Errors
+    ///
+    /// When one of the two cannot be read or they do not belong together, or when the URL does not begin with
+    /// `rediss://`.
+    #[cfg(feature = "redis-tls")]
+    pub fn client_certificate(
+        mut self,
+        chain_pem: &[u8],
+        key_pem: &[u8],
+    ) -> Result<Self, InvalidRedisCertificates> {
+        self.tls()?.identify(chain_pem, key_pem)?;
+        Ok(self)
+    }
+
+    #[cfg(feature = "redis-tls")]
+    fn tls(&mut self) -> Result<&mut tls::Tls, InvalidRedisCertificates> {
+        match &mut self.connector.target {
+            Target::Tls(tls) => Ok(tls),
+            Target::Plain(_) => Err(InvalidRedisCertificates::NO_TLS),
+        }
     }
 
     fn name(&self, kind: &str, key: &StoreKey) -> String {
@@ -100,42 +157,32 @@ impl RedisStore {
         format!("{}:live", self.namespace)
     }
 
-    async fn ask<T, F>(&self, command: impl FnOnce(ConnectionManager) -> F) -> Result<T, StoreError>
+    async fn ask<T, F>(
+        &self,
+        command: impl FnOnce(MultiplexedConnection) -> F,
+    ) -> Result<T, StoreError>
     where
         F: Future<Output = Result<T, RedisError>>,
     {
-        let connection = self.connection().map_err(StoreError::new)?;
-        match within(self.command_timeout, command(connection)).await {
-            Some(answer) => answer.map_err(StoreError::new),
-            None => {
-                // A server that vanished says nothing, and the connection would wait for it until TCP gives up.
-                *self.slot() = None;
-                Err(StoreError::new("no answer from Redis in time"))
+        let mut number = None;
+        let asked = within(self.command_timeout, async {
+            let (connection, made) = self.connector.get().await?;
+            number = Some(made);
+            Ok(command(connection).await)
+        });
+        let (answer, is_broken) = match asked.await {
+            Some(Ok(answer)) => {
+                let is_broken = answer.as_ref().is_err_and(needs_another_connection);
+                (answer.map_err(StoreError::new), is_broken)
             }
+            Some(Err(error)) => (Err(error), false),
+            // A server that vanished says nothing, and the connection would wait for it until TCP gives up.
+            None => (Err(StoreError::new("no answer from Redis in time")), true),
+        };
+        if let (true, Some(number)) = (is_broken, number) {
+            self.connector.close(number).await;
         }
-    }
-
-    /// The connection, made when a runtime is there to drive it.
-    fn connection(&self) -> Result<ConnectionManager, RedisError> {
-        let mut slot = self.slot();
-        if let Some(connection) = &*slot {
-            return Ok(connection.clone());
-        }
-        let config = ConnectionManagerConfig::new()
-            // Whoever asks next tries again.
-            .set_number_of_retries(0)
-            // Commands have a limit that includes both.
-            .set_connection_timeout(None)
-            .set_response_timeout(None);
-        let connection = ConnectionManager::new_lazy_with_config(self.client.clone(), config)?;
-        *slot = Some(connection.clone());
-        Ok(connection)
-    }
-
-    fn slot(&self) -> std::sync::MutexGuard<'_, Option<ConnectionManager>> {
-        self.connection
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        answer
     }
 
     async fn all(&self, scan: &str, then: &str) -> Result<Notices, StoreError> {
@@ -342,6 +389,15 @@ impl Scripts {
     }
 }
 
+/// Also when the server has become one that can only be read from: its name may lead to the new primary by now.
+fn needs_another_connection(error: &RedisError) -> bool {
+    error.is_unrecoverable_error()
+        || matches!(
+            error.kind(),
+            ErrorKind::Io | ErrorKind::Server(ServerErrorKind::ReadOnly)
+        )
+}
+
 /// Redis refuses zero.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis())
@@ -361,13 +417,47 @@ mod tests {
             "http://127.0.0.1/",
             "redis://",
             "redis://user:hunter2@127.0.0.1:port/",
-            "rediss://user:hunter2@127.0.0.1/",
+            "rediss://",
+            "rediss://user:hunter2@127.0.0.1:port/",
+            "rediss://user:hunter2@127.0.0.1/#insecure",
+            "rediss://user:hunter2@a b/",
         ] {
             let error = RedisStore::open(url, "P2").unwrap_err();
             let text = format!("{error} {error:?}");
             assert!(text.starts_with("not a Redis URL"), "{text}");
             assert!(!text.contains("hunter2"), "{text}");
         }
+    }
+
+    #[test]
+    #[cfg(not(feature = "redis-tls"))]
+    fn without_tls_the_error_names_the_feature() {
+        let error = RedisStore::open("rediss://user:hunter2@redis.example/", "P2").unwrap_err();
+        let text = format!("{error} {error:?}");
+        assert!(text.contains("feature `redis-tls`"), "{text}");
+        assert!(!text.contains("hunter2"), "{text}");
+    }
+
+    #[test]
+    #[cfg(feature = "redis-tls")]
+    fn certificates_that_cannot_be_used_are_an_error() {
+        let store = |url| RedisStore::open(url, "P2").unwrap();
+        for bad in [
+            &b""[..],
+            b"junk",
+            b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        ] {
+            store("rediss://redis.example/")
+                .ca_certificates(bad)
+                .unwrap_err();
+            store("REDISS://redis.example/")
+                .client_certificate(bad, bad)
+                .unwrap_err();
+        }
+        let error = store("redis://redis.example/")
+            .ca_certificates(b"")
+            .unwrap_err();
+        assert!(error.to_string().contains("rediss://"), "{error}");
     }
 
     #[test]
