@@ -45,7 +45,7 @@ impl EmulatorBuilder {
             clock: None,
             fresh_keys: false,
             on_this_runtime: false,
-            read_timeout: Duration::from_secs(10),
+            read_timeout: Duration::from_secs(30),
         }
     }
 
@@ -126,7 +126,7 @@ impl EmulatorBuilder {
         self
     }
 
-    /// How long a client may take for the head of a request, and then for its body. Default 10 s each.
+    /// How long a client may take for the head of a request, and then for its body. Default 30 s each.
     ///
     /// A connection whose head is late is closed; a late body is answered with 408. The wait for the next request of
     /// a kept connection counts as part of its head, so an idle connection is closed too.
