@@ -17,8 +17,13 @@ mod app;
 use std::error::Error;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use app::App;
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tower_descope::Descope;
 use tower_descope::emulator::Emulator;
@@ -78,12 +83,30 @@ async fn main() -> Result<(), Box<dyn Error>> {
         ),
     }
 
-    axum::serve(listener, app::router(app))
-        .with_graceful_shutdown(async {
-            let _ = tokio::signal::ctrl_c().await;
-        })
-        .await?;
+    tokio::select! {
+        () = serve(listener, app::router(app)) => {}
+        stopped = tokio::signal::ctrl_c() => stopped?,
+    }
     Ok(())
+}
+
+/// As `axum::serve`, which however lets a client take for ever over the head of a request. Behind a proxy that limits
+/// that, `axum::serve` is enough.
+async fn serve(listener: TcpListener, app: Router) {
+    loop {
+        let Ok((stream, _)) = listener.accept().await else {
+            // Out of file descriptors, most likely: trying again at once would not help.
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let service = TowerToHyperService::new(app.clone());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(Duration::from_secs(10))
+            .serve_connection(TokioIo::new(stream), service);
+        // An error is that client's.
+        tokio::spawn(async move { drop(connection.await) });
+    }
 }
 
 fn env_or(name: &str, default: &str) -> Result<SocketAddr, String> {

@@ -127,6 +127,9 @@ impl DescopeBuilder {
 
     /// The project's public key, as a JWK or a key set in JSON. With it no key is ever fetched, and tokens of
     /// another `kid` are refused, also after Descope rotates its keys. Default: keys are fetched.
+    ///
+    /// The emulator's development key, which is published with this crate, counts as no key unless the base URL is
+    /// on loopback.
     #[must_use]
     pub fn public_key(mut self, jwk: impl Into<String>) -> Self {
         self.public_key = Some(jwk.into());
@@ -403,6 +406,10 @@ impl DescopeBuilder {
             Some(jwk) => {
                 let set = KeySet::from_jwk_or_set(jwk, &self.algorithms)
                     .ok()
+                    .map(|set| match client.base_url().is_loopback() {
+                        true => set,
+                        false => set.without_publicly_known(),
+                    })
                     .filter(|set| !set.is_empty())
                     .ok_or(ConfigError::PublicKey)?;
                 Keys::fixed(set, clock.clone())
@@ -477,6 +484,7 @@ fn remote_keys(
                 Ok(Some(set)) => Ok(FetchedKeys::Set {
                     body: set.body,
                     max_age: set.max_age,
+                    from_loopback: client.base_url().is_loopback(),
                 }),
                 Ok(None) => Ok(FetchedKeys::Unchanged),
                 Err(error) => {

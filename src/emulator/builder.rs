@@ -1,17 +1,16 @@
 //! Starting an emulator.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
-
-use tokio::net::TcpListener;
+use std::time::Duration;
 
 use super::config::Config;
-use super::edge::Edge;
 use super::error::{EmulatorError, EmulatorErrorKind};
 use super::handle::Emulator;
 use super::keys::{KeyRing, SigningKey};
-use super::server;
+use super::running::{self, Running, Tasks};
+use super::server::Limits;
 use super::shared::Shared;
 use super::snapshot::{self, Snapshot};
 use super::state::State;
@@ -30,6 +29,9 @@ pub struct EmulatorBuilder {
     snapshot_file: Option<PathBuf>,
     config: Config,
     clock: Option<Arc<dyn Clock>>,
+    fresh_keys: bool,
+    on_this_runtime: bool,
+    read_timeout: Duration,
 }
 
 impl EmulatorBuilder {
@@ -41,6 +43,9 @@ impl EmulatorBuilder {
             snapshot_file: None,
             config: Config::default(),
             clock: None,
+            fresh_keys: false,
+            on_this_runtime: false,
+            read_timeout: Duration::from_secs(30),
         }
     }
 
@@ -74,10 +79,14 @@ impl EmulatorBuilder {
     }
 
     /// A file that keeps users, tenants, sessions, access keys and signing keys over restarts. Default: none,
-    /// every start is empty and has a new signing key.
+    /// every start is empty.
     ///
     /// The file is created when missing, written shortly after each change and when the emulator stops. It
-    /// holds private keys and personal data in plain text, readable by its owner only. Codes, messages, nOTP
+    /// holds private keys and personal data in plain text. On Unix each write replaces it by a new file that only its
+    /// owner can read (mode 0600), whatever was there before; elsewhere it gets the rights that its directory gives
+    /// to new files, so choose a directory that others cannot read. The new content is first written to a file of the
+    /// same name with `.new` appended, which is replaced if it exists and never followed if it is a symbolic link. A
+    /// path that is itself a symbolic link is replaced as well. Codes, messages, nOTP
     /// flows, settings and the clock are not kept. A file that cannot be read, or that another project wrote,
     /// is an error of [`start`](Self::start); a write that fails later is logged.
     pub fn snapshot_file(mut self, path: impl Into<PathBuf>) -> Self {
@@ -97,13 +106,74 @@ impl EmulatorBuilder {
         self
     }
 
-    /// Makes a signing key, binds the address and serves until the handle is dropped. Needs a tokio runtime
-    /// with I/O and time enabled.
+    /// Makes a new signing key at each start, instead of the development key that is published with this crate.
+    /// Default: the published key for [`DEVELOPMENT_PROJECT_ID`] on loopback, a new one in all other cases.
+    ///
+    /// For tests in which a token of one emulator must mean nothing to another. Making a key takes a debug build 100
+    /// to 600 ms. A snapshot file that has keys keeps them.
+    pub fn fresh_keys(mut self) -> Self {
+        self.fresh_keys = true;
+        self
+    }
+
+    /// Runs as tasks of the runtime that [`start`](Self::start) is called on, and ends with it. Default: on a thread
+    /// and a runtime of its own, unless tokio's clock is paused at the start.
+    ///
+    /// For tests that call `tokio::time::pause()` after the start: the paused clock jumps ahead whenever its runtime
+    /// waits for another thread, so every call would time out. [`start_blocking`](Self::start_blocking) ignores it.
+    pub fn on_this_runtime(mut self) -> Self {
+        self.on_this_runtime = true;
+        self
+    }
+
+    /// How long a client may take for the head of a request, and then for its body. Default 30 s each.
+    ///
+    /// A connection whose head is late is closed; a late body is answered with 408. The wait for the next request of
+    /// a kept connection counts as part of its head, so an idle connection is closed too.
+    pub fn read_timeout(mut self, timeout: Duration) -> Self {
+        self.read_timeout = timeout;
+        self
+    }
+
+    /// Binds the address and serves until the handle is dropped.
+    ///
+    /// It needs a tokio runtime; the emulator lives on when that runtime ends. The exceptions are a runtime whose
+    /// clock is paused and [`on_this_runtime`](Self::on_this_runtime): then the emulator runs on it, ends with it, and
+    /// I/O and time must be enabled.
     ///
     /// # Errors
     ///
     /// [`EmulatorErrorKind`] lists them all; a taken port ([`EmulatorErrorKind::Bind`]) is the common one.
     pub async fn start(self) -> Result<Emulator, EmulatorError> {
+        let start = if self.on_this_runtime || running::clock_is_paused() {
+            Running::on_this_runtime
+        } else {
+            Running::on_its_thread
+        };
+        let builder = self.clone();
+        let state = tokio::task::spawn_blocking(move || builder.prepare());
+        self.launch(state.await.map_err(|_| no_key())??, start)
+    }
+
+    /// As [`start`](Self::start), for callers that cannot wait, such as the initialiser of a static
+    /// `LazyLock<Emulator>`. Needs no runtime. Blocks for as long as a new key takes, if one is needed.
+    ///
+    /// # Errors
+    ///
+    /// As for [`start`](Self::start).
+    pub fn start_blocking(self) -> Result<Emulator, EmulatorError> {
+        let state = self.prepare()?;
+        self.launch(state, Running::on_its_thread)
+    }
+
+    fn uses_publicly_known_key(&self) -> bool {
+        !self.fresh_keys
+            && self.project_id == DEVELOPMENT_PROJECT_ID
+            && self.listen.ip().is_loopback()
+    }
+
+    /// What may take a while: the snapshot is read or a key made.
+    fn prepare(&self) -> Result<State, EmulatorError> {
         check_project_id(&self.project_id)?;
         if !self.listen.ip().is_loopback() && !self.beyond_loopback {
             return Err(EmulatorError::new(
@@ -121,15 +191,30 @@ impl EmulatorBuilder {
         };
         let keys = match (&snapshot, &self.snapshot_file) {
             (Some(snapshot), Some(path)) => snapshot.key_ring(path)?,
-            _ => new_key_ring().await?,
+            _ => {
+                let key = if self.uses_publicly_known_key() {
+                    SigningKey::publicly_known()
+                } else {
+                    SigningKey::generate()
+                };
+                KeyRing::new(key.map_err(|_| no_key())?)
+            }
         };
-        let clock = self.clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
-        let mut state =
-            State::new(self.project_id.clone(), clock, self.config, keys).map_err(|_| no_key())?;
+        let clock = self.clock.clone();
+        let clock = clock.unwrap_or_else(|| Arc::new(SystemClock::new()));
+        let (project_id, config) = (self.project_id.clone(), self.config.clone());
+        let mut state = State::new(project_id, clock, config, keys).map_err(|_| no_key())?;
         if let Some(snapshot) = snapshot {
             snapshot.restore(&mut state);
         }
+        Ok(state)
+    }
 
+    fn launch(
+        self,
+        state: State,
+        start: fn(Tasks) -> std::io::Result<Running>,
+    ) -> Result<Emulator, EmulatorError> {
         let cannot_bind = |error: std::io::Error| {
             EmulatorError::new(
                 EmulatorErrorKind::Bind,
@@ -137,37 +222,31 @@ impl EmulatorBuilder {
             )
             .with_source(error)
         };
-        let listener = TcpListener::bind(self.listen).await.map_err(cannot_bind)?;
+        let listener = TcpListener::bind(self.listen).map_err(cannot_bind)?;
+        listener.set_nonblocking(true).map_err(cannot_bind)?;
         let addr = listener.local_addr().map_err(cannot_bind)?;
         let shared = Arc::new(Shared::new(state, format!("http://{}", reachable(addr))));
-        let server = tokio::spawn({
-            let edge = Edge::new(Arc::clone(&shared));
-            async move { match server::serve(listener, edge).await {} }
-        });
-        let saver = match &self.snapshot_file {
-            Some(path) => {
-                // A file that cannot be written is better known now than after the first sign-in.
-                snapshot::save(&shared, path)?;
-                let saving = snapshot::keep_saving(Arc::clone(&shared), path.clone());
-                Some(tokio::spawn(saving))
-            }
-            None => None,
-        };
+        if let Some(path) = &self.snapshot_file {
+            // A file that cannot be written is better known now than after the first sign-in.
+            snapshot::save(&shared, path)?;
+        }
+        let running = start(Tasks {
+            listener,
+            limits: Limits {
+                head: self.read_timeout,
+                body: self.read_timeout,
+            },
+            shared: Arc::clone(&shared),
+            snapshot_file: self.snapshot_file.clone(),
+        })
+        .map_err(cannot_bind)?;
         Ok(Emulator::new(
             self.project_id,
             addr,
             shared,
-            server,
-            saver,
+            running,
             self.snapshot_file,
         ))
-    }
-}
-
-async fn new_key_ring() -> Result<KeyRing, EmulatorError> {
-    match tokio::task::spawn_blocking(SigningKey::generate).await {
-        Ok(Ok(key)) => Ok(KeyRing::new(key)),
-        _ => Err(no_key()),
     }
 }
 

@@ -6,19 +6,21 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use tokio::task::JoinHandle;
-
 use super::builder::EmulatorBuilder;
 use super::config::Config;
 use super::control;
 use super::error::EmulatorError;
 use super::fault::Fault;
+use super::running::Running;
 use super::shared::Shared;
 use super::snapshot;
 use super::state::{Message, NewAccessKey};
 use crate::wire::UserProfile;
 
-/// A running emulator. Dropping it stops the server and closes all connections.
+/// A running emulator. It serves until this handle is dropped, whatever becomes of the runtime that started it; the
+/// one exception is described at [`EmulatorBuilder::on_this_runtime`]. Dropping the handle stops the server and
+/// closes all connections, a moment later; [`shutdown`](Self::shutdown) waits for that. Both are allowed inside and
+/// outside a runtime.
 ///
 /// Nothing is static: tests can run as many as they like side by side.
 ///
@@ -42,8 +44,7 @@ pub struct Emulator {
     project_id: String,
     addr: SocketAddr,
     shared: Arc<Shared>,
-    server: JoinHandle<()>,
-    saver: Option<JoinHandle<()>>,
+    running: Running,
     snapshot_file: Option<PathBuf>,
 }
 
@@ -57,16 +58,14 @@ impl Emulator {
         project_id: String,
         addr: SocketAddr,
         shared: Arc<Shared>,
-        server: JoinHandle<()>,
-        saver: Option<JoinHandle<()>>,
+        running: Running,
         snapshot_file: Option<PathBuf>,
     ) -> Self {
         Self {
             project_id,
             addr,
             shared,
-            server,
-            saver,
+            running,
             snapshot_file,
         }
     }
@@ -270,13 +269,7 @@ impl Emulator {
     ///
     /// `Snapshot`, if the file cannot be written; the server is stopped all the same.
     pub async fn shutdown(mut self) -> Result<(), EmulatorError> {
-        self.server.abort();
-        // The result says that it was aborted.
-        let _ = (&mut self.server).await;
-        if let Some(saver) = &mut self.saver {
-            saver.abort();
-            let _ = saver.await;
-        }
+        self.running.stop().await;
         match self.snapshot_file.take() {
             Some(path) => snapshot::save_for_good(&self.shared, &path),
             None => Ok(()),
@@ -286,10 +279,6 @@ impl Emulator {
 
 impl Drop for Emulator {
     fn drop(&mut self) {
-        self.server.abort();
-        if let Some(saver) = &self.saver {
-            saver.abort();
-        }
         if let Some(path) = self.snapshot_file.take()
             && let Err(error) = snapshot::save_for_good(&self.shared, &path)
         {

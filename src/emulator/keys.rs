@@ -14,6 +14,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::development_key;
 use super::error::ApiError;
 use super::random;
 
@@ -31,6 +32,18 @@ impl SigningKey {
             kid: format!("SKemu{}", random::alphanumeric(24)?),
             pair: KeyPair::generate(KeySize::Rsa2048)
                 .map_err(|_| ApiError::internal("no key was generated"))?,
+        })
+    }
+
+    /// The key that everybody knows, see [`development_key`].
+    pub(crate) fn publicly_known() -> Result<Self, ApiError> {
+        let der = BASE64_STANDARD
+            .decode(development_key::PUBLICLY_KNOWN_PKCS8)
+            .map_err(|_| ApiError::internal("the development key cannot be read"))?;
+        Ok(Self {
+            kid: development_key::KID.to_owned(),
+            pair: KeyPair::from_pkcs8(&der)
+                .map_err(|_| ApiError::internal("the development key cannot be read"))?,
         })
     }
 
@@ -191,6 +204,14 @@ mod tests {
         let signature = restored.current().sign(b"message").unwrap();
         assert!(ring.current().verifies(b"message", &signature));
         assert!(!ring.current().verifies(b"another message", &signature));
+    }
+
+    #[test]
+    fn the_digest_that_handles_refuse_is_that_of_the_development_key() {
+        let key = SigningKey::publicly_known().unwrap();
+        let public = key.pair.public_key();
+        let modulus = public.modulus().big_endian_without_leading_zero();
+        assert!(crate::token::is_publicly_known(modulus));
     }
 
     #[test]

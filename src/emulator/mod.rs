@@ -50,11 +50,46 @@
 //! The control API hands out codes to whoever asks. So the emulator listens on loopback only, answers `/emulator`
 //! only under a loopback `Host`, and sends no CORS headers there.
 //! [`dangerous_listen_beyond_loopback`](EmulatorBuilder::dangerous_listen_beyond_loopback) lifts the first rule.
+//!
+//! # The signing key that everybody knows
+//!
+//! An RSA key for the development project is part of this crate, so that an emulator starts within milliseconds.
+//! Its private half is published: anybody can sign tokens with it. An emulator uses it only when it serves
+//! [`DEVELOPMENT_PROJECT_ID`] on loopback and neither
+//! [`fresh_keys`](EmulatorBuilder::fresh_keys) was called nor the snapshot file has other keys; keys that are made
+//! by a rotation are always new. A [`Descope`](crate::Descope) handle accepts this key only when its base URL is on
+//! loopback. Any other handle ignores it, in a fetched key set and in
+//! [`public_key`](crate::DescopeBuilder::public_key), and logs an error.
+//!
+//! # How long it serves
+//!
+//! Until the handle is dropped or [`shutdown`](Emulator::shutdown) returns. It runs on a thread and a runtime of its
+//! own, so a static emulator outlives the runtime of the test that happened to start it:
+//!
+//! ```
+//! use std::sync::LazyLock;
+//! use tower_descope::emulator::Emulator;
+//!
+//! static EMULATOR: LazyLock<Emulator> =
+//!     LazyLock::new(|| Emulator::builder().start_blocking().expect("an emulator"));
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() {
+//! let page = reqwest::get(EMULATOR.inbox_url()).await.expect("a page");
+//! assert!(page.status().is_success());
+//! # }
+//! ```
+//!
+//! A paused clock of tokio (`#[tokio::test(start_paused = true)]`) jumps ahead whenever its runtime waits for
+//! another thread, so every call would time out. An emulator that is [started](EmulatorBuilder::start) below a paused
+//! clock therefore runs as tasks of that runtime and ends with it. A test that pauses the clock later calls
+//! [`on_this_runtime`](EmulatorBuilder::on_this_runtime) first.
 
 mod api;
 mod builder;
 mod config;
 mod control;
+mod development_key;
 mod edge;
 mod error;
 mod fault;
@@ -63,6 +98,7 @@ mod keys;
 mod mask;
 mod qr;
 mod random;
+mod running;
 mod server;
 mod shared;
 mod snapshot;

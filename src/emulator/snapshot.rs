@@ -1,7 +1,8 @@
 //! The snapshot file: what survives a restart.
 //!
-//! It holds private keys, authenticator secrets and personal data in plain text; it is created readable by its
-//! owner only.
+//! It holds private keys, authenticator secrets and personal data in plain text. On Unix it is created readable by
+//! its owner only. Elsewhere the standard library has no way to ask for that: the file gets what its directory
+//! gives to new files.
 
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
@@ -73,8 +74,14 @@ impl Snapshot {
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
         let beside = PathBuf::from(beside);
+        // Somebody else may have put a file there that they can read, or a link to a file that they want
+        // overwritten. Removing takes away the link and not what it points to, and `create_new` follows no link.
+        match fs::remove_file(&beside) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(cannot(error)),
+            _ => {}
+        }
         let mut options = OpenOptions::new();
-        options.write(true).create(true).truncate(true);
+        options.write(true).create_new(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
         let mut file = options.open(&beside).map_err(cannot)?;

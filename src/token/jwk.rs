@@ -4,6 +4,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::Deserialize;
 use serde_json::value::RawValue;
+use sha2::{Digest, Sha256};
 
 use super::crypto::{PublicKey, SignatureAlgorithm, UnusableKey};
 use super::header::MAX_KID;
@@ -16,6 +17,19 @@ const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// Public exponents beyond 33 bits slow verification down and have no use.
 const MAX_EXPONENT: u64 = 1 << 33;
 
+/// SHA-256 of the modulus of the emulator's development key, whose private half is published with this crate.
+/// Known to every build: a handle without the emulator must refuse that key too.
+const PUBLICLY_KNOWN_MODULUS: [u8; 32] = [
+    0xf6, 0x03, 0xf2, 0x49, 0x62, 0xe5, 0xd9, 0xb6, 0x5b, 0x38, 0x40, 0x2a, 0x22, 0x0b, 0x69, 0xc2,
+    0xee, 0x36, 0xa2, 0x28, 0x95, 0x98, 0x80, 0xeb, 0x5a, 0x04, 0x62, 0x61, 0x38, 0x8e, 0x5e, 0xb6,
+];
+
+/// Whether this RSA modulus, without leading zeros, is that of the emulator's development key. The exponent does not
+/// matter: who knows the factors can sign for any.
+pub(crate) fn is_publicly_known(modulus: &[u8]) -> bool {
+    Sha256::digest(modulus)[..] == PUBLICLY_KNOWN_MODULUS
+}
+
 /// A key set in which every key is usable and every kid is unique.
 #[derive(Default)]
 pub(crate) struct KeySet {
@@ -27,6 +41,8 @@ struct Entry {
     key: PublicKey,
     /// The key material, to tell whether a kid got another key.
     material: Box<[u8]>,
+    /// See [`is_publicly_known`].
+    publicly_known: bool,
 }
 
 /// The document is not a key set at all. Single keys that do not fit are no error.
@@ -72,6 +88,20 @@ impl KeySet {
             return Ok(Self { keys: vec![entry] });
         }
         Self::from_json(json.as_bytes(), allowed)
+    }
+
+    /// The set without the emulator's development key, for a handle that talks to anything but this machine: with
+    /// that key anybody can sign.
+    pub(crate) fn without_publicly_known(mut self) -> Self {
+        let before = self.keys.len();
+        self.keys.retain(|entry| !entry.publicly_known);
+        if self.keys.len() < before {
+            tracing::error!(
+                "key set has the development key of the emulator, whose private half is public, and the base URL is \
+                 not on loopback; the key is ignored"
+            );
+        }
+        self
     }
 
     /// The key of exactly this kid.
@@ -155,10 +185,13 @@ fn parse_key(json: &str, allowed: &[SignatureAlgorithm]) -> Result<Entry, Unusab
         SignatureAlgorithm::Es256 => ec_key(algorithm, jwk.x.as_deref(), jwk.y.as_deref(), 32)?,
         SignatureAlgorithm::Es384 => ec_key(algorithm, jwk.x.as_deref(), jwk.y.as_deref(), 48)?,
     };
+    let publicly_known = algorithm == SignatureAlgorithm::Rs256
+        && integer(jwk.n.as_deref()).is_ok_and(|modulus| is_publicly_known(&modulus));
     Ok(Entry {
         kid: jwk.kid.into_boxed_str(),
         key,
         material: material.into_boxed_slice(),
+        publicly_known,
     })
 }
 

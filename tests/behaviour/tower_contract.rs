@@ -145,7 +145,7 @@ async fn rejections_for_bodies_that_are_only_default() {
 #[tokio::test]
 async fn layers_of_two_handles_and_of_one() {
     let world = World::new().await;
-    let other = World::new().await;
+    let other = World::with_other_keys().await;
     let ann = world.sign_in("ann@example.com").await;
     let inner = tower::service_fn(async |request: Request<()>| {
         let id = User::from_extensions(request.extensions()).map(|user| user.id().to_owned());

@@ -56,6 +56,14 @@ impl World {
         Self::of(builder.start().await.unwrap(), clock, configure)
     }
 
+    /// A world in which the tokens of other worlds mean nothing: its emulator does not start with the key that is
+    /// published with the crate.
+    pub async fn with_other_keys() -> Self {
+        let clock = clock();
+        let builder = Emulator::builder().fresh_keys().clock(clock.clone());
+        Self::of(builder.start().await.unwrap(), clock, |builder| builder)
+    }
+
     /// With an emulator in real time, for apps in other processes.
     pub async fn in_real_time() -> Self {
         let emulator = Emulator::builder().start().await.unwrap();

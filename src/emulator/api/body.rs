@@ -1,5 +1,7 @@
 //! Request bodies as the SDKs send them: JSON, or nothing at all where nothing is required.
 
+use std::error::Error;
+
 use axum::body::Body;
 use axum::extract::{FromRequest, Request};
 use http::StatusCode;
@@ -7,6 +9,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::super::error::ApiError;
+use super::super::server::TooSlow;
 use crate::wire::code;
 
 /// The longest body that is read.
@@ -28,12 +31,13 @@ where
 }
 
 async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
-    let bytes = axum::body::to_bytes(body, LIMIT).await.map_err(|_| {
-        ApiError::new(
-            StatusCode::PAYLOAD_TOO_LARGE,
-            code::BAD_REQUEST,
-            "Request body is too large",
-        )
+    let bytes = axum::body::to_bytes(body, LIMIT).await.map_err(|error| {
+        let (status, description) = if is_caused_by::<TooSlow>(&error) {
+            (StatusCode::REQUEST_TIMEOUT, "Request body is too slow")
+        } else {
+            (StatusCode::PAYLOAD_TOO_LARGE, "Request body is too large")
+        };
+        ApiError::new(status, code::BAD_REQUEST, description)
     })?;
     let value = if bytes.is_empty() {
         Value::Object(serde_json::Map::new())
@@ -46,6 +50,17 @@ async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
     }
     serde_json::from_value(value)
         .map_err(|_| ApiError::bad_request("A member is of the wrong type"))
+}
+
+fn is_caused_by<E: Error + 'static>(error: &axum::Error) -> bool {
+    let mut cause: Option<&(dyn Error + 'static)> = Some(error);
+    while let Some(error) = cause {
+        if error.is::<E>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 #[cfg(test)]

@@ -64,6 +64,8 @@ pub(crate) enum FetchedKeys {
         body: Bytes,
         /// `max-age` of the answer.
         max_age: Option<Duration>,
+        /// Whether the endpoint is on this machine and may thus serve the emulator's development key.
+        from_loopback: bool,
     },
     /// The keys at hand are the current ones (304).
     Unchanged,

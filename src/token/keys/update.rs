@@ -202,8 +202,15 @@ impl Keys {
                 let snapshot = self.usable().ok_or(failed)?;
                 Ok((snapshot.set.clone(), None))
             }
-            FetchedKeys::Set { body, max_age } => {
-                let set = KeySet::from_json(&body, &self.algorithms).map_err(|_| failed)?;
+            FetchedKeys::Set {
+                body,
+                max_age,
+                from_loopback,
+            } => {
+                let mut set = KeySet::from_json(&body, &self.algorithms).map_err(|_| failed)?;
+                if !from_loopback {
+                    set = set.without_publicly_known();
+                }
                 if set.is_empty() {
                     tracing::error!(
                         "key endpoint answered without a usable key; keeping the keys at hand"

@@ -2,10 +2,12 @@
 
 mod connection;
 mod control;
+mod development_key;
 mod faults;
 mod notp;
 mod otp;
 mod sessions;
+mod slow_clients;
 mod snapshot;
 mod start;
 mod support;

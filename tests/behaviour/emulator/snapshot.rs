@@ -66,11 +66,69 @@ async fn it_is_written_without_waiting_for_the_end() {
 #[cfg(unix)]
 #[tokio::test]
 async fn only_its_owner_can_read_the_file() {
-    use std::os::unix::fs::PermissionsExt;
     let path = file("mode");
     drop(start(&path).await.into_emulator());
-    let mode = fs::metadata(&path).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
+    assert_eq!(mode(&path), 0o600);
+}
+
+#[cfg(unix)]
+fn mode(path: &std::path::Path) -> u32 {
+    use std::os::unix::fs::PermissionsExt;
+    fs::metadata(path).unwrap().permissions().mode() & 0o777
+}
+
+#[cfg(unix)]
+fn make_readable_by_all(path: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o666)).unwrap();
+}
+
+#[cfg(unix)]
+fn beside(path: &std::path::Path) -> PathBuf {
+    let beside = PathBuf::from(format!("{}.new", path.display()));
+    let _ = fs::remove_file(&beside);
+    beside
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_file_that_somebody_put_in_its_way_gives_nobody_the_private_keys() {
+    let path = file("pre-created");
+    let beside = beside(&path);
+    fs::write(&beside, "put here by somebody else").unwrap();
+    make_readable_by_all(&beside);
+    // Whoever opened it before it was replaced reads on what they had.
+    let opened = fs::File::open(&beside).unwrap();
+    start(&path).await.into_emulator().shutdown().await.unwrap();
+    assert_eq!(mode(&path), 0o600);
+    assert_eq!(
+        std::io::read_to_string(opened).unwrap(),
+        "put here by somebody else"
+    );
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_link_that_somebody_put_in_its_way_overwrites_nothing() {
+    let path = file("linked");
+    let (beside, precious) = (beside(&path), file("precious"));
+    fs::write(&precious, "precious").unwrap();
+    std::os::unix::fs::symlink(&precious, &beside).unwrap();
+    start(&path).await.into_emulator().shutdown().await.unwrap();
+    assert_eq!(fs::read_to_string(&precious).unwrap(), "precious");
+    assert!(fs::symlink_metadata(&path).unwrap().is_file());
+    assert_eq!(mode(&path), 0o600);
+}
+
+#[cfg(unix)]
+#[tokio::test]
+async fn a_snapshot_that_others_could_read_is_closed_to_them_at_the_start() {
+    let path = file("open");
+    start(&path).await.into_emulator().shutdown().await.unwrap();
+    make_readable_by_all(&path);
+    let running = start(&path).await;
+    assert_eq!(mode(&path), 0o600);
+    drop(running);
 }
 
 #[tokio::test]

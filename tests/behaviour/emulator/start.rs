@@ -1,8 +1,11 @@
 //! Starting and stopping.
 
 use std::net::SocketAddr;
+use std::sync::{LazyLock, OnceLock};
 
+use tokio::runtime::{self, Runtime};
 use tower_descope::emulator::{DEVELOPMENT_PROJECT_ID, Emulator, EmulatorErrorKind};
+use tower_descope::wire::{DeliveryMethod, OtpSignInRequest};
 
 use super::support::{Api, client};
 
@@ -97,4 +100,91 @@ async fn debug_shows_no_secret() {
     for secret in [&*code, &tokens.refresh, "ann@example.com"] {
         assert!(!shown.contains(secret), "{shown}");
     }
+}
+
+fn runtime() -> Runtime {
+    runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap()
+}
+
+async fn asks(emulator: &Emulator) -> u16 {
+    let page = client().get(emulator.inbox_url()).send().await.unwrap();
+    page.status().as_u16()
+}
+
+/// Each `#[tokio::test]` has a runtime of its own, and a static is started by the first one.
+#[test]
+fn a_static_emulator_outlives_the_runtime_that_started_it() {
+    static EMULATOR: OnceLock<Emulator> = OnceLock::new();
+    for _ in 0..2 {
+        let runtime = runtime();
+        let status = runtime.block_on(async {
+            let emulator = match EMULATOR.get() {
+                Some(emulator) => emulator,
+                None => {
+                    let emulator = Emulator::builder().start().await.unwrap();
+                    EMULATOR.get_or_init(|| emulator)
+                }
+            };
+            asks(emulator).await
+        });
+        assert_eq!(status, 200);
+    }
+}
+
+#[tokio::test]
+async fn a_lazy_static_starts_it_inside_a_runtime_without_waiting() {
+    static EMULATOR: LazyLock<Emulator> =
+        LazyLock::new(|| Emulator::builder().start_blocking().unwrap());
+    assert_eq!(asks(&EMULATOR).await, 200);
+}
+
+#[test]
+fn it_may_be_dropped_inside_and_outside_a_runtime() {
+    let runtime = runtime();
+    drop(Emulator::builder().start_blocking().unwrap());
+    drop(runtime.block_on(Emulator::builder().start()).unwrap());
+    runtime.block_on(async {
+        drop(Emulator::builder().start_blocking().unwrap());
+        drop(Emulator::builder().start().await.unwrap());
+        let here = Emulator::builder().on_this_runtime().start().await.unwrap();
+        assert_eq!(asks(&here).await, 200);
+    });
+}
+
+/// Calls with the handle's own deadline of 5 s, while the emulator answers after one.
+async fn calls_in_virtual_time(emulator: &Emulator) {
+    emulator.configure(|config| config.latency_ms = 1000);
+    let start = tokio::time::Instant::now();
+    for n in 0..5 {
+        let descope = tower_descope::Descope::builder(emulator.project_id())
+            .unwrap()
+            .base_url(emulator.base_url())
+            .unwrap()
+            .build()
+            .unwrap();
+        let request = OtpSignInRequest::new(format!("ann{n}@example.com"));
+        let otp = descope.client().otp();
+        otp.sign_up_or_in(DeliveryMethod::Email, &request)
+            .await
+            .unwrap();
+    }
+    assert!(start.elapsed() >= std::time::Duration::from_secs(5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn calls_do_not_time_out_below_a_clock_that_was_paused_at_the_start() {
+    let emulator = Emulator::builder().start().await.unwrap();
+    calls_in_virtual_time(&emulator).await;
+    emulator.shutdown().await.unwrap();
+}
+
+#[tokio::test]
+async fn calls_do_not_time_out_below_a_clock_that_is_paused_later() {
+    let builder = Emulator::builder().on_this_runtime();
+    let emulator = builder.start().await.unwrap();
+    tokio::time::pause();
+    calls_in_virtual_time(&emulator).await;
 }

@@ -153,10 +153,15 @@ impl From<Value> for Tokens {
 
 /// The claims of a JWT, unverified.
 pub fn claims(jwt: &str) -> Value {
+    part(jwt, 1)
+}
+
+/// The header (0) or the claims (1) of a JWT, unverified.
+pub fn part(jwt: &str, index: usize) -> Value {
     use base64::Engine;
-    let payload = jwt.split('.').nth(1).unwrap();
+    let part = jwt.split('.').nth(index).unwrap();
     let bytes = base64::prelude::BASE64_URL_SAFE_NO_PAD
-        .decode(payload)
+        .decode(part)
         .unwrap();
     serde_json::from_slice(&bytes).unwrap()
 }
