@@ -184,6 +184,22 @@ mod tests {
         assert!(!ledger.contains("a"));
     }
 
+    // What the documentation of the deny set says.
+    #[test]
+    fn an_entry_takes_no_more_than_256_bytes() {
+        let entries = 250_000;
+        let memory = allocation_counter::measure(|| {
+            let ledger = Ledger::<[u8; 32], ()>::new(entries);
+            for n in 0..entries as u64 + 25_000 {
+                let mut id = [0; 32];
+                id[..8].copy_from_slice(&n.to_be_bytes());
+                ledger.write(id, at(600 + n % 4 * 1000), at(0), |_| ());
+            }
+        });
+        let each = memory.bytes_max / entries as u64;
+        assert!(each <= 256, "{each} bytes");
+    }
+
     #[test]
     fn nothing_is_lost_between_many_writers() {
         let ledger = Ledger::new(100_000);

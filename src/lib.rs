@@ -50,7 +50,8 @@
 //! | Descope is down, the session is good | nothing; keys serve on for 24 h |
 //! | Descope is down, the session has run out | 503 with `Retry-After` where a user is asked for, and the cookies stay |
 //! | Descope is down at the first request ever | 503, with a new attempt every second |
-//! | Descope refuses the refresh JWT | 401; the cookies are deleted when it is presented and refused again after 10 s |
+//! | Descope refuses the refresh JWT | 401; the cookies are deleted when it is presented and refused again after 10 s; from then on it is refused without another call |
+//! | Descope answers with a 401 or 403 that does not speak of the token | 503; nobody is signed out, see [`is_definite_refusal`](client::ClientError::is_definite_refusal) |
 //! | a forged or foreign token | 401, no call to anybody |
 //! | cookies on another site's POST | 403, the cookies are neither used nor renewed |
 //! | the store that replicas share is gone | each goes on by itself and says so once |

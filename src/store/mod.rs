@@ -35,7 +35,7 @@
 //! An outcome with a new refresh JWT is found by the old one until it was written onto a response, at the longest
 //! until the new one expires, and for the [memo] window after that; not at all once the new one was renewed in
 //! turn. A renewal without a new refresh JWT is found for the memo window. A refusal is found for the memo window,
-//! and for a day it is known that there was one.
+//! and for a day it is known that there was one; a second one is found until the token expires.
 //!
 //! # Who can write to the store
 //!

@@ -121,6 +121,11 @@ impl Revoked {
         self.warn_if(evicts, now);
     }
 
+    /// Whether nothing was ever revoked.
+    pub(crate) fn is_unused(&self) -> bool {
+        !self.used.load(Ordering::Acquire)
+    }
+
     /// Whether this very token is denied for as long as it lives.
     pub(crate) fn is_denied_for(&self, id: &TokenId, remaining: Duration) -> bool {
         let end = self.clock.monotonic().saturating_add(remaining);

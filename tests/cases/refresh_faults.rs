@@ -22,13 +22,12 @@ pub fn trials() -> Vec<Trial> {
     let faults = socket_faults::all(&Good::tokens(PATH)).into_iter();
     let blocked = socket_faults::status("403 Forbidden", "<html>blocked by a firewall");
     // The list's own 403 has a code of the sign-in, which says nothing about a refresh JWT.
-    let project = socket_faults::status("403 Forbidden", &error_body("E061103"));
     let faults = faults
         .map(|(name, fault)| match name {
             "403" => (name, refused_with_403()),
             _ => (name, fault),
         })
-        .chain([("403-bare", blocked), ("403-of-the-project", project)]);
+        .chain([("403-bare", blocked)]);
     let mut trials: Vec<Trial> = faults
         .map(|(name, fault)| match name {
             "401" | "403" => trial(&format!("refresh/{name}"), async move || {
@@ -40,7 +39,12 @@ pub fn trials() -> Vec<Trial> {
         })
         .collect();
     trials.extend([
-        trial("refresh/404-of-the-api", no_verdict),
+        trial("refresh/404-of-the-api", async || {
+            no_verdict("404 Not Found", "E062108").await
+        }),
+        trial("refresh/403-of-the-project", async || {
+            no_verdict("403 Forbidden", "E061103").await
+        }),
         trial(&format!("refresh/{STALE_KEEPALIVE}"), stale_keepalive),
     ]);
     trials
@@ -157,9 +161,9 @@ async fn definite(fault: &Fault) {
     assert!(!answer.sets_cookies());
 }
 
-/// Not in the list: an answer about this one token that is no refusal. It keeps nobody else from asking.
-async fn no_verdict() {
-    let fault = socket_faults::status("404 Not Found", &error_body("E062108"));
+/// Not in the list: an answer of the API that does not refuse this token. It keeps nobody else from asking.
+async fn no_verdict(status: &str, code: &str) {
+    let fault = socket_faults::status(status, &error_body(code));
     let mut endpoint = Endpoint::start(&fault, &Good::tokens(PATH)).await;
     endpoint.set_broken(true).await;
     let site = Site::at(&endpoint, &fault);
