@@ -36,7 +36,7 @@ use self::keys::{Keys, KeysUnavailable, Lookup, Reason};
 #[cfg(feature = "shared-store")]
 pub(crate) use self::revoked::LONGEST_TOKEN;
 pub(crate) use self::revoked::{Mark, Revoked};
-pub(crate) use self::rules::{Kind, Rules};
+pub(crate) use self::rules::{Audience, Kind, Rules};
 use crate::clock::Clock;
 
 /// A token that passed every check except, on request, those of time.

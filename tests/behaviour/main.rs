@@ -11,6 +11,7 @@ mod emulator;
 mod endpoints;
 mod keys_lifecycle;
 mod openapi;
+mod policies;
 mod profiles;
 mod properties;
 mod replicas;
