@@ -277,4 +277,101 @@ mod tests {
             assert_eq!(refused(&policy, "GET", &upgrade), want, "{upgrade:?}");
         }
     }
+    #[test]
+    fn the_log_is_warned_once_and_only_of_a_contradiction() {
+        let policy = OriginPolicy::default();
+        let host = ("host", "app.example");
+        let same_origin = ("sec-fetch-site", "same-origin");
+        for headers in [
+            vec![host, same_origin, ("origin", "https://app.example")],
+            vec![host, same_origin, ("origin", "nonsense")],
+            vec![host, ("origin", "https://evil.example")],
+            vec![
+                host,
+                ("sec-fetch-site", "cross-site"),
+                ("origin", "https://evil.example"),
+            ],
+        ] {
+            refused(&policy, "POST", &headers);
+            assert!(!policy.warned.load(Ordering::Relaxed), "{headers:?}");
+        }
+        let proxied = [host, same_origin, ("origin", "https://public.example")];
+        assert!(refused(&policy, "POST", &proxied));
+        assert!(policy.warned.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn loopback_is_this_machine_and_no_other() {
+        for (host, want) in [
+            ("localhost", true),
+            ("app.LocalHost", true),
+            ("127.0.0.1", true),
+            ("127.1.2.3", true),
+            ("[::1", true),
+            ("[::2", false),
+            ("128.0.0.1", false),
+            ("localhost.example", false),
+            ("notlocalhost", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback(host.as_bytes()), want, "{host}");
+        }
+    }
+
+    #[test]
+    fn several_values_of_a_header_are_none_that_counts() {
+        let policy = OriginPolicy::default();
+        let host = ("host", "app.example");
+        let origin = ("origin", "https://app.example");
+        let site = ("sec-fetch-site", "same-origin");
+        assert!(!refused(&policy, "POST", &[host, origin, site]));
+        for twice in [host, origin, site] {
+            let headers = [host, origin, site, twice];
+            assert!(refused(&policy, "POST", &headers), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn over_http_2_the_host_is_in_the_uri() {
+        let policy = OriginPolicy::default();
+        for (uri, want) in [
+            ("https://app.example/x", false),
+            ("https://app.example:443/x", false),
+            ("https://other.example/x", true),
+        ] {
+            let request = Request::post(uri)
+                .header("origin", "https://app.example")
+                .body(())
+                .unwrap();
+            assert_eq!(policy.refuses(&request), want, "{uri}");
+        }
+    }
+
+    #[test]
+    fn origins_are_normalised() {
+        for (text, want) in [
+            ("https://App.example:443/", Some("https://app.example")),
+            ("HTTP://a.example:80", Some("http://a.example")),
+            ("http://a.example:443", Some("http://a.example:443")),
+            ("https://a.example:80", Some("https://a.example:80")),
+            ("https://[::1]:3000", Some("https://[::1]:3000")),
+            ("https://", None),
+            ("https://a.example/path", None),
+            ("https://u@a.example", None),
+            ("ftp://a.example", None),
+            ("a.example", None),
+            ("null", None),
+        ] {
+            assert_eq!(normalize_origin(text).as_deref(), want, "{text}");
+        }
+        let policy = OriginPolicy {
+            plain_http: true,
+            ..OriginPolicy::default()
+        };
+        let here = [("host", "a.example"), ("origin", "http://a.example")];
+        assert!(!refused(&policy, "POST", &here));
+        assert!(refused(&OriginPolicy::default(), "POST", &here));
+        let ipv6 = [("host", "[::1]:3000"), ("origin", "http://[::1]:3000")];
+        assert!(!refused(&OriginPolicy::default(), "POST", &ipv6));
+    }
 }
