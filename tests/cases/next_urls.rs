@@ -1,5 +1,5 @@
 //! Where a browser goes on after it has signed in: every case of the vectors that can be the target of a request, sent
-//! to a protected page. Security requirement 39 and its list of `next` values.
+//! to a protected page. Security requirement 43.
 //!
 //! The crate makes `next` from the path that was asked for; it never follows one. So a case that is not a request
 //! target at all (a control character, a relative reference) ends here: no HTTP library hands it to the layer.

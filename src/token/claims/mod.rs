@@ -347,6 +347,18 @@ mod tests {
         }
     }
 
+    // The bound of the cache of verified tokens is counted in these.
+    #[test]
+    fn heap_bytes_count_strings_lists_and_tenants() {
+        let bytes = |json: &str| claims(json).unwrap().heap_bytes();
+        let plain = bytes(r#"{"sub":"U","exp":1}"#);
+        assert_eq!(plain, size_of::<Claims>() + 1);
+        let with_role = bytes(r#"{"sub":"U","exp":1,"roles":["abc"]}"#);
+        assert_eq!(with_role, plain + 3 + size_of::<Span>());
+        let with_tenant = bytes(r#"{"sub":"U","exp":1,"tenants":{"T1":{}}}"#);
+        assert_eq!(with_tenant, plain + 2 + size_of::<TenantClaims>());
+    }
+
     // Security requirements 9, 10 and 14.
     #[test]
     fn refusals() {
