@@ -32,7 +32,9 @@ pub enum AuthErrorKind {
     ExpiredToken,
     /// Descope refused the refresh JWT. 401 `invalid_token`.
     SessionEnded,
-    /// A cross-origin request that may change something carried cookies; they were ignored. 403.
+    /// A cross-origin request that may change something carried cookies; they were ignored. 403. Also the answer to
+    /// every form of an app whose proxy rewrites `Host`, until
+    /// [`public_origin`](crate::DescopeBuilder::public_origin) says where browsers see it.
     CrossOrigin,
     /// A role, permission or tenant is missing. 403 `insufficient_scope`.
     Forbidden,
@@ -186,7 +188,10 @@ impl fmt::Display for AuthError {
             AuthErrorKind::InvalidToken => "the token is not valid",
             AuthErrorKind::ExpiredToken => "the session is over",
             AuthErrorKind::SessionEnded => "descope refused the refresh token",
-            AuthErrorKind::CrossOrigin => "cookies of a cross-origin request were ignored",
+            AuthErrorKind::CrossOrigin => {
+                "cookies of a cross-origin request were ignored; if a page of this app made it, name the origin that \
+                 browsers see with `.public_origin(..)`, or allow another one with `.allow_origin(..)`"
+            }
             AuthErrorKind::Forbidden => "a role, permission or tenant is missing",
             AuthErrorKind::StepUpRequired { .. } => "a recent step-up is required",
             AuthErrorKind::ClaimsMismatch => "the claims are not of the wanted type",

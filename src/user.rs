@@ -107,22 +107,27 @@ impl User {
         self.claims().id()
     }
 
-    /// Project-level roles; those of the current tenant when the token is in one and lists no tenants.
+    /// Roles in the project: those at the top level of the token.
+    ///
+    /// None when the session is in a tenant (`dct`) and its token has no `tenants` at all: the top level then belongs
+    /// to that tenant, and [`Self::tenant_roles`] of [`Self::current_tenant`] has it. An admin of one tenant must not
+    /// pass for an admin of the project. (Descope's own SDKs do not make this difference when they are asked without
+    /// a tenant.)
     pub fn roles(&self) -> impl Iterator<Item = &str> + Clone {
         self.claims().roles()
     }
 
-    /// Project-level permissions, by the same rule as [`Self::roles`].
+    /// Permissions in the project, by the same rule as [`Self::roles`].
     pub fn permissions(&self) -> impl Iterator<Item = &str> + Clone {
         self.claims().permissions()
     }
 
-    /// Whether the user has this role. Exact comparison.
+    /// Whether the user has this role in the project, see [`Self::roles`]. Exact comparison.
     pub fn has_role(&self, role: &str) -> bool {
         self.roles().any(|has| has == role)
     }
 
-    /// Whether the user has this permission. Exact comparison.
+    /// Whether the user has this permission in the project, see [`Self::roles`]. Exact comparison.
     pub fn has_permission(&self, permission: &str) -> bool {
         self.permissions().any(|has| has == permission)
     }

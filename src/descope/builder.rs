@@ -14,7 +14,9 @@ use crate::session::csrf::{OriginPolicy, normalize_origin};
 #[cfg(feature = "shared-store")]
 use crate::store::SharedStore;
 use crate::token::keys::{FetchFailed, FetchedKeys, KeyTimes, Keys};
-use crate::token::{KeySet, Revoked, Rules, SignatureAlgorithm, TokenCache, Tokens, Verifier};
+use crate::token::{
+    Audience, KeySet, Revoked, Rules, SignatureAlgorithm, TokenCache, Tokens, Verifier,
+};
 
 /// Configures a [`Descope`] handle. Every option has a default that is right for production.
 #[derive(Debug)]
@@ -153,7 +155,13 @@ impl DescopeBuilder {
         self
     }
 
-    /// Demands this audience (`aud`) of session JWTs. Default: the audience is not looked at.
+    /// Demands this audience (`aud`) of session JWTs; one that lacks it is refused (401,
+    /// [`InvalidToken::Audience`](crate::InvalidToken::Audience)).
+    ///
+    /// Default: a session JWT without `aud` is accepted, and one with `aud` only if that names the project id, as in
+    /// Descope's Python SDK. Tokens that Descope issued to a federated app of the project, and for that app alone, are
+    /// signed with the same keys and are refused in this way. If a JWT template gives all sessions another audience,
+    /// name it here.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
         self.audience = Some(audience.into());
@@ -316,7 +324,13 @@ impl DescopeBuilder {
         Ok(self)
     }
 
-    /// The origin under which browsers see this app, when a proxy rewrites `Host`. Default: `Host` counts.
+    /// The origin under which browsers see this app, for example `https://app.example`. Default: the request's own
+    /// host (`:authority` of HTTP/2, else `Host`) counts.
+    ///
+    /// Needed behind a proxy that rewrites `Host`. Without it the `Origin` of this app's own pages looks foreign, so
+    /// that their requests that change something, and WebSockets, lose their cookies: 403
+    /// [`CrossOrigin`](crate::AuthErrorKind::CrossOrigin), and one warning in the log that names this call.
+    /// `X-Forwarded-Host` is not read, because any client can send it.
     ///
     /// # Errors
     ///
@@ -421,7 +435,10 @@ impl DescopeBuilder {
                 issuers: issuers(&client, self.issuers),
                 algorithms: self.algorithms.into(),
                 max_token_bytes: self.max_token_bytes,
-                audience: self.audience,
+                audience: match self.audience {
+                    Some(audience) => Audience::Required(audience),
+                    None => Audience::ProjectIfAny(client.project_id().as_str().to_owned()),
+                },
                 leeway: self.leeway,
                 accept_missing_drn: self.accept_missing_drn,
                 session_drn: kinds("DS", &self.cookies.session),
@@ -454,6 +471,7 @@ impl DescopeBuilder {
                 origins: OriginPolicy {
                     allowed: self.origins,
                     public: self.public_origin,
+                    warned: Default::default(),
                     plain_http: !self.cookies.secure,
                 },
                 cookies: self.cookies,

@@ -77,6 +77,13 @@ impl<R> RequireLayer<R> {
         self
     }
 
+    /// See [`Requirement::in_current_tenant`].
+    #[must_use]
+    pub fn in_current_tenant(mut self) -> Self {
+        self.requirement = self.requirement.in_current_tenant();
+        self
+    }
+
     /// See [`Requirement::step_up`].
     #[must_use]
     pub fn step_up(mut self, max_age: impl Into<Option<Duration>>) -> Self {

@@ -13,6 +13,7 @@
 //! ```
 
 mod layer;
+mod next;
 mod policy;
 mod redirect;
 mod rejection;

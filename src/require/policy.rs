@@ -7,13 +7,24 @@ use crate::user::User;
 ///
 /// Roles and permissions are compared exactly. With a tenant they are those in that tenant, by the rule of the Go
 /// SDK: `tenants[t]`, else the top-level ones if the session is in tenant `t` and the token has no `tenants` at all.
-/// Without a tenant they are the top-level ones.
+/// Without a tenant they are those in the project: the top-level ones, except in that last case, where they belong to
+/// the tenant ([`User::roles`]). So an admin of one tenant does not pass where an admin of the project is wanted;
+/// [`Self::in_current_tenant`] asks for the former.
 #[derive(Clone, Debug, Default)]
 pub struct Requirement {
     roles: Vec<String>,
     permissions: Vec<String>,
-    tenant: Option<String>,
+    scope: Scope,
     step_up: Option<Option<Duration>>,
+}
+
+/// Where roles and permissions count.
+#[derive(Clone, Debug, Default)]
+enum Scope {
+    #[default]
+    Project,
+    Tenant(String),
+    CurrentTenant,
 }
 
 impl Requirement {
@@ -36,10 +47,19 @@ impl Requirement {
         self
     }
 
-    /// The user must belong to this tenant, and roles and permissions count there. Replaces an earlier tenant.
+    /// The user must belong to this tenant, and roles and permissions count there. Replaces an earlier tenant, and
+    /// [`Self::in_current_tenant`].
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
-        self.tenant = Some(tenant.into());
+        self.scope = Scope::Tenant(tenant.into());
+        self
+    }
+
+    /// The session must be in a tenant, whichever it is ([`User::current_tenant`]), and roles and permissions count
+    /// there. Replaces an earlier [`Self::tenant`]. What the handler then shows must be that tenant's.
+    #[must_use]
+    pub fn in_current_tenant(mut self) -> Self {
+        self.scope = Scope::CurrentTenant;
         self
     }
 
@@ -58,16 +78,18 @@ impl Requirement {
     /// [`AuthErrorKind::StepUpRequired`].
     pub fn check(&self, user: &User) -> Result<(), AuthError> {
         let claims = user.claims();
-        let granted = match self.tenant.as_deref() {
-            None => {
+        let in_tenant = |tenant| {
+            claims.is_in_tenant(tenant)
+                && has_all(&self.roles, claims.tenant_roles(tenant))
+                && has_all(&self.permissions, claims.tenant_permissions(tenant))
+        };
+        let granted = match &self.scope {
+            Scope::Project => {
                 has_all(&self.roles, claims.roles())
                     && has_all(&self.permissions, claims.permissions())
             }
-            Some(tenant) => {
-                claims.is_in_tenant(tenant)
-                    && has_all(&self.roles, claims.tenant_roles(tenant))
-                    && has_all(&self.permissions, claims.tenant_permissions(tenant))
-            }
+            Scope::Tenant(tenant) => in_tenant(tenant.as_str()),
+            Scope::CurrentTenant => claims.dct().is_some_and(in_tenant),
         };
         if !granted {
             return Err(AuthErrorKind::Forbidden.into());

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use http::header::{CACHE_CONTROL, LOCATION, VARY};
 use http::{HeaderValue, Response, StatusCode};
 
+use super::next::path_on_this_host;
 use super::rejection::{Memo, ProblemJson, Reject, Rejected};
 
 /// Sends browsers that are not signed in to a login page: 303, with the page they wanted in the query's `next`.
@@ -11,8 +12,12 @@ use super::rejection::{Memo, ProblemJson, Reject, Rejected};
 /// Only navigations are redirected (`Sec-Fetch-Mode: navigate`, else `Accept: text/html`); scripts and API clients
 /// get the problem document of [`ProblemJson`], as does everybody whose rejection is no 401.
 ///
-/// `next` is a path on this host. The login page must still treat it as input: check that it begins with a single
-/// `/` before following it.
+/// `next` is a path on this host, with its query, and stays one however it is normalised: no `//`, no backslash, no
+/// `.` or `..` segment, no control character, in percent-encoding neither, at most 2048 bytes. For any other path the
+/// login page is named without `next`, and should have a page of its own choice to go on with.
+///
+/// The login page must still treat `next` as input, because anybody can link to the login page with another one. It
+/// should follow what keeps these same rules, and nothing else.
 ///
 /// Set it on the session layer, which sees the whole path; inside a nested router a path lacks its prefix.
 ///
@@ -37,13 +42,12 @@ impl RedirectToLogin {
     }
 
     fn location(&self, request: &Memo) -> Option<HeaderValue> {
-        let next = request.path_and_query();
-        // `//host` and `/\host` are other hosts to a browser.
-        let own = next.starts_with('/') && !next[1..].starts_with(['/', '\\']);
-        let separator = if self.login.contains('?') { '&' } else { '?' };
-        let location = match own {
-            true => format!("{}{separator}next={}", self.login, query_value(next)),
-            false => self.login.to_string(),
+        let location = match path_on_this_host(request.path_and_query()) {
+            Some(next) => {
+                let separator = if self.login.contains('?') { '&' } else { '?' };
+                format!("{}{separator}next={}", self.login, query_value(next))
+            }
+            None => self.login.to_string(),
         };
         HeaderValue::try_from(location).ok()
     }

@@ -1,15 +1,17 @@
 //! Which requests may use cookies.
 //!
 //! A browser attaches cookies to requests that other sites make. Those that may change something have their
-//! cookies ignored unless the browser vouches that the page is ours: by `Sec-Fetch-Site`, else by `Origin`. A
-//! request with neither comes from no browser. `SameSite=Lax` is the second line of defence, not the first:
-//! sibling hosts are "same site".
+//! cookies ignored unless the browser vouches that the page is ours: by `Sec-Fetch-Site` and by `Origin`, as far as
+//! the request has them. When the two contradict each other the cookies are ignored. A request with neither comes
+//! from no browser. `SameSite=Lax` is the second line of defence, not the first: sibling hosts are "same site".
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::{HOST, HeaderMap, ORIGIN, UPGRADE};
 use http::{Method, Uri};
 
 /// What is trusted besides the request's own host.
-#[derive(Clone, Debug, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct OriginPolicy {
     /// Origins that may send our cookies, lower case, default ports removed.
     pub(crate) allowed: Vec<String>,
@@ -17,6 +19,8 @@ pub(crate) struct OriginPolicy {
     pub(crate) public: Option<String>,
     /// Whether a plain-http page may be ours.
     pub(crate) plain_http: bool,
+    /// Whether the log has said that `Origin` and `Host` differ.
+    pub(crate) warned: AtomicBool,
 }
 
 impl OriginPolicy {
@@ -39,20 +43,41 @@ impl OriginPolicy {
             Single::One(origin) => Some(origin),
             Single::Many => return false,
         };
-        if let Some(origin) = origin.and_then(Origin::parse)
-            && self.trusts(&origin)
-        {
+        let parsed = origin.and_then(Origin::parse);
+        if parsed.is_some_and(|origin| self.trusts(&origin)) {
             return true;
         }
-        match single(headers, "sec-fetch-site") {
+        let vouched = match single(headers, "sec-fetch-site") {
             // Case-sensitive tokens; anything else, a list too, fails closed.
-            Single::One(site) => site == b"same-origin" || site == b"none",
-            Single::Many => false,
-            Single::None => match origin {
-                None => true,
-                Some(origin) => Origin::parse(origin)
-                    .is_some_and(|origin| self.is_own_host(&origin, uri, headers)),
-            },
+            Single::One(b"same-origin" | b"none") => true,
+            Single::None => false,
+            Single::One(_) | Single::Many => return false,
+        };
+        match (origin, parsed) {
+            (None, _) => true,
+            (Some(_), Some(origin)) => {
+                let own = self.is_own_host(&origin, uri, headers);
+                if vouched && !own {
+                    self.warn_of_contradiction();
+                }
+                own
+            }
+            // A page with `Referrer-Policy: no-referrer` does not name itself, not even to its own server. A page
+            // without an origin, in a sandbox for example, never counts as `same-origin`.
+            (Some(b"null"), None) => vouched,
+            (Some(_), None) => false,
+        }
+    }
+
+    /// The log of an app whose proxy rewrites `Host` has to say why every form is refused. Once, because anybody can
+    /// send such headers, and without their values, because nobody should copy those into a configuration.
+    fn warn_of_contradiction(&self) {
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "the cookies of a request were ignored: Sec-Fetch-Site says that it comes from this app, but Origin \
+                 and Host differ. If a proxy in front of this app rewrites Host, name the origin that browsers see \
+                 with `.public_origin(..)`. This warning is not repeated"
+            );
         }
     }
 
@@ -88,10 +113,13 @@ pub(crate) fn normalize_origin(origin: &str) -> Option<String> {
 }
 
 fn is_websocket(headers: &HeaderMap) -> bool {
+    // A list of protocols, each perhaps with a version (RFC 9110 section 7.8).
     headers
         .get_all(UPGRADE)
         .iter()
-        .any(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"))
+        .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
+        .filter_map(|protocol| protocol.split(|byte| *byte == b'/').next())
+        .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
     // HTTP/2 WebSockets are CONNECT requests (RFC 8441), which no method check calls safe.
 }
 
@@ -153,7 +181,11 @@ impl<'a> Origin<'a> {
 }
 
 fn is_loopback(host: &[u8]) -> bool {
-    host.eq_ignore_ascii_case(b"localhost") || host.starts_with(b"127.") || host == b"[::1"
+    // Browsers take every name below `localhost` to this machine (RFC 6761 section 6.3).
+    let last_label = host.rsplit(|byte| *byte == b'.').next();
+    last_label.is_some_and(|label| label.eq_ignore_ascii_case(b"localhost"))
+        || host.starts_with(b"127.")
+        || host == b"[::1"
 }
 
 fn without_default_port(host: &[u8], scheme: Scheme) -> &[u8] {
@@ -244,5 +276,102 @@ mod tests {
             upgrade.push(("upgrade", "WebSocket"));
             assert_eq!(refused(&policy, "GET", &upgrade), want, "{upgrade:?}");
         }
+    }
+    #[test]
+    fn the_log_is_warned_once_and_only_of_a_contradiction() {
+        let policy = OriginPolicy::default();
+        let host = ("host", "app.example");
+        let same_origin = ("sec-fetch-site", "same-origin");
+        for headers in [
+            vec![host, same_origin, ("origin", "https://app.example")],
+            vec![host, same_origin, ("origin", "nonsense")],
+            vec![host, ("origin", "https://evil.example")],
+            vec![
+                host,
+                ("sec-fetch-site", "cross-site"),
+                ("origin", "https://evil.example"),
+            ],
+        ] {
+            refused(&policy, "POST", &headers);
+            assert!(!policy.warned.load(Ordering::Relaxed), "{headers:?}");
+        }
+        let proxied = [host, same_origin, ("origin", "https://public.example")];
+        assert!(refused(&policy, "POST", &proxied));
+        assert!(policy.warned.load(Ordering::Relaxed));
+    }
+
+    #[test]
+    fn loopback_is_this_machine_and_no_other() {
+        for (host, want) in [
+            ("localhost", true),
+            ("app.LocalHost", true),
+            ("127.0.0.1", true),
+            ("127.1.2.3", true),
+            ("[::1", true),
+            ("[::2", false),
+            ("128.0.0.1", false),
+            ("localhost.example", false),
+            ("notlocalhost", false),
+            ("", false),
+        ] {
+            assert_eq!(is_loopback(host.as_bytes()), want, "{host}");
+        }
+    }
+
+    #[test]
+    fn several_values_of_a_header_are_none_that_counts() {
+        let policy = OriginPolicy::default();
+        let host = ("host", "app.example");
+        let origin = ("origin", "https://app.example");
+        let site = ("sec-fetch-site", "same-origin");
+        assert!(!refused(&policy, "POST", &[host, origin, site]));
+        for twice in [host, origin, site] {
+            let headers = [host, origin, site, twice];
+            assert!(refused(&policy, "POST", &headers), "{headers:?}");
+        }
+    }
+
+    #[test]
+    fn over_http_2_the_host_is_in_the_uri() {
+        let policy = OriginPolicy::default();
+        for (uri, want) in [
+            ("https://app.example/x", false),
+            ("https://app.example:443/x", false),
+            ("https://other.example/x", true),
+        ] {
+            let request = Request::post(uri)
+                .header("origin", "https://app.example")
+                .body(())
+                .unwrap();
+            assert_eq!(policy.refuses(&request), want, "{uri}");
+        }
+    }
+
+    #[test]
+    fn origins_are_normalised() {
+        for (text, want) in [
+            ("https://App.example:443/", Some("https://app.example")),
+            ("HTTP://a.example:80", Some("http://a.example")),
+            ("http://a.example:443", Some("http://a.example:443")),
+            ("https://a.example:80", Some("https://a.example:80")),
+            ("https://[::1]:3000", Some("https://[::1]:3000")),
+            ("https://", None),
+            ("https://a.example/path", None),
+            ("https://u@a.example", None),
+            ("ftp://a.example", None),
+            ("a.example", None),
+            ("null", None),
+        ] {
+            assert_eq!(normalize_origin(text).as_deref(), want, "{text}");
+        }
+        let policy = OriginPolicy {
+            plain_http: true,
+            ..OriginPolicy::default()
+        };
+        let here = [("host", "a.example"), ("origin", "http://a.example")];
+        assert!(!refused(&policy, "POST", &here));
+        assert!(refused(&OriginPolicy::default(), "POST", &here));
+        let ipv6 = [("host", "[::1]:3000"), ("origin", "http://[::1]:3000")];
+        assert!(!refused(&OriginPolicy::default(), "POST", &ipv6));
     }
 }

@@ -12,7 +12,9 @@
 //!   the project id, alone or before a colon, is Descope's API syntax and not ours either.
 //! * Cookies are read from all `Cookie` fields, as bytes, in the configured order of names. When a name occurs
 //!   several times the first value that verifies counts; at most four are tried.
-//! * Cookies of a cross-origin request that may change something (`Sec-Fetch-Site`, else `Origin`) are ignored.
+//! * Cookies of a cross-origin request that may change something are ignored. `Sec-Fetch-Site` and `Origin` must both
+//!   say that it is ours, as far as they are there; a WebSocket counts as a change. Behind a proxy that rewrites `Host`
+//!   that takes [`public_origin`](crate::DescopeBuilder::public_origin).
 //! * A session is renewed when it is missing or over **and** the refresh JWT verifies here. However many requests
 //!   carry that JWT, upstream sees one call.
 //! * An outage is never a sign-out: 503 where a user is asked for, and the cookies stay.

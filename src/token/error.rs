@@ -24,7 +24,8 @@ pub enum InvalidToken {
     Signature,
     /// `iss` is not this project.
     Issuer,
-    /// `aud` lacks the configured audience.
+    /// `aud` lacks the configured audience; or none is configured, and `aud` is there and lacks the project id. See
+    /// [`audience`](crate::DescopeBuilder::audience).
     Audience,
     /// A refresh JWT where a session JWT belongs, or the reverse, or a token of an unknown kind (`drn`).
     Kind,
@@ -51,7 +52,9 @@ impl fmt::Display for InvalidToken {
             Self::UnknownKey => "token's key id is unknown",
             Self::Signature => "token's signature is wrong",
             Self::Issuer => "token was issued for another project",
-            Self::Audience => "token was issued for another audience",
+            Self::Audience => {
+                "token was issued for another audience; if it is this app's, name it with `.audience(..)`"
+            },
             Self::Kind => "token is of another kind",
             Self::Subject => "token has no subject",
             Self::Time => "token has no usable expiry",

@@ -39,7 +39,7 @@ use self::keys::{Keys, KeysUnavailable, Lookup, Reason};
 #[cfg(feature = "shared-store")]
 pub(crate) use self::revoked::LONGEST_TOKEN;
 pub(crate) use self::revoked::{Mark, Name, Revoked};
-pub(crate) use self::rules::{Kind, Rules};
+pub(crate) use self::rules::{Audience, Kind, Rules};
 pub(crate) use self::unverified::Unverified;
 use crate::clock::Clock;
 

@@ -1,5 +1,6 @@
 //! What a token must say to be one of ours.
 
+use std::borrow::Cow;
 use std::time::Duration;
 
 use super::Failure;
@@ -15,13 +16,35 @@ pub(crate) enum Kind {
     Refresh,
 }
 
+/// Whom a session JWT has to be for.
+#[derive(Clone, Debug)]
+pub(crate) enum Audience {
+    /// `aud` must be there and name this one.
+    Required(String),
+    /// `aud` may be missing. If it is there it must name the project, else the token belongs to an app of the project
+    /// that signs people in through it.
+    ProjectIfAny(String),
+}
+
+impl Audience {
+    fn admits(&self, aud: Option<&[Cow<'_, str>]>) -> bool {
+        match (self, aud) {
+            (Self::ProjectIfAny(_), None) => true,
+            (Self::Required(_), None) => false,
+            (Self::Required(wanted) | Self::ProjectIfAny(wanted), Some(aud)) => {
+                aud.iter().any(|aud| aud == wanted)
+            }
+        }
+    }
+}
+
 /// The rules of one project.
 #[derive(Clone, Debug)]
 pub(crate) struct Rules {
     pub(crate) algorithms: Box<[SignatureAlgorithm]>,
     pub(crate) max_token_bytes: usize,
     pub(crate) issuers: Box<[String]>,
-    pub(crate) audience: Option<String>,
+    pub(crate) audience: Audience,
     pub(crate) leeway: Duration,
     pub(crate) accept_missing_drn: bool,
     /// `drn` of session JWTs: `DS` and the configured cookie names.
@@ -49,10 +72,7 @@ impl Rules {
             return Err(InvalidToken::Kind);
         }
         // The audience is that of the API, hence of the session; refresh JWTs are for Descope alone.
-        if let Some(audience) = &self.audience
-            && kind == Kind::Session
-            && !checks.aud.iter().any(|aud| aud == audience)
-        {
+        if kind == Kind::Session && !self.audience.admits(checks.aud.as_deref()) {
             return Err(InvalidToken::Audience);
         }
         // A bearer use of a token that is bound to a key would be a downgrade (RFC 9449, RFC 8705).

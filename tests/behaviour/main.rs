@@ -12,6 +12,7 @@ mod endpoints;
 mod keys_lifecycle;
 mod keys_missing;
 mod openapi;
+mod policies;
 mod profiles;
 mod properties;
 mod refusals;

@@ -125,8 +125,8 @@ async fn good_tokens() {
         ),
         ("without iat", KEY.sign(&without("iat"))),
         (
-            "an audience that nobody asks for",
-            KEY.sign(&claims(|c| c["aud"] = json!([7]))),
+            "the project as the audience",
+            KEY.sign(&claims(|c| c["aud"] = json!([7, PROJECT]))),
         ),
         (
             "issuer as a URL",

@@ -11,6 +11,7 @@ mod csrf_cases;
 mod fault_list;
 mod interruptions;
 mod keys_faults;
+mod next_urls;
 mod races;
 mod refresh_answers;
 mod refresh_faults;
@@ -56,6 +57,7 @@ fn main() -> ExitCode {
         Suite::parallel("auth_faults", auth_faults::trials),
         Suite::parallel("interruptions", interruptions::trials),
         Suite::parallel("fault_list", fault_list::trials),
+        Suite::parallel("next_urls", next_urls::trials),
         Suite::parallel("routes_csrf", routes_csrf::trials),
         Suite::alone("cookie_cases", cookie_cases::trials),
         Suite::alone("csrf_cases", csrf_cases::trials),

@@ -19,7 +19,8 @@ const MAX_DEPTH: usize = 100;
 /// What is checked and then forgotten.
 pub(crate) struct Checks<'a> {
     pub(crate) iss: Option<Cow<'a, str>>,
-    pub(crate) aud: Vec<Cow<'a, str>>,
+    /// `None` without the member. A member of a wrong type names nobody.
+    pub(crate) aud: Option<Vec<Cow<'a, str>>>,
     pub(crate) drn: Option<Cow<'a, str>>,
     pub(crate) has_cnf: bool,
 }
@@ -90,25 +91,23 @@ impl Claims {
         self.run(&self.amr)
     }
 
+    /// Roles in the project: the top-level ones, unless they are those of the token's only tenant.
     pub(crate) fn roles(&self) -> impl Iterator<Item = &str> + Clone {
-        self.run(&self.roles)
+        self.run(&self.in_project(&self.roles))
     }
 
+    /// Permissions in the project, by the same rule as [`Self::roles`].
     pub(crate) fn permissions(&self) -> impl Iterator<Item = &str> + Clone {
-        self.run(&self.permissions)
+        self.run(&self.in_project(&self.permissions))
     }
 
     /// The ids of all tenants that the token names: the keys of `tenants`, else `dct`.
     pub(crate) fn tenants(&self) -> impl Iterator<Item = &str> + Clone {
         let listed = self.tenants.as_deref().unwrap_or_default();
-        let current = match &self.tenants {
-            None => self.dct(),
-            Some(_) => None,
-        };
         listed
             .iter()
             .map(|tenant| self.str(tenant.id))
-            .chain(current)
+            .chain(self.owner_of_top_level())
     }
 
     /// Whether the token belongs to the tenant: a key of `tenants`, or the current tenant.
@@ -119,26 +118,41 @@ impl Claims {
     /// Roles in a tenant by the Go SDK's rule: those under `tenants`; else, only when the token is in that tenant
     /// and has no `tenants` at all, the top-level ones. With `tenants` present the top level is the project's.
     pub(crate) fn tenant_roles(&self, tenant: &str) -> impl Iterator<Item = &str> + Clone {
-        let run = match self.tenant(tenant) {
-            Some(found) => found.roles.clone(),
-            None if self.is_sole_tenant(tenant) => self.roles.clone(),
-            None => 0..0,
-        };
-        self.run(&run)
+        self.run(&self.in_tenant(tenant, |listed| &listed.roles, &self.roles))
     }
 
     /// Permissions in a tenant, by the same rule as [`Self::tenant_roles`].
     pub(crate) fn tenant_permissions(&self, tenant: &str) -> impl Iterator<Item = &str> + Clone {
-        let run = match self.tenant(tenant) {
-            Some(found) => found.permissions.clone(),
-            None if self.is_sole_tenant(tenant) => self.permissions.clone(),
-            None => 0..0,
-        };
-        self.run(&run)
+        self.run(&self.in_tenant(tenant, |listed| &listed.permissions, &self.permissions))
     }
 
-    fn is_sole_tenant(&self, tenant: &str) -> bool {
-        self.tenants.is_none() && self.dct() == Some(tenant)
+    /// The tenant that the top-level lists belong to, by the Go SDK's rule: the current one of a token that has no
+    /// `tenants` at all. Without such a tenant they are the project's.
+    fn owner_of_top_level(&self) -> Option<&str> {
+        match self.tenants {
+            None => self.dct(),
+            Some(_) => None,
+        }
+    }
+
+    fn in_project(&self, top_level: &Run) -> Run {
+        match self.owner_of_top_level() {
+            None => top_level.clone(),
+            Some(_) => 0..0,
+        }
+    }
+
+    fn in_tenant(
+        &self,
+        tenant: &str,
+        listed: impl Fn(&TenantClaims) -> &Run,
+        top_level: &Run,
+    ) -> Run {
+        match self.tenant(tenant) {
+            Some(found) => listed(found).clone(),
+            None if self.owner_of_top_level() == Some(tenant) => top_level.clone(),
+            None => 0..0,
+        }
     }
 
     fn tenant(&self, id: &str) -> Option<&TenantClaims> {
@@ -284,7 +298,7 @@ mod tests {
         assert_eq!(claims.id(), "U1");
         assert_eq!(claims.exp, 10);
         assert_eq!(all(claims.amr()), ["email", "é"]);
-        assert_eq!(all(claims.roles()), ["a"]);
+        assert_eq!(all(claims.tenant_roles("T")), ["a"]);
     }
 
     #[test]
@@ -322,6 +336,7 @@ mod tests {
             claims(r#"{"sub":"U","exp":1,"dct":"T1","roles":["r"],"permissions":["p"]}"#).unwrap();
         assert_eq!(all(alone.tenant_roles("T1")), ["r"]);
         assert_eq!(all(alone.tenant_permissions("T1")), ["p"]);
+        assert_eq!(alone.roles().chain(alone.permissions()).count(), 0);
         assert_eq!(alone.tenant_roles("T2").count(), 0);
         assert!(alone.is_in_tenant("T1") && !alone.is_in_tenant("T2"));
 
@@ -330,6 +345,7 @@ mod tests {
         )
         .unwrap();
         assert_eq!(all(listed.tenant_roles("T1")), ["owner"]);
+        assert_eq!(all(listed.roles()), ["project"]);
         assert_eq!(
             listed.tenant_roles("T2").count(),
             0,
@@ -347,6 +363,18 @@ mod tests {
                 "{present}"
             );
         }
+    }
+
+    // The bound of the cache of verified tokens is counted in these.
+    #[test]
+    fn heap_bytes_count_strings_lists_and_tenants() {
+        let bytes = |json: &str| claims(json).unwrap().heap_bytes();
+        let plain = bytes(r#"{"sub":"U","exp":1}"#);
+        assert_eq!(plain, size_of::<Claims>() + 1);
+        let with_role = bytes(r#"{"sub":"U","exp":1,"roles":["abc"]}"#);
+        assert_eq!(with_role, plain + 3 + size_of::<Span>());
+        let with_tenant = bytes(r#"{"sub":"U","exp":1,"tenants":{"T1":{}}}"#);
+        assert_eq!(with_tenant, plain + 2 + size_of::<TenantClaims>());
     }
 
     // Security requirements 9, 10 and 14.

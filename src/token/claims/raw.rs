@@ -57,8 +57,9 @@ impl<'de> Visitor<'de> for RawVisitor {
                 "exp" => once(&mut exp, map.next_value::<NumericDate>()?.floor()?)?,
                 "nbf" => once(&mut nbf, map.next_value::<NumericDate>()?.ceil()?)?,
                 "iat" => once(&mut iat, map.next_value::<NumericDate>()?.floor()?)?,
-                // Grants: a wrong type grants nothing.
+                // A wrong type names nobody, and is not "absent" either.
                 "aud" => once(&mut aud, map.next_value::<Loose<'de>>()?.text_or_list())?,
+                // Grants: a wrong type grants nothing.
                 "dct" => once(&mut dct, map.next_value::<Loose<'de>>()?.text())?,
                 "su" => once(&mut su, map.next_value::<Loose<'de>>()?.truth())?,
                 "amr" => once(&mut amr, map.next_value::<Loose<'de>>()?.list())?,
@@ -82,7 +83,7 @@ impl<'de> Visitor<'de> for RawVisitor {
         Ok(Raw {
             checks: Checks {
                 iss,
-                aud: aud.unwrap_or_default(),
+                aud,
                 drn,
                 has_cnf: cnf.is_some(),
             },

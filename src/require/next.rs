@@ -1,0 +1,155 @@
+//! Which page a browser may be sent to after it has signed in.
+
+use std::borrow::Cow;
+
+/// Longest `next` in bytes. It travels in a `Location`, which common servers and proxies cut at 8 KiB.
+const MAX_NEXT: usize = 2048;
+
+/// Characters that a lossy conversion to a narrower character set turns into `/` or `\`.
+const LOOK_LIKE_SLASHES: [char; 6] = [
+    '\\', '\u{2044}', '\u{2215}', '\u{29F8}', '\u{FF0F}', '\u{FF3C}',
+];
+
+/// `next`, if it is a path (with query and fragment, or without) that every browser resolves to this host.
+///
+/// Refused are paths that another program may read differently from the one that checked them:
+///
+/// * `//` anywhere and a backslash, which is a slash to browsers: another host begins there, at once or after
+///   `/..` before it is resolved;
+/// * the segments `.` and `..`, in percent-encoding too;
+/// * control characters and white space, which browsers remove or trim;
+/// * whatever becomes one of these when the path is percent-decoded once more, as some servers and proxies do;
+/// * more than 2048 bytes.
+///
+/// So normalising an accepted path changes nothing. Query and fragment lead nowhere; they are only searched for raw
+/// control characters and white space.
+pub(super) fn path_on_this_host(next: &str) -> Option<&str> {
+    let path = next.split(['?', '#']).next().unwrap_or_default();
+    let accepted = next.len() <= MAX_NEXT
+        && !next.contains(|c: char| c.is_control() || c.is_whitespace())
+        && is_plain_path(path)
+        && percent_decoded(path).is_some_and(|decoded| is_plain_path(&decoded));
+    accepted.then_some(next)
+}
+
+/// Absolute, and the same before and after normalisation.
+fn is_plain_path(path: &str) -> bool {
+    let Some(segments) = path.strip_prefix('/') else {
+        return false;
+    };
+    !path.contains(|c: char| c.is_control() || LOOK_LIKE_SLASHES.contains(&c))
+        && !path.contains("//")
+        && !segments
+            .split('/')
+            .any(|segment| matches!(segment, "." | ".."))
+}
+
+/// The path with its escapes replaced; `None` if the result is not UTF-8. A `%` that begins no escape stays.
+fn percent_decoded(path: &str) -> Option<Cow<'_, str>> {
+    if !path.contains('%') {
+        return Some(Cow::Borrowed(path));
+    }
+    let mut decoded = Vec::with_capacity(path.len());
+    let mut rest = path.as_bytes();
+    while let [first, tail @ ..] = rest {
+        let (byte, tail) = escaped(rest).unwrap_or((*first, tail));
+        decoded.push(byte);
+        rest = tail;
+    }
+    String::from_utf8(decoded).ok().map(Cow::Owned)
+}
+
+/// The byte that an escape at the beginning stands for, and what follows it.
+fn escaped(bytes: &[u8]) -> Option<(u8, &[u8])> {
+    let [b'%', high, low, tail @ ..] = bytes else {
+        return None;
+    };
+    let digit = |byte: &u8| char::from(*byte).to_digit(16);
+    let byte = digit(high)? * 16 + digit(low)?;
+    Some((u8::try_from(byte).ok()?, tail))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_paths_on_this_host_pass() {
+        for next in [
+            "/",
+            "/home?x=1#y",
+            "/a/",
+            "/..a/b..c/file.tar.gz",
+            "/~me/$1!*'();,=&+",
+            "/@user/a:b",
+            "/stra\u{df}e/\u{65e5}\u{672c}?q=\u{5024}#\u{65ad}",
+            "/projects/group%2Fname",
+            "/100%/x%2",
+            "/%zz%2",
+            "/a%20b",
+            "/go?u=//other.example/../x\\y%0D%0A",
+            "/a#//b/..",
+        ] {
+            assert_eq!(path_on_this_host(next), Some(next));
+        }
+        for next in [
+            "",
+            "home",
+            "?x=1",
+            "#x",
+            "./x",
+            "@evil.example",
+            "https://evil.example/",
+            "https:evil.example",
+            "javascript:alert(1)",
+            "//evil.example",
+            "/a//b",
+            "/\\evil.example",
+            "\\/evil.example",
+            "/a\\b",
+            "/\t/evil.example",
+            "/\n/evil.example",
+            "/\r/evil.example",
+            "\0//evil.example",
+            "/home\0",
+            "/a\u{7f}b",
+            "/a\u{85}b",
+            "/a\u{2028}b",
+            "/a?b=\tc",
+            " /home",
+            "/home ",
+            "\u{a0}/home",
+            "/..",
+            "/.",
+            "/./",
+            "/a/../b",
+            "/..//evil.example",
+            "/%2e%2e//evil.example",
+            "/%2E%2e/x",
+            "/a/.%2e?x",
+            "/a/%2e#x",
+            "/%2f/evil.example",
+            "/%2Fevil.example",
+            "/a%2f/b",
+            "/%5cevil.example",
+            "/a%0d%0ab",
+            "/a%09",
+            "%2f%2fevil.example",
+            "\u{ff0f}\u{ff0f}evil.example",
+            "/\u{ff0f}evil.example",
+            "/\u{2215}evil.example",
+            "/%EF%BC%8Fevil.example",
+            "/%C0%AFevil.example",
+            "/caf%E9",
+        ] {
+            assert_eq!(path_on_this_host(next), None, "{next:?}");
+        }
+    }
+
+    #[test]
+    fn a_next_has_2048_bytes_at_most() {
+        let longest = format!("/{}", "p".repeat(MAX_NEXT - 1));
+        assert!(path_on_this_host(&longest).is_some());
+        assert!(path_on_this_host(&format!("{longest}p")).is_none());
+    }
+}
