@@ -34,7 +34,7 @@ pub(super) async fn refresh(
         Renewal::Refused { clear } => {
             let error = RouteError::unauthorized(true);
             Err(match clear {
-                true => error.with_cookies(sign_out_cookies(descope.inner())),
+                true => error.with_cookies(sign_out_cookies(&caller)),
                 false => error,
             })
         }
@@ -51,7 +51,7 @@ pub(super) async fn try_refresh(
     match renew(&descope, &caller).await {
         Renewal::Renewed { presented, tokens } => renewed(descope.inner(), &presented, &tokens),
         Renewal::Missing | Renewal::Refused { clear: false } => Ok(empty(Vec::new())),
-        Renewal::Refused { clear: true } => Ok(empty(sign_out_cookies(descope.inner()))),
+        Renewal::Refused { clear: true } => Ok(empty(sign_out_cookies(&caller))),
         Renewal::Unavailable(unavailable) => Err(unavailable.into_error(&descope)),
     }
 }
@@ -180,7 +180,7 @@ pub(super) async fn logout(
 ) -> Response {
     let ended = Ended::of(&caller).await;
     ended.end(&descope);
-    sign_out(&descope, &ended, path::LOGOUT, &request).await
+    sign_out(&descope, &caller, &ended, path::LOGOUT, &request).await
 }
 
 pub(super) async fn logout_all(
@@ -193,7 +193,12 @@ pub(super) async fn logout_all(
     if let Some(user) = ended.sessions().next() {
         descope.inner().end_all_sessions(user.claims.sub());
     }
-    sign_out(&descope, &ended, path::LOGOUT_ALL, &request).await
+    for token in ended.of_other_users() {
+        descope
+            .inner()
+            .end_all_sessions(token.verified.claims.sub());
+    }
+    sign_out(&descope, &caller, &ended, path::LOGOUT_ALL, &request).await
 }
 
 /// All that a sign-out ends. Read before anything of it is ended: what is, no longer verifies.
@@ -203,14 +208,21 @@ struct Ended {
     session: Option<Arc<Verified>>,
     /// By any cookie.
     cookies: Vec<Issued>,
+    /// Refresh cookies that verify and do not count: one of an earlier configuration, or one beside those of a sibling
+    /// host.
+    others: Vec<Presented>,
 }
 
 impl Ended {
     async fn of(caller: &Caller) -> Self {
+        let tokens = caller.previous().await;
+        let mut others = caller.0.all_presented().await;
+        others.retain(|other| tokens.tokens().all(|token| token.jwt != other.jwt));
         Self {
-            tokens: caller.previous().await,
+            tokens,
             session: caller.0.peek().cloned(),
             cookies: caller.0.session_cookies().await,
+            others,
         }
     }
 
@@ -221,9 +233,18 @@ impl Ended {
         self.session.iter().chain(tokens).chain(cookies)
     }
 
+    /// Refresh cookies of other users than the one that counts, or of any if none counts. A sibling host may have made
+    /// the session or the refresh cookie that counts, so one of these may be the user's own.
+    fn of_other_users(&self) -> impl Iterator<Item = &Presented> {
+        let user = self.tokens.presented.as_ref();
+        let user = user.map(|token| token.verified.claims.id());
+        let others = self.others.iter();
+        others.filter(move |other| Some(other.verified.claims.id()) != user)
+    }
+
     fn end(&self, descope: &Descope) {
         let inner = descope.inner();
-        for token in self.tokens.tokens() {
+        for token in self.tokens.tokens().chain(&self.others) {
             inner.end_session(Some(token), None);
         }
         for session in self.sessions() {
@@ -237,16 +258,17 @@ impl Ended {
 /// signed out.
 async fn sign_out(
     descope: &Descope,
+    caller: &Caller,
     ended: &Ended,
     path: &str,
     request: &LogoutRequest,
 ) -> Response {
-    if let Some(token) = &ended.tokens.live
-        && let Err(error) = post(descope, path, request, Some(token)).await
-    {
-        tracing::warn!(%error, "signed out here, but upstream did not confirm it");
+    for token in ended.tokens.live.iter().chain(ended.of_other_users()) {
+        if let Err(error) = post(descope, path, request, Some(token)).await {
+            tracing::warn!(%error, "signed out here, but upstream did not confirm it");
+        }
     }
-    empty(sign_out_cookies(descope.inner()))
+    empty(sign_out_cookies(caller))
 }
 
 /// A call with the session's refresh JWT, a POST if there is a body. Answers also which JWT that was in the end: a

@@ -6,6 +6,7 @@ mod allocations;
 mod client_calls;
 mod client_faults;
 mod client_traces;
+mod cookie_names;
 mod cookie_store;
 mod emulator;
 mod endpoints;
@@ -22,8 +23,10 @@ mod routes_session;
 mod routes_upstream;
 mod session_layer;
 mod token_smoke;
+mod tossed_cookies;
 mod tower_contract;
 mod traces;
+mod two_projects;
 mod walkthrough;
 
 #[path = "../support"]
