@@ -331,6 +331,50 @@ mod tests {
         );
     }
 
+    // Security requirement 33. No browser sends it, so its signature is not worth a look.
+    #[test]
+    fn what_is_larger_than_a_cookie_can_be_is_not_read() {
+        let cookie = |size: usize| format!("DS=a.b.{}", "c".repeat(size - "DSa.b.".len()));
+        for (size, found) in [(4096, 1), (4097, 0), (8000, 0)] {
+            let line = cookie(size);
+            assert_eq!(
+                session_values(&[line.as_bytes()], &["DS"]).len(),
+                found,
+                "{size}"
+            );
+        }
+    }
+
+    #[test]
+    fn plain_names_count_only_while_there_is_no_other() {
+        let config = CookieConfig {
+            session: vec!["__Host-DS".to_owned(), "DS".to_owned()],
+            refresh: vec!["__Host-DSR".to_owned(), "DSR".to_owned()],
+            ..CookieConfig::default()
+        };
+        let first = |line: &'static str| {
+            let headers = headers(&[(COOKIE, line.as_bytes())]);
+            let sent = Credentials::read(&headers, &project(), &config);
+            let texts = |found: Candidates<'_>| -> Vec<String> {
+                let texts = found.iter().map(String::from_utf8_lossy);
+                texts.map(|text| text.into_owned()).collect()
+            };
+            (texts(sent.session), texts(sent.refresh))
+        };
+        let none: [&str; 0] = [];
+        let (session, refresh) = first("DS=1.1.1; DSR=2.2.2; __Host-DSR=3.3.3");
+        assert_eq!((session, refresh), (vec![], vec!["3.3.3".to_owned()]));
+        let (session, refresh) = first("DS=1.1.1; DSR=2.2.2; __Host-DS=3.3.3");
+        assert_eq!(session, ["3.3.3"]);
+        assert_eq!(refresh, ["2.2.2"]);
+        let (session, refresh) = first("DS=1.1.1; DSR=2.2.2");
+        assert_eq!(session, ["1.1.1"]);
+        assert_eq!(refresh, ["2.2.2"]);
+        let (session, refresh) = first("__host-DS=1.1.1");
+        assert_eq!(session, none);
+        assert_eq!(refresh, none);
+    }
+
     #[test]
     fn priority_of_names_is_kept() {
         assert_eq!(

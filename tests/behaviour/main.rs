@@ -34,6 +34,7 @@ mod support {
     pub mod fake;
     pub mod fuzz_targets;
     pub mod live;
+    pub mod log;
     pub mod memory_store;
     pub mod mounted;
     pub mod project;

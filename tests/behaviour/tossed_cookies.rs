@@ -8,6 +8,7 @@ use tower::ServiceExt;
 use tower_descope::emulator::RefreshRotation;
 
 use crate::support::live::claims;
+use crate::support::log::Log;
 use crate::support::world::{Reply, Session, World};
 
 async fn world() -> (World, Session, Session) {
@@ -164,6 +165,26 @@ async fn what_is_no_token_takes_no_place_among_the_four() {
             cookies.push_str(&format!("{name}={good}"));
             let reply = world.get("/me", &cookies).await;
             assert_eq!(reply.status(), 200, "{name} {junk:.20}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_log_says_once_why_nothing_is_renewed_and_holds_no_token() {
+    let (world, victim, attacker) = world().await;
+    let different = format!("DSR={}; DSR={}", attacker.refresh, victim.refresh);
+    let other = format!("DS={}; DSR={}", victim.session, attacker.refresh);
+    for app in mounts(&world) {
+        for (cookies, words) in [
+            (&different, "refresh cookies of different users"),
+            (&other, "a refresh cookie of another user"),
+        ] {
+            let log = Log::start();
+            assert_eq!(post(&app, "refresh", cookies).await.status(), 401);
+            assert_eq!((log.count(words), log.count("")), (1, 1));
+            for jwt in [&attacker.refresh, &victim.refresh, &victim.session] {
+                assert_eq!(log.count(jwt.split('.').nth(2).unwrap()), 0);
+            }
         }
     }
 }

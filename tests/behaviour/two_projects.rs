@@ -8,6 +8,7 @@ use tower::ServiceExt;
 use tower_descope::emulator::RefreshRotation;
 use tower_descope::wire::LogoutRequest;
 
+use crate::support::log::Log;
 use crate::support::world::{Reply, World};
 
 async fn worlds() -> (World, World) {
@@ -43,7 +44,7 @@ async fn a_renewal_that_finds_no_room_in_the_response_is_kept() {
     let reply = send(&app, Request::get("/"), &both).await;
     assert_eq!((outer.refreshes(), inner.refreshes()), (1, 1));
     assert_eq!(reply.set_cookies().len(), 2, "one pair fits");
-    // An hour later the token is still found that the outer renewal has brought: it has not reached the browser.
+    // Minutes later the token is still found that the outer renewal has brought: it has not reached the browser.
     outer.clock.advance(std::time::Duration::from_secs(300));
     let reply = outer.get("/me", &ann.refresh_cookie()).await;
     assert_eq!(reply.status(), 200, "{}", reply.body);
@@ -72,4 +73,41 @@ async fn the_cookies_of_a_project_survive_the_sign_out_of_another() {
             }
         }
     }
+}
+
+#[tokio::test]
+async fn two_projects_with_the_same_cookies_are_told_once() {
+    const WORDS: &str = "another project uses cookies of the same name";
+    let (outer, inner) = worlds().await;
+    let layered = |router: Router| router.layer(outer.descope.session_layer());
+    let page = Router::new().route("/", get(async || "ok"));
+    let log = Log::start();
+    let app = layered(page.clone().layer(inner.descope.session_layer()));
+    for _ in 0..2 {
+        send(&app, Request::get("/"), "").await;
+        // Once for each of the handles.
+        assert_eq!(log.count(WORDS), 2);
+        assert_eq!(log.count(".session_cookies("), 2);
+    }
+    drop(log);
+
+    // A mount below the layer of the other.
+    let (outer, inner) = worlds().await;
+    let log = Log::start();
+    let app = Router::new()
+        .nest("/auth", inner.descope.routes())
+        .layer(outer.descope.session_layer());
+    send(&app, Request::post("/auth/v1/auth/try-refresh"), "").await;
+    assert_eq!(log.count(WORDS), 2);
+    drop(log);
+
+    // With names of their own they have nothing to do with each other.
+    let (outer, _) = worlds().await;
+    let other = World::with(|builder| builder.session_cookies(["A"]).refresh_cookies(["B"])).await;
+    let log = Log::start();
+    let app = page
+        .layer(other.descope.session_layer())
+        .layer(outer.descope.session_layer());
+    send(&app, Request::get("/"), "").await;
+    assert_eq!(log.count(WORDS), 0);
 }
