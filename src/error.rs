@@ -29,6 +29,7 @@ pub enum AuthErrorKind {
     InvalidToken,
     /// The session is over and could not be renewed. 401 `invalid_token`. An expired token is refused before its
     /// signature is looked at, so it may also be a forgery that nobody needs to look at.
+    /// Also when refresh cookies name different users, or another user than the session does.
     ExpiredToken,
     /// Descope refused the refresh JWT. 401 `invalid_token`.
     SessionEnded,

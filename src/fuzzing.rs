@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use crate::client::ProjectId;
 use crate::descope::Descope;
+use crate::session::cookies::CookieConfig;
 use crate::session::source::Credentials;
 use crate::token::{InvalidToken, KeySet, SignatureAlgorithm};
 use crate::{client, token};
@@ -82,8 +83,7 @@ pub fn cookies(header: &[u8]) -> Vec<Vec<u8>> {
         return Vec::new();
     };
     let headers = HeaderMap::from_iter([(COOKIE, value)]);
-    let (session, refresh) = (["DS".to_owned()], ["DSR".to_owned()]);
-    let credentials = Credentials::read(&headers, &project, &session, &refresh);
+    let credentials = Credentials::read(&headers, &project, &CookieConfig::default());
     credentials.session.iter().map(<[u8]>::to_vec).collect()
 }
 

@@ -1,4 +1,5 @@
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::{ConfigError, Descope, Inner};
@@ -9,7 +10,7 @@ use crate::refresh::Renewer;
 #[cfg(feature = "routes")]
 use crate::routes::TokenDelivery;
 use crate::session::SameSite;
-use crate::session::cookies::{CookieConfig, is_attribute_value, is_cookie_name};
+use crate::session::cookies::{CookieConfig, HOST_PREFIX, is_attribute_value, is_cookie_name};
 use crate::session::csrf::{OriginPolicy, normalize_origin};
 #[cfg(feature = "shared-store")]
 use crate::store::SharedStore;
@@ -36,6 +37,7 @@ pub struct DescopeBuilder {
     key_times: KeyTimes,
     refresh_memo: Duration,
     cookies: CookieConfig,
+    host_cookies: bool,
     origins: Vec<String>,
     public_origin: Option<String>,
     private_responses: bool,
@@ -87,6 +89,7 @@ impl DescopeBuilder {
             key_times: KeyTimes::default(),
             refresh_memo: Duration::from_secs(10),
             cookies: CookieConfig::default(),
+            host_cookies: false,
             origins: Vec::new(),
             public_origin: None,
             private_responses: true,
@@ -258,7 +261,14 @@ impl DescopeBuilder {
     }
 
     /// Names of the session cookie. All are read, in this order; the first is written. Default `DS`. The names also
-    /// count as `drn`. A `__Host-` prefix is checked against the other options at [`build`](Self::build).
+    /// count as `drn`, so `DSR` is refused at [`build`](Self::build), with every prefix. A `__Host-` prefix is checked
+    /// there against the other options; see [`host_cookies`](Self::host_cookies).
+    ///
+    /// Two projects, hence two handles, that serve the same host need different names here and in
+    /// [`refresh_cookies`](Self::refresh_cookies): a browser keeps one cookie of a name, and a sign-in to one project
+    /// overwrites that of the other. When the layers or routes of two such handles meet in one request, each logs an
+    /// error once. Of two renewals in such a request one writes its cookies; the other is kept until a response has
+    /// room for it. A sign-out deletes no cookie whose token says that another project has issued it.
     #[must_use]
     pub fn session_cookies<I>(mut self, names: I) -> Self
     where
@@ -269,7 +279,9 @@ impl DescopeBuilder {
         self
     }
 
-    /// Names of the refresh cookie. All are read, in this order; the first is written. Default `DSR`.
+    /// Names of the refresh cookie. All are read, in this order; the first is written. Default `DSR`. The names also
+    /// count as `drn`, so `DS` is refused at [`build`](Self::build), with every prefix. Two projects on one host need
+    /// different names, see [`session_cookies`](Self::session_cookies).
     #[must_use]
     pub fn refresh_cookies<I>(mut self, names: I) -> Self
     where
@@ -280,6 +292,30 @@ impl DescopeBuilder {
         self
     }
 
+    /// Writes the cookies under names with the `__Host-` prefix: `__Host-DS` and `__Host-DSR`, or the first of the
+    /// configured names with the prefix before it. Recommended in production: browsers accept such a cookie only from
+    /// this very host, so that no sibling host (`blog.example.com` beside `app.example.com`) can put one of its own
+    /// into a user's browser.
+    ///
+    /// The names without the prefix are read on, so that nobody is signed out by the change, but only while no refresh
+    /// cookie with the prefix is there; until then a sibling host can still set them. When every session from before
+    /// the change is over (a refresh JWT lives four weeks by Descope's default), name the new ones alone and leave this
+    /// call out: `.session_cookies(["__Host-DS"]).refresh_cookies(["__Host-DSR"])`.
+    ///
+    /// A renewal does not delete the cookies with the old names, because they may be of another app on this host;
+    /// that of the session ends with its session JWT, a sign-out deletes both. Services in other languages on the same
+    /// host that read `DS` do not see the sessions any more and have to read `__Host-DS`. That is why the plain names
+    /// stay the default.
+    ///
+    /// Which of the setters is called first does not matter. [`build`](Self::build) refuses this call together with
+    /// [`cookie_domain`](Self::cookie_domain), a [`cookie_path`](Self::cookie_path) other than `/`, or
+    /// [`dangerous_insecure_cookies`](Self::dangerous_insecure_cookies): browsers would drop such cookies.
+    #[must_use]
+    pub fn host_cookies(mut self) -> Self {
+        self.host_cookies = true;
+        self
+    }
+
     /// `Domain` of the cookies. Default: none, so that no sibling host sees them.
     ///
     /// What answers of the API name (`cookieDomain`, `cookiePath`) is not used: a deletion has to repeat the attributes
@@ -287,6 +323,31 @@ impl DescopeBuilder {
     #[must_use]
     pub fn cookie_domain(mut self, domain: impl Into<String>) -> Self {
         self.cookies.domain = Some(domain.into());
+        self
+    }
+
+    /// A `Domain` that the cookies had in an earlier configuration. Default: none. May be called several times.
+    ///
+    /// Browsers keep a cookie of another `Domain` beside the new one and send both. Its refresh JWT is spent sooner or
+    /// later, and one of another user makes renewals impossible. So wherever a cookie of the same name is written or
+    /// deleted, that of this domain is deleted. Cookies without `Domain` need no such call: they are deleted when there
+    /// is a [`cookie_domain`](Self::cookie_domain). The present domain is ignored here. Only cookies with the present
+    /// `Path` are found.
+    ///
+    /// Do not name a domain under which another app uses cookies of the same name: they would be deleted.
+    ///
+    /// ```
+    /// # fn main() -> Result<(), tower_descope::ConfigError> {
+    /// // Was `.cookie_domain("example.com")`; now only this host sees the cookies.
+    /// let descope = tower_descope::Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?
+    ///     .former_cookie_domain("example.com")
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn former_cookie_domain(mut self, domain: impl Into<String>) -> Self {
+        self.cookies.former_domains.push(domain.into());
         self
     }
 
@@ -389,14 +450,28 @@ impl DescopeBuilder {
     ///
     /// What contradicts itself in the options, or why the default transport cannot be built: no TLS, or no CA
     /// certificates on this machine.
-    pub fn build(self) -> Result<Descope, ConfigError> {
+    pub fn build(mut self) -> Result<Descope, ConfigError> {
         if self.leeway > Duration::from_secs(60) {
             return Err(ConfigError::OutOfRange("the leeway is more than 60 s"));
         }
         if self.algorithms.is_empty() {
             return Err(ConfigError::OutOfRange("no signature algorithm is allowed"));
         }
+        if self.host_cookies {
+            check_host_cookies(&self.cookies)?;
+            for names in [&mut self.cookies.session, &mut self.cookies.refresh] {
+                prefix(names);
+            }
+        }
         check_cookies(&self.cookies)?;
+        let present = self.cookies.domain.as_deref().map(bare_domain);
+        let former = &mut self.cookies.former_domains;
+        former.retain(|domain| Some(bare_domain(domain)) != present);
+        // There tokens do not travel in cookies, and may be larger.
+        #[cfg(feature = "routes")]
+        if self.delivery == TokenDelivery::Body {
+            self.cookies.longest = usize::MAX;
+        }
 
         let clock = self.clock;
         let mut client = Client::builder(self.project.clone())
@@ -475,6 +550,7 @@ impl DescopeBuilder {
                     plain_http: !self.cookies.secure,
                 },
                 cookies: self.cookies,
+                shared_cookies_told: AtomicBool::new(false),
                 private_responses: self.private_responses,
                 early_renewal: self.early_renewal,
                 #[cfg(feature = "routes")]
@@ -546,6 +622,39 @@ fn parse_origin(origin: &str) -> Result<String, ConfigError> {
     normalize_origin(origin).ok_or_else(|| ConfigError::Origin(origin.to_owned()))
 }
 
+/// A domain as browsers compare it (RFC 6265 section 5.2.3).
+fn bare_domain(domain: &str) -> String {
+    domain.trim_start_matches('.').to_ascii_lowercase()
+}
+
+/// What browsers demand of cookies with the `__Host-` prefix.
+fn check_host_cookies(cookies: &CookieConfig) -> Result<(), ConfigError> {
+    let conflict = if let Some(domain) = &cookies.domain {
+        format!("cookie_domain({domain:?})")
+    } else if cookies.path != "/" {
+        format!("cookie_path({:?})", cookies.path)
+    } else if !cookies.secure {
+        "dangerous_insecure_cookies()".to_owned()
+    } else {
+        return Ok(());
+    };
+    Err(ConfigError::Cookie(format!(
+        "host_cookies() and {conflict} exclude each other: browsers drop a cookie whose name begins with __Host- \
+         unless it is Secure, has Path=/ and no Domain"
+    )))
+}
+
+/// Puts the name with the `__Host-` prefix before the others.
+fn prefix(names: &mut Vec<String>) {
+    let Some(first) = names.first() else { return };
+    if first.starts_with(HOST_PREFIX) {
+        return;
+    }
+    let first = format!("{HOST_PREFIX}{first}");
+    names.retain(|name| *name != first);
+    names.insert(0, first);
+}
+
 fn check_cookies(cookies: &CookieConfig) -> Result<(), ConfigError> {
     if cookies.session.is_empty() || cookies.refresh.is_empty() {
         return Err(ConfigError::Cookie("a cookie has no name".to_owned()));
@@ -564,6 +673,25 @@ fn check_cookies(cookies: &CookieConfig) -> Result<(), ConfigError> {
             )));
         }
     }
+    // Each of the names stands for a kind of token, whatever else is configured.
+    for (names, other, ours, theirs) in [
+        (&cookies.session, "DSR", "session", "refresh"),
+        (&cookies.refresh, "DS", "refresh", "session"),
+    ] {
+        let is_other = |name: &&String| {
+            let prefixes = [HOST_PREFIX, "__Secure-", ""];
+            let mut bare = prefixes
+                .iter()
+                .filter_map(|prefix| name.strip_prefix(prefix));
+            bare.any(|bare| bare == other)
+        };
+        if let Some(name) = names.iter().find(is_other) {
+            return Err(ConfigError::Cookie(format!(
+                "{name} cannot be a name of the {ours} cookie: it is Descope's name for the {theirs} cookie, and \
+                 {theirs} JWTs would pass for {ours} JWTs"
+            )));
+        }
+    }
     if let Some(name) = cookies
         .session
         .iter()
@@ -578,7 +706,8 @@ fn check_cookies(cookies: &CookieConfig) -> Result<(), ConfigError> {
             "SameSite=None needs Secure cookies".to_owned(),
         ));
     }
-    for value in cookies.domain.iter().chain([&cookies.path]) {
+    let domains = cookies.domain.iter().chain(&cookies.former_domains);
+    for value in domains.chain([&cookies.path]) {
         if !is_attribute_value(value) {
             return Err(ConfigError::Cookie(format!(
                 "not a cookie attribute: {value:?}"

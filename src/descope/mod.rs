@@ -6,6 +6,7 @@ mod revocation;
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -51,6 +52,8 @@ pub(crate) struct Inner {
     pub(crate) verifier: Arc<Verifier>,
     pub(crate) renewer: Arc<Renewer>,
     pub(crate) cookies: CookieConfig,
+    /// Whether the log says already that another project uses the same cookies.
+    pub(crate) shared_cookies_told: AtomicBool,
     pub(crate) origins: OriginPolicy,
     pub(crate) profiles: Profiles,
     pub(crate) private_responses: bool,
@@ -66,12 +69,19 @@ pub(crate) struct Inner {
 impl Inner {
     pub(crate) fn credentials<'a>(&self, headers: &'a HeaderMap) -> Credentials<'a> {
         self.attend();
-        Credentials::read(
-            headers,
-            self.client.project_id(),
-            &self.cookies.session,
-            &self.cookies.refresh,
-        )
+        Credentials::read(headers, self.client.project_id(), &self.cookies)
+    }
+
+    /// Tells the operator, once, that another project uses cookies of the same name.
+    pub(crate) fn tell_shared_cookies(&self, name: &str) {
+        if !self.shared_cookies_told.swap(true, Ordering::Relaxed) {
+            tracing::error!(
+                project_id = %self.client.project_id(),
+                cookie = name,
+                "another project uses cookies of the same name as this one, so that signing in to one signs out of \
+                 the other; give one of them other names with .session_cookies([...]) and .refresh_cookies([...])"
+            );
+        }
     }
 
     /// Hears from now on what other replicas end.

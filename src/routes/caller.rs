@@ -29,10 +29,11 @@ impl FromRequestParts<Descope> for Caller {
             let session = Session::without_renewal(descope, &headers).await;
             return Ok(Self(session, began));
         }
-        if let Some(session) = parts.extensions.get::<Session>()
-            && session.descope().is(descope)
-        {
-            return Ok(Self(session.clone(), began));
+        if let Some(session) = parts.extensions.get::<Session>() {
+            if session.descope().is(descope) {
+                return Ok(Self(session.clone(), began));
+            }
+            session.meet(descope);
         }
         let session = Session::without_renewal(descope, &parts.headers).await;
         Ok(Self(session, began))

@@ -186,12 +186,13 @@ pub(super) fn stores(inner: &Inner, tokens: &Tokens) -> Result<Vec<HeaderValue>,
 }
 
 /// `Set-Cookie` values that delete the session under every name.
-pub(super) fn sign_out_cookies(inner: &Inner) -> Vec<HeaderValue> {
+pub(super) fn sign_out_cookies(caller: &Caller) -> Vec<HeaderValue> {
+    let inner = caller.0.descope().inner();
     if inner.delivery == TokenDelivery::Body {
         return Vec::new();
     }
     // Names and attributes were checked when the handle was built.
-    deletions(&inner.cookies)
+    deletions(&caller.0)
         .into_iter()
         .filter_map(Result::ok)
         .collect()
@@ -302,11 +303,8 @@ fn leftover(
     inner: &Inner,
     name: &str,
 ) -> impl Iterator<Item = Result<HeaderValue, RouteError>> + use<> {
-    inner
-        .cookies
-        .delete_leftover(name)
-        .map(writable)
-        .into_iter()
+    let leftovers = inner.cookies.delete_leftovers(name);
+    leftovers.into_iter().map(writable)
 }
 
 fn deletion(inner: &Inner, name: &str) -> Result<HeaderValue, RouteError> {

@@ -10,6 +10,7 @@ use http::Method;
 use http::header::HeaderMap;
 use serde::Serialize;
 use serde_json::{Map, Value};
+use tokio::task::JoinSet;
 
 use super::TokenDelivery;
 use super::answers::{HISTORY_ENTRY, TENANTS, USER};
@@ -38,7 +39,7 @@ pub(super) async fn refresh(
         Renewal::Refused { clear } => {
             let error = RouteError::unauthorized(true);
             Err(match clear {
-                true => error.with_cookies(sign_out_cookies(descope.inner())),
+                true => error.with_cookies(sign_out_cookies(&caller)),
                 false => error,
             })
         }
@@ -55,7 +56,7 @@ pub(super) async fn try_refresh(
     match renew(&descope, &caller).await {
         Renewal::Renewed { presented, tokens } => renewed(descope.inner(), &presented, &tokens),
         Renewal::Missing | Renewal::Refused { clear: false } => Ok(empty(Vec::new())),
-        Renewal::Refused { clear: true } => Ok(empty(sign_out_cookies(descope.inner()))),
+        Renewal::Refused { clear: true } => Ok(empty(sign_out_cookies(&caller))),
         Renewal::Unavailable(unavailable) => Err(unavailable.into_error(&descope)),
     }
 }
@@ -105,13 +106,6 @@ async fn renew(descope: &Descope, caller: &Caller) -> Renewal {
     let (presented, outcome) = match caller.0.renewal() {
         Some(renewal) => (renewal.presented.clone(), renewal.outcome.clone()),
         None => match caller.0.presented().await {
-            // A native app keeps its token as it likes.
-            Ok(Some(presented))
-                if descope.inner().delivery != TokenDelivery::Body
-                    && !descope.inner().cookies.may_be_refresh(&presented.jwt) =>
-            {
-                return Renewal::Missing;
-            }
             Ok(Some(presented)) => {
                 let outcome = renewer.renew(&presented).await;
                 (presented, outcome)
@@ -192,7 +186,7 @@ pub(super) async fn logout(
 ) -> Response {
     let ended = Ended::of(&caller).await;
     ended.end(&descope);
-    sign_out(&descope, &ended, path::LOGOUT, &request).await
+    sign_out(&descope, &caller, &ended, path::LOGOUT, &request).await
 }
 
 pub(super) async fn logout_all(
@@ -205,8 +199,13 @@ pub(super) async fn logout_all(
     if let Some(user) = ended.sessions().next() {
         descope.inner().end_all_sessions(user.claims.id(), Name::Id);
     }
+    for token in ended.of_other_users() {
+        descope
+            .inner()
+            .end_all_sessions(token.verified.claims.id(), Name::Id);
+    }
     let second_over = descope.inner().renewer.second_over();
-    let answer = sign_out(&descope, &ended, path::LOGOUT_ALL, &request).await;
+    let answer = sign_out(&descope, &caller, &ended, path::LOGOUT_ALL, &request).await;
     // Whoever signs in after this answer has tokens that every replica sees to be newer.
     second_over.await;
     answer
@@ -222,16 +221,23 @@ struct Ended {
     /// Refused already, but not for as long as they live.
     denied_sessions: Vec<Presented>,
     denied_refresh: Vec<Presented>,
+    /// Refresh cookies that verify and do not count: one of an earlier configuration, or one beside those of a sibling
+    /// host.
+    others: Vec<Presented>,
 }
 
 impl Ended {
     async fn of(caller: &Caller) -> Self {
+        let tokens = caller.previous().await;
+        let mut others = caller.0.all_presented().await;
+        others.retain(|other| tokens.tokens().all(|token| token.jwt != other.jwt));
         Self {
-            tokens: caller.previous().await,
+            tokens,
             session: caller.0.peek().cloned(),
             cookies: caller.0.session_cookies().await,
             denied_sessions: caller.0.denied_too_briefly(Kind::Session),
             denied_refresh: caller.0.denied_too_briefly(Kind::Refresh),
+            others,
         }
     }
 
@@ -242,9 +248,19 @@ impl Ended {
         self.session.iter().chain(tokens).chain(cookies)
     }
 
+    /// Refresh cookies of other users than the one that counts, or of any if none counts. A sibling host may have made
+    /// the session or the refresh cookie that counts, so one of these may be the user's own.
+    fn of_other_users(&self) -> impl Iterator<Item = &Presented> {
+        let user = self.tokens.presented.as_ref();
+        let user = user.map(|token| token.verified.claims.id());
+        let others = self.others.iter();
+        others.filter(move |other| Some(other.verified.claims.id()) != user)
+    }
+
     fn end(&self, descope: &Descope) {
         let inner = descope.inner();
-        for token in self.tokens.tokens().chain(&self.denied_refresh) {
+        let tokens = self.tokens.tokens().chain(&self.denied_refresh);
+        for token in tokens.chain(&self.others) {
             inner.end_session(Some(token), None);
         }
         for token in &self.denied_sessions {
@@ -261,17 +277,26 @@ impl Ended {
 /// signed out.
 async fn sign_out(
     descope: &Descope,
+    caller: &Caller,
     ended: &Ended,
-    path: &str,
+    path: &'static str,
     request: &LogoutRequest,
 ) -> Response {
     let live = ended.tokens.live.as_ref().map(|token| &*token.jwt);
-    if let Some(token) = live.or(ended.tokens.kept.as_deref())
-        && let Err(error) = post_with(descope, path, request, Some(token)).await
-    {
-        tracing::warn!(%error, "signed out here, but upstream did not confirm it");
+    let ours = live.or(ended.tokens.kept.as_deref());
+    let others = ended.of_other_users().map(|token| &*token.jwt);
+    // At the same time: a request may carry several, and an outage would make the browser wait for each in turn.
+    let mut calls = JoinSet::new();
+    for token in ours.into_iter().chain(others) {
+        let (descope, request, token) = (descope.clone(), request.clone(), token.to_owned());
+        calls.spawn(async move { post_with(&descope, path, &request, Some(&token)).await });
     }
-    empty(sign_out_cookies(descope.inner()))
+    while let Some(ended) = calls.join_next().await {
+        if let Ok(Err(error)) = ended {
+            tracing::warn!(%error, "signed out here, but upstream did not confirm it");
+        }
+    }
+    empty(sign_out_cookies(caller))
 }
 
 /// A call with the session's refresh JWT, a POST if there is a body. Answers also which JWT that was in the end: a

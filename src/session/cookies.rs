@@ -7,6 +7,9 @@ use http::HeaderValue;
 /// What browsers keep of a cookie, name and value together (RFC 6265bis section 5.6). Above it they drop it silently.
 pub(crate) const MAX_COOKIE: usize = 4096;
 
+/// Browsers keep a cookie with this prefix only from the host itself, over https (RFC 6265bis section 4.1.3.2).
+pub(crate) const HOST_PREFIX: &str = "__Host-";
+
 /// Whether a cookie travels with requests that other sites start (RFC 6265bis section 4.1.2.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
@@ -38,9 +41,13 @@ pub(crate) struct CookieConfig {
     /// Read in this order; the first is written.
     pub(crate) refresh: Vec<String>,
     pub(crate) domain: Option<String>,
+    /// Domains of earlier configurations, whose cookies are deleted.
+    pub(crate) former_domains: Vec<String>,
     pub(crate) path: String,
     pub(crate) same_site: SameSite,
     pub(crate) secure: bool,
+    /// Bytes of name and value above which a cookie is not read.
+    pub(crate) longest: usize,
 }
 
 impl Default for CookieConfig {
@@ -49,9 +56,11 @@ impl Default for CookieConfig {
             session: vec!["DS".to_owned()],
             refresh: vec!["DSR".to_owned()],
             domain: None,
+            former_domains: Vec::new(),
             path: "/".to_owned(),
             same_site: SameSite::default(),
             secure: true,
+            longest: MAX_COOKIE,
         }
     }
 }
@@ -75,10 +84,17 @@ impl CookieConfig {
         &self.refresh[0]
     }
 
-    /// Whether a browser can have sent this refresh JWT as a cookie. One that is larger was made up by somebody who
-    /// sends what they like, and upstream may choke on it.
-    pub(crate) fn may_be_refresh(&self, jwt: &str) -> bool {
-        self.refresh_name().len() + jwt.len() <= MAX_COOKIE
+    /// Whether the cookies that are written are out of the reach of sibling hosts.
+    pub(crate) fn has_host_prefix(&self) -> bool {
+        self.refresh_name().starts_with(HOST_PREFIX)
+    }
+
+    /// A name that both write.
+    pub(crate) fn name_shared_with(&self, other: &Self) -> Option<&str> {
+        let theirs = [other.session_name(), other.refresh_name()];
+        [self.session_name(), self.refresh_name()]
+            .into_iter()
+            .find(|name| theirs.contains(name))
     }
 
     /// A `Set-Cookie` value that stores a token for as long as it lives.
@@ -104,14 +120,24 @@ impl CookieConfig {
         self.header(name, "", 0, self.domain.as_deref())
     }
 
-    /// A `Set-Cookie` value that deletes what the app has left from before it had a `Domain`. Browsers keep that
-    /// cookie beside ours, and sooner or later it is a refresh JWT that was spent long ago, sent first. To be written
-    /// before ours: on the domain's own host the two are one (RFC 6265 section 5.3).
+    /// `Set-Cookie` values that delete what earlier configurations have left: the cookie from before there was a
+    /// `Domain`, and those of the domains that the app names. Browsers keep such a cookie beside ours, and sooner or
+    /// later it is a refresh JWT that was spent long ago, sent first. To be written before ours, and only where ours
+    /// follows: on the domain's own host the two are one (RFC 6265 section 5.3).
     ///
-    /// One of another `Path` may be that of another app on the same host, and one of another `Domain` is not known.
-    pub(crate) fn delete_leftover(&self, name: &str) -> Option<Result<HeaderValue, Unwritable>> {
-        self.domain.as_ref()?;
-        Some(self.header(name, "", 0, None))
+    /// One of another `Path` may be that of another app on the same host.
+    pub(crate) fn delete_leftovers(&self, name: &str) -> Vec<Result<HeaderValue, Unwritable>> {
+        let host_only = self.domain.is_some().then_some(None);
+        // No browser has kept a cookie with this prefix and a domain.
+        let domains = match name.starts_with(HOST_PREFIX) {
+            true => &[][..],
+            false => &self.former_domains,
+        };
+        host_only
+            .into_iter()
+            .chain(domains.iter().map(|domain| Some(&**domain)))
+            .map(|domain| self.header(name, "", 0, domain))
+            .collect()
     }
 
     fn header(

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::HeaderMap;
 
+use super::choice::{Choice, Unchosen};
 use super::cookies::MAX_COOKIE;
 use super::source::{Bearer, Credentials};
 use super::state::{Credential, Decided, Outcome, Renewal};
@@ -53,15 +54,33 @@ pub(crate) fn decide_now(inner: &Inner, credentials: &Credentials<'_>, cross_ori
             None => return Step::NeedsKeys,
         }
     }
+    let mut choice = Choice::default();
     for candidate in credentials.refresh.iter() {
         match verifier.verify_now(candidate, Kind::Refresh) {
-            Some(Ok(verified)) => return Step::Renew(presented(candidate, verified)),
+            Some(Ok(verified)) => choice.add(candidate, verified),
             // One forged cookie must not cause traffic.
             Some(Err(failure)) => worst.add(failure),
             None => return Step::NeedsKeys,
         }
     }
-    Step::Decided(by_cookie(Err(worst.into_error())))
+    match choice.of_sessions(verifier, &credentials.session) {
+        Ok(presented) => Step::Renew(presented),
+        Err(unchosen) => Step::Decided(not_renewed(unchosen, worst)),
+    }
+}
+
+/// No refresh cookie counts.
+fn not_renewed(unchosen: Unchosen, worst: Worst) -> Decided {
+    match unchosen {
+        Unchosen::Missing => by_cookie(Err(worst.into_error())),
+        Unchosen::Unclear(unclear) => {
+            unclear.log();
+            Decided {
+                unclear: true,
+                ..by_cookie(Err(AuthErrorKind::ExpiredToken.into()))
+            }
+        }
+    }
 }
 
 /// Decides, whatever it takes.
@@ -80,22 +99,21 @@ async fn decide_with_keys(inner: &Inner, credentials: &Credentials<'_>) -> Decid
         ControlFlow::Break(decided) => return with_early(inner, credentials, decided),
         ControlFlow::Continue(worst) => worst,
     };
+    let verifier = &inner.verifier;
+    let mut choice = Choice::default();
     for candidate in credentials.refresh.iter() {
-        match inner
-            .verifier
+        match verifier
             .verify(candidate, Kind::Refresh, Times::Check)
             .await
         {
-            Ok(verified) => return renew(inner, presented(candidate, verified)).await,
+            Ok(verified) => choice.add(candidate, verified),
             Err(failure) => worst.add(failure),
         }
     }
-    by_cookie(Err(worst.into_error()))
-}
-
-fn presented(jwt: &[u8], verified: Arc<Verified>) -> Presented {
-    // A token that verified is ASCII.
-    Presented::new(&String::from_utf8_lossy(jwt), verified)
+    match choice.of_sessions(verifier, &credentials.session) {
+        Ok(presented) => renew(inner, presented).await,
+        Err(unchosen) => not_renewed(unchosen, worst),
+    }
 }
 
 /// Adds a renewal beside the request where that is due.
@@ -126,12 +144,13 @@ fn renew_early(
     {
         return None;
     }
-    let early = credentials.refresh.iter().find_map(|candidate| {
-        let verified = inner.verifier.verify_now(candidate, Kind::Refresh)?.ok()?;
-        let jwt = std::str::from_utf8(candidate).ok()?;
-        let is_theirs = verified.claims.same_user(&session.claims);
-        (is_theirs && inner.cookies.may_be_refresh(jwt)).then(|| Presented::new(jwt, verified))
-    })?;
+    let mut choice = Choice::default();
+    for candidate in credentials.refresh.iter() {
+        if let Some(Ok(verified)) = inner.verifier.verify_now(candidate, Kind::Refresh) {
+            choice.add(candidate, verified);
+        }
+    }
+    let early = choice.of_user(session.claims.id())?;
     inner.renewer.begin(&early);
     Some(early)
 }
@@ -186,9 +205,6 @@ pub(crate) async fn decide_bearer(inner: &Inner, token: &[u8]) -> Decided {
 
 /// Renews a session that has run out.
 pub(crate) async fn renew(inner: &Inner, presented: Presented) -> Decided {
-    if !inner.cookies.may_be_refresh(&presented.jwt) {
-        return by_cookie(Err(InvalidToken::TooLong.into()));
-    }
     let outcome = inner.renewer.renew(&presented).await;
     let result = match &*outcome {
         refresh::Outcome::Renewed(tokens) => match oversized(inner, tokens) {
@@ -213,6 +229,7 @@ pub(crate) async fn renew(inner: &Inner, presented: Presented) -> Decided {
         outcome: cookie_outcome(result),
         renewal: Some(Box::new(Renewal { presented, outcome })),
         early: None,
+        unclear: false,
     }
 }
 
@@ -268,6 +285,7 @@ impl From<Outcome> for Decided {
             outcome,
             renewal: None,
             early: None,
+            unclear: false,
         }
     }
 }

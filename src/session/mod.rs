@@ -11,7 +11,12 @@
 //!   renewed nor written, and a bad bearer does not fall back to them. Other schemes are not ours. A bearer that is
 //!   the project id, alone or before a colon, is Descope's API syntax and not ours either.
 //! * Cookies are read from all `Cookie` fields, as bytes, in the configured order of names. When a name occurs
-//!   several times the first value that verifies counts; at most four are tried.
+//!   several times the first session that verifies counts; at most four are tried. Values that are no tokens, or
+//!   larger than a cookie can be, take none of the four places. Where the first name has the `__Host-` prefix, names
+//!   without it are read only while no refresh cookie with the prefix is there.
+//! * Of several refresh cookies the one counts whose user is that of the session, also of an expired one if its
+//!   signature verifies. Without such a session they have to be of one user, else nothing is renewed: a sibling host
+//!   can set cookies of these names.
 //! * Cookies of a cross-origin request that may change something are ignored. `Sec-Fetch-Site` and `Origin` must both
 //!   say that it is ours, as far as they are there; a WebSocket counts as a change. Behind a proxy that rewrites `Host`
 //!   that takes [`public_origin`](crate::DescopeBuilder::public_origin).
@@ -34,7 +39,9 @@
 //! # Order of layers
 //!
 //! The layer has to be outside of whatever asks for the user: `.layer(descope.session_layer())` after the routes of
-//! a `Router`. A second layer of the same handle does nothing; one of another handle replaces the outcome.
+//! a `Router`. A second layer of the same handle does nothing; one of another handle replaces the outcome. Handles of
+//! two projects over one route need cookies of different names, see
+//! [`session_cookies`](crate::DescopeBuilder::session_cookies).
 //!
 //! # Example
 //!
@@ -64,6 +71,7 @@
 //! # }
 //! ```
 
+mod choice;
 pub(crate) mod cookies;
 pub(crate) mod csrf;
 mod decide;

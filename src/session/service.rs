@@ -45,11 +45,12 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let inner = self.descope.inner();
-        if let Some(outer) = request.extensions().get::<Session>()
-            && outer.descope().is(&self.descope)
-        {
-            // Applied twice: the outer one has decided and writes back.
-            return ResponseFuture::pass(self.inner.call(request));
+        if let Some(outer) = request.extensions().get::<Session>() {
+            if outer.descope().is(&self.descope) {
+                // Applied twice: the outer one has decided and writes back.
+                return ResponseFuture::pass(self.inner.call(request));
+            }
+            outer.meet(&self.descope);
         }
         let rerender = self.rejection.remember(&request);
         let cross_origin = inner.origins.refuses(&request);

@@ -7,7 +7,9 @@
 use http::header::{AUTHORIZATION, COOKIE, GetAll, HeaderMap, HeaderValue};
 use memchr::memchr;
 
+use super::cookies::{CookieConfig, HOST_PREFIX};
 use crate::client::ProjectId;
+use crate::token::is_token;
 
 /// Values of one cookie that are looked at. An attacker on a sibling host can add cookies of our name; a few are
 /// tried so that junk does not lock the user out, more would be work for nothing.
@@ -46,16 +48,31 @@ impl<'a> Candidates<'a> {
         self.values[0].is_none()
     }
 
+    fn any(&self, good: impl Fn(usize) -> bool) -> bool {
+        self.values.iter().flatten().any(|(at, _)| good(*at))
+    }
+
+    fn retain(&mut self, good: impl Fn(usize) -> bool) {
+        let all = self.values.into_iter().flatten();
+        let mut kept = all.filter(|(at, _)| good(*at));
+        self.values = std::array::from_fn(|_| kept.next());
+    }
+
     fn add(&mut self, priority: usize, value: &'a [u8]) {
         if value.is_empty() {
             return;
         }
-        // One cookie of a name is the rule.
-        if self.is_empty() {
+        // One cookie of a name is the rule. Whether it is a token shows when it is verified.
+        let [first, second, ..] = self.values;
+        let Some((_, first)) = first else {
             self.values[0] = Some((priority, value));
             return;
+        };
+        if !is_token(value) || self.iter().any(|known| known == value) {
+            return;
         }
-        if self.iter().any(|known| known == value) {
+        if second.is_none() && !is_token(first) {
+            self.values[0] = Some((priority, value));
             return;
         }
         let at = self
@@ -69,32 +86,64 @@ impl<'a> Candidates<'a> {
     }
 }
 
-impl<'a> Credentials<'a> {
-    pub(crate) fn read(
-        headers: &'a HeaderMap,
-        project: &ProjectId,
-        session_names: &[String],
-        refresh_names: &[String],
-    ) -> Self {
-        let bearer = read_bearer(headers, project);
-        let mut credentials = Self {
-            bearer,
-            session: Candidates::default(),
-            refresh: Candidates::default(),
-            fields: headers.get_all(&COOKIE),
-        };
-        // A bearer is the only credential of its request: one identity, never a mix.
-        if bearer == Bearer::None {
-            for (name, value) in cookies(credentials.fields.iter()) {
-                if let Some(priority) = position(session_names, name) {
-                    credentials.session.add(priority, value);
-                }
-                if let Some(priority) = position(refresh_names, name) {
-                    credentials.refresh.add(priority, value);
-                }
+/// The values of the session cookie and of the refresh cookie.
+#[derive(Default)]
+pub(crate) struct Sent<'a> {
+    pub(crate) session: Candidates<'a>,
+    pub(crate) refresh: Candidates<'a>,
+}
+
+impl<'a> Sent<'a> {
+    fn read(fields: impl IntoIterator<Item = &'a HeaderValue>, config: &CookieConfig) -> Self {
+        let mut sent = Self::default();
+        for (name, value) in cookies(fields) {
+            // No browser sends such a cookie, and it is not worth a signature.
+            if name.len() + value.len() > config.longest {
+                continue;
+            }
+            if let Some(priority) = position(&config.session, name) {
+                sent.session.add(priority, value);
+            }
+            if let Some(priority) = position(&config.refresh, name) {
+                sent.refresh.add(priority, value);
             }
         }
-        credentials
+        if config.has_host_prefix() {
+            sent.drop_plain(config);
+        }
+        sent
+    }
+
+    /// What has no `__Host-` prefix may be of a sibling host, so it does not count beside what has one.
+    fn drop_plain(&mut self, config: &CookieConfig) {
+        let has_prefix = |names: &[String], at: usize| names[at].starts_with(HOST_PREFIX);
+        let refresh_has = |at| has_prefix(&config.refresh, at);
+        let session_has = |at| has_prefix(&config.session, at);
+        if self.refresh.any(refresh_has) {
+            self.refresh.retain(refresh_has);
+            self.session.retain(session_has);
+        } else if self.session.any(session_has) {
+            // The refresh cookie may still have its plain name. It has to be of the session's user.
+            self.session.retain(session_has);
+        }
+    }
+}
+
+impl<'a> Credentials<'a> {
+    pub(crate) fn read(headers: &'a HeaderMap, project: &ProjectId, config: &CookieConfig) -> Self {
+        let bearer = read_bearer(headers, project);
+        let fields = headers.get_all(&COOKIE);
+        // A bearer is the only credential of its request: one identity, never a mix.
+        let sent = match bearer {
+            Bearer::None => Sent::read(fields.iter(), config),
+            _ => Sent::default(),
+        };
+        Self {
+            bearer,
+            session: sent.session,
+            refresh: sent.refresh,
+            fields,
+        }
     }
 
     /// Whether there is anything at all.
@@ -132,20 +181,24 @@ impl CookieLines {
         }
     }
 
-    /// The values of a cookie.
-    pub(crate) fn candidates(&self, names: &[String]) -> Candidates<'_> {
-        let fields = match self {
+    /// The values of both cookies.
+    pub(crate) fn sent(&self, config: &CookieConfig) -> Sent<'_> {
+        Sent::read(self.fields(), config)
+    }
+
+    /// Every value of a name, however many there are.
+    pub(crate) fn values<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+        cookies(self.fields())
+            .filter(move |(known, _)| *known == name.as_bytes())
+            .map(|(_, value)| value)
+    }
+
+    fn fields(&self) -> &[HeaderValue] {
+        match self {
             Self::None => &[],
             Self::One(field) => std::slice::from_ref(field),
-            Self::Many(fields) => fields.as_slice(),
-        };
-        let mut candidates = Candidates::default();
-        for (name, value) in cookies(fields) {
-            if let Some(priority) = position(names, name) {
-                candidates.add(priority, value);
-            }
+            Self::Many(fields) => fields,
         }
-        candidates
     }
 }
 
@@ -240,8 +293,11 @@ mod tests {
     fn session_values(lines: &[&[u8]], names: &[&str]) -> Vec<String> {
         let lines: Vec<_> = lines.iter().map(|line| (COOKIE, *line)).collect();
         let headers = headers(&lines);
-        let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        Credentials::read(&headers, &project(), &names, &["DSR".to_owned()])
+        let config = CookieConfig {
+            session: names.iter().map(|name| (*name).to_owned()).collect(),
+            ..CookieConfig::default()
+        };
+        Credentials::read(&headers, &project(), &config)
             .session
             .iter()
             .map(|value| String::from_utf8_lossy(value).into_owned())
@@ -270,16 +326,63 @@ mod tests {
             "a Unicode blank is part of the name"
         );
         assert_eq!(
-            ds(&[b"DS=1; DS=2; DS=1; DS=3; DS=4; DS=5"]),
-            ["1", "2", "3", "4"]
+            ds(&[b"DS=1.a.a; DS=2.a.a; DS=1.a.a; DS=3.a.a; DS=4.a.a; DS=5.a.a"]),
+            ["1.a.a", "2.a.a", "3.a.a", "4.a.a"]
         );
+    }
+
+    // Security requirement 33. No browser sends it, so its signature is not worth a look.
+    #[test]
+    fn what_is_larger_than_a_cookie_can_be_is_not_read() {
+        let cookie = |size: usize| format!("DS=a.b.{}", "c".repeat(size - "DSa.b.".len()));
+        for (size, found) in [(4096, 1), (4097, 0), (8000, 0)] {
+            let line = cookie(size);
+            assert_eq!(
+                session_values(&[line.as_bytes()], &["DS"]).len(),
+                found,
+                "{size}"
+            );
+        }
+    }
+
+    #[test]
+    fn plain_names_count_only_while_there_is_no_other() {
+        let config = CookieConfig {
+            session: vec!["__Host-DS".to_owned(), "DS".to_owned()],
+            refresh: vec!["__Host-DSR".to_owned(), "DSR".to_owned()],
+            ..CookieConfig::default()
+        };
+        let first = |line: &'static str| {
+            let headers = headers(&[(COOKIE, line.as_bytes())]);
+            let sent = Credentials::read(&headers, &project(), &config);
+            let texts = |found: Candidates<'_>| -> Vec<String> {
+                let texts = found.iter().map(String::from_utf8_lossy);
+                texts.map(|text| text.into_owned()).collect()
+            };
+            (texts(sent.session), texts(sent.refresh))
+        };
+        let none: [&str; 0] = [];
+        let (session, refresh) = first("DS=1.1.1; DSR=2.2.2; __Host-DSR=3.3.3");
+        assert_eq!((session, refresh), (vec![], vec!["3.3.3".to_owned()]));
+        let (session, refresh) = first("DS=1.1.1; DSR=2.2.2; __Host-DS=3.3.3");
+        assert_eq!(session, ["3.3.3"]);
+        assert_eq!(refresh, ["2.2.2"]);
+        let (session, refresh) = first("DS=1.1.1; DSR=2.2.2");
+        assert_eq!(session, ["1.1.1"]);
+        assert_eq!(refresh, ["2.2.2"]);
+        let (session, refresh) = first("__host-DS=1.1.1");
+        assert_eq!(session, none);
+        assert_eq!(refresh, none);
     }
 
     #[test]
     fn priority_of_names_is_kept() {
         assert_eq!(
-            session_values(&[b"B=1; A=2; C=3; A=4; B=5"], &["C", "A", "B"]),
-            ["3", "2", "4", "1"]
+            session_values(
+                &[b"B=1.a.a; A=2.a.a; C=3.a.a; A=4.a.a; B=5.a.a"],
+                &["C", "A", "B"]
+            ),
+            ["3.a.a", "2.a.a", "4.a.a", "1.a.a"]
         );
     }
 
@@ -310,8 +413,8 @@ mod tests {
     #[test]
     fn a_bearer_shadows_cookies() {
         let headers = headers(&[(AUTHORIZATION, b"Bearer junk"), (COOKIE, b"DS=x; DSR=y")]);
-        let names = ["DS".to_owned()];
-        let credentials = Credentials::read(&headers, &project(), &names, &names);
+        let config = CookieConfig::default();
+        let credentials = Credentials::read(&headers, &project(), &config);
         assert!(credentials.session.is_empty() && credentials.refresh.is_empty());
     }
 }

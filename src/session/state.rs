@@ -7,9 +7,10 @@ use std::time::Duration;
 #[cfg(feature = "routes")]
 use http::HeaderMap;
 
+use super::choice::{Choice, Unchosen};
 #[cfg(feature = "routes")]
 use super::decide::identify;
-use super::source::CookieLines;
+use super::source::{Candidates, CookieLines};
 use crate::descope::Descope;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::refresh::{self, Issued, Presented};
@@ -27,6 +28,10 @@ struct State {
     early: Option<Box<Presented>>,
     cookies: CookieLines,
     identity_read: AtomicBool,
+    /// Whether the log says already that no refresh cookie counts.
+    unclear_told: AtomicBool,
+    /// Whether another handle, whose cookies have the same names, answers the same request.
+    shares_cookies: AtomicBool,
 }
 
 /// Who sent the request, as far as can be told.
@@ -63,6 +68,8 @@ pub(crate) struct Decided {
     pub(crate) outcome: Outcome,
     pub(crate) renewal: Option<Box<Renewal>>,
     pub(crate) early: Option<Box<Presented>>,
+    /// Whether no refresh cookie counts, which the log says.
+    pub(crate) unclear: bool,
 }
 
 impl Session {
@@ -74,6 +81,8 @@ impl Session {
             early: decided.early,
             cookies,
             identity_read: AtomicBool::new(false),
+            unclear_told: AtomicBool::new(decided.unclear),
+            shares_cookies: AtomicBool::new(false),
         }))
     }
 
@@ -145,16 +154,77 @@ impl Session {
         Self::new(descope.clone(), decided, CookieLines::of(headers))
     }
 
-    /// The refresh JWT as it was sent: of several cookies the first that verifies.
+    /// Another handle answers the same request. Notes that on both sides if their cookies have the same names: only
+    /// one of them can write its own.
+    pub(crate) fn meet(&self, other: &Descope) {
+        let (ours, theirs) = (self.0.descope.inner(), other.inner());
+        if let Some(name) = ours.cookies.name_shared_with(&theirs.cookies) {
+            self.0.shares_cookies.store(true, Ordering::Relaxed);
+            ours.tell_shared_cookies(name);
+            theirs.tell_shared_cookies(name);
+        }
+    }
+
+    pub(crate) fn shares_cookies(&self) -> bool {
+        self.0.shares_cookies.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn cookie_lines(&self) -> &CookieLines {
+        &self.0.cookies
+    }
+
+    /// The refresh JWT as it was sent: of several cookies the one that counts.
     ///
     /// `None` for bearer-only callers and when no cookie verifies. Never somebody else's: it must name the same
-    /// user as the session, if there is one.
+    /// user as the session, if there is one, also one that is over. `None` also where several cookies name different
+    /// users and no session tells which of them is meant.
     ///
     /// # Errors
     ///
     /// There is a cookie that cannot be judged now; ask again after this time.
     pub(crate) async fn presented(&self) -> Result<Option<Presented>, Duration> {
-        let signed_in_by_bearer = matches!(
+        if self.ignores_cookies() {
+            return Ok(None);
+        }
+        if let Some(renewal) = &self.0.renewal {
+            return Ok(Some(renewal.presented.clone()));
+        }
+        let inner = self.0.descope.inner();
+        let sent = self.0.cookies.sent(&inner.cookies);
+        let (choice, unavailable) = self.refresh_cookies(&sent.refresh).await;
+        let chosen = match self.peek() {
+            Some(session) => choice.of_user(session.claims.id()),
+            None => match choice.of_sessions(&inner.verifier, &sent.session) {
+                Ok(presented) => Some(presented),
+                Err(Unchosen::Missing) => None,
+                Err(Unchosen::Unclear(unclear)) => {
+                    if !self.0.unclear_told.swap(true, Ordering::Relaxed) {
+                        unclear.log();
+                    }
+                    return Ok(None);
+                }
+            },
+        };
+        match (chosen, unavailable) {
+            (None, Some(retry_after)) => Err(retry_after),
+            (chosen, _) => Ok(chosen),
+        }
+    }
+
+    /// Every refresh JWT that came as a cookie and verifies, whoever it names. For a sign-out, which had better end
+    /// the session of somebody who has put a cookie here than leave the user's own.
+    #[cfg(feature = "routes")]
+    pub(crate) async fn all_presented(&self) -> Vec<Presented> {
+        if self.ignores_cookies() {
+            return Vec::new();
+        }
+        let sent = self.0.cookies.sent(&self.0.descope.inner().cookies);
+        self.refresh_cookies(&sent.refresh).await.0.all().collect()
+    }
+
+    /// A bearer is the only credential, and cookies do not count in requests of other sites.
+    fn ignores_cookies(&self) -> bool {
+        let by_bearer = matches!(
             &self.0.outcome,
             Outcome::SignedIn {
                 credential: Credential::Bearer,
@@ -164,31 +234,28 @@ impl Session {
                 ..
             }
         );
-        if signed_in_by_bearer || self.is_cross_origin() {
-            return Ok(None);
-        }
-        if let Some(renewal) = &self.0.renewal {
-            return Ok(Some(renewal.presented.clone()));
-        }
-        let inner = self.0.descope.inner();
-        let user = self.peek().map(|session| &session.claims);
+        by_bearer || self.is_cross_origin()
+    }
+
+    /// The refresh cookies that verify, and when to ask again if one cannot be judged now.
+    async fn refresh_cookies<'a>(
+        &self,
+        candidates: &Candidates<'a>,
+    ) -> (Choice<'a>, Option<Duration>) {
+        let verifier = &self.0.descope.inner().verifier;
+        let mut choice = Choice::default();
         let mut unavailable = None;
-        for candidate in self.0.cookies.candidates(&inner.cookies.refresh).iter() {
-            let verdict = inner
-                .verifier
+        for candidate in candidates.iter() {
+            match verifier
                 .verify(candidate, Kind::Refresh, Times::Check)
-                .await;
-            match (verdict, std::str::from_utf8(candidate)) {
-                (Ok(verified), Ok(jwt))
-                    if user.is_none_or(|user| user.same_user(&verified.claims)) =>
-                {
-                    return Ok(Some(Presented::new(jwt, verified)));
-                }
-                (Err(Failure::Unavailable(keys)), _) => unavailable = Some(keys.retry_after),
-                _ => {}
+                .await
+            {
+                Ok(verified) => choice.add(candidate, verified),
+                Err(Failure::Unavailable(keys)) => unavailable = Some(keys.retry_after),
+                Err(_) => {}
             }
         }
-        unavailable.map_or(Ok(None), Err)
+        (choice, unavailable)
     }
 
     /// The refresh JWT that may be sent upstream: the one that a renewal brought, else the one that was presented.
@@ -236,12 +303,13 @@ impl Session {
             return Vec::new();
         }
         let inner = self.0.descope.inner();
-        let names = match kind {
-            Kind::Session => &inner.cookies.session,
-            Kind::Refresh => &inner.cookies.refresh,
+        let sent = self.0.cookies.sent(&inner.cookies);
+        let candidates = match kind {
+            Kind::Session => sent.session,
+            Kind::Refresh => sent.refresh,
         };
         let mut tokens = Vec::new();
-        for candidate in self.0.cookies.candidates(names).iter() {
+        for candidate in candidates.iter() {
             let denied = inner.verifier.denied_too_briefly(candidate, kind);
             if let (Some(verified), Ok(jwt)) = (denied, std::str::from_utf8(candidate)) {
                 tokens.push(Presented::new(jwt, verified));
@@ -255,7 +323,7 @@ impl Session {
     pub(crate) async fn session_cookies(&self) -> Vec<Issued> {
         let inner = self.0.descope.inner();
         let mut sessions = Vec::new();
-        for candidate in self.0.cookies.candidates(&inner.cookies.session).iter() {
+        for candidate in self.0.cookies.sent(&inner.cookies).session.iter() {
             let verdict = inner
                 .verifier
                 .verify(candidate, Kind::Session, Times::Check)

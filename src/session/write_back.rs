@@ -3,9 +3,8 @@
 use http::HeaderValue;
 use http::header::{CACHE_CONTROL, HeaderMap, SET_COOKIE, VARY};
 
-use super::cookies::{CookieConfig, Unwritable};
+use super::cookies::Unwritable;
 use super::state::Session;
-use crate::descope::Inner;
 use crate::refresh::{Outcome, Presented};
 
 const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
@@ -16,11 +15,11 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 pub(crate) fn write_back(session: &Session, headers: &mut HeaderMap) {
     let inner = session.descope().inner();
     let wrote = match (session.renewal(), session.early()) {
-        (Some(renewal), _) => write_cookies(inner, &renewal.presented, &renewal.outcome, headers),
+        (Some(renewal), _) => write_cookies(session, &renewal.presented, &renewal.outcome, headers),
         (None, Some(presented)) => match inner.renewer.at_hand(presented) {
             // The session at hand is good: only success is worth a word.
             Some(outcome) if matches!(*outcome, Outcome::Renewed(_)) => {
-                write_cookies(inner, presented, &outcome, headers)
+                write_cookies(session, presented, &outcome, headers)
             }
             _ => false,
         },
@@ -52,24 +51,28 @@ pub(crate) fn forbid_caching(headers: &mut HeaderMap) {
 }
 
 fn write_cookies(
-    inner: &Inner,
+    session: &Session,
     presented: &Presented,
     outcome: &Outcome,
     headers: &mut HeaderMap,
 ) -> bool {
+    let inner = session.descope().inner();
     let cookies = &inner.cookies;
     let (session_name, refresh_name) = (cookies.session_name(), cookies.refresh_name());
+    let taken = sets_cookie(headers, session_name) || sets_cookie(headers, refresh_name);
+    if taken && session.shares_cookies() {
+        // These are most likely of the other handle. Ours stay with the renewer until a response has room for them.
+        return false;
+    }
     // A handler that signs somebody in or out knows better than a renewal that ran before it. So does another
     // request that has signed the user out since.
-    let handler_decided = sets_cookie(headers, session_name)
-        || sets_cookie(headers, refresh_name)
-        || inner.renewer.is_revoked(outcome);
+    let handler_decided = taken || inner.renewer.is_revoked(outcome);
 
     let mut values = Vec::new();
     match outcome {
         Outcome::Refused { clear: false } => {}
         // Under every name that is read: the one that was refused may be of an older configuration.
-        Outcome::Refused { clear: true } => values = deletions(cookies),
+        Outcome::Refused { clear: true } => values = deletions(session),
         outcome @ (Outcome::Renewed(_) | Outcome::Unavailable { .. }) => {
             let tokens = outcome.tokens();
             for (name, issued) in [
@@ -78,7 +81,7 @@ fn write_cookies(
             ] {
                 let Some(issued) = issued else { continue };
                 let max_age = inner.verifier.remaining(&issued.verified.claims);
-                values.extend(cookies.delete_leftover(name));
+                values.extend(cookies.delete_leftovers(name));
                 values.push(cookies.store(name, &issued.jwt, max_age));
             }
         }
@@ -113,15 +116,22 @@ pub(crate) fn append_all(
     }
 }
 
-/// Deletion of both cookies under every name that is read.
-pub(crate) fn deletions(cookies: &CookieConfig) -> Vec<Result<HeaderValue, Unwritable>> {
-    let names = cookies.session.iter().chain(&cookies.refresh);
-    names
-        .flat_map(|name| {
-            let leftover = cookies.delete_leftover(name);
-            leftover.into_iter().chain([cookies.delete(name)])
-        })
-        .collect()
+/// Deletion of both cookies under every name that is read, except where the request carries a cookie of that name that
+/// says to be of another project, and none else: that one is not ours to delete.
+pub(crate) fn deletions(session: &Session) -> Vec<Result<HeaderValue, Unwritable>> {
+    let inner = session.descope().inner();
+    let cookies = &inner.cookies;
+    let mut values = Vec::new();
+    for name in cookies.session.iter().chain(&cookies.refresh) {
+        let mut sent = session.cookie_lines().values(name).peekable();
+        if sent.peek().is_some() && sent.all(|value| inner.verifier.claims_other_issuer(value)) {
+            inner.tell_shared_cookies(name);
+            continue;
+        }
+        values.extend(cookies.delete_leftovers(name));
+        values.push(cookies.delete(name));
+    }
+    values
 }
 
 fn sets_cookie(headers: &HeaderMap, name: &str) -> bool {

@@ -73,6 +73,11 @@ pub(crate) fn split(token: &[u8], max_bytes: usize) -> Result<Parts<'_>, Invalid
     Ok(parts)
 }
 
+/// Whether this has the shape of a token: three parts of base64url.
+pub(crate) fn is_token(value: &[u8]) -> bool {
+    split(value, usize::MAX).is_ok()
+}
+
 /// Whether every byte is of the base64url alphabet (RFC 4648 section 5). Looks at all of them, without a branch for
 /// each: the compiler makes vector instructions of it, many times faster than stopping at the first that is not.
 fn is_base64url(part: &[u8]) -> bool {

@@ -29,6 +29,7 @@ pub use self::cache::TokenCache;
 pub(crate) use self::cache::Tokens;
 pub(crate) use self::claims::Claims;
 use self::compact::KnownHeader;
+pub(crate) use self::compact::is_token;
 pub use self::crypto::SignatureAlgorithm;
 pub(crate) use self::crypto::TokenId;
 pub use self::error::InvalidToken;
@@ -184,6 +185,39 @@ impl Verifier {
         let known = self.revoked.is_denied_for(id, self.until(claims.exp));
         let denied = self.revoked.contains(id, claims, self.clock.unix());
         (denied && !known && !self.is_expired(claims)).then(|| Arc::new(verified))
+    }
+
+    /// A session JWT that the project has signed, whenever it ended. `None` also if that takes a key that is not at
+    /// hand. It says who the user was, and signs nobody in.
+    pub(crate) fn signed(&self, token: &[u8]) -> Option<Verified> {
+        let verdict = self.verify_signature(token, Kind::Session, None, &mut Vec::new());
+        verdict.ok()?.ok().map(|(verified, _)| verified)
+    }
+
+    /// Whether a token says that it is of this user. Nothing is proven.
+    pub(crate) fn claims_user(&self, token: &[u8], id: &str) -> bool {
+        compact::split(token, self.rules.max_token_bytes)
+            .and_then(|parts| compact::decode(parts.payload))
+            .and_then(|payload| claims::parse(&payload, |_| Ok(())))
+            .is_ok_and(|claims| claims.id() == id)
+    }
+
+    /// Whether a token says that somebody else than this project has issued it. Nothing is proven.
+    pub(crate) fn claims_other_issuer(&self, token: &[u8]) -> bool {
+        let mut is_other = false;
+        let payload = compact::split(token, self.rules.max_token_bytes)
+            .and_then(|parts| compact::decode(parts.payload));
+        if let Ok(payload) = payload {
+            // What else is wrong with it does not matter.
+            let _ = claims::parse(&payload, |checks| {
+                is_other = checks
+                    .iss
+                    .as_deref()
+                    .is_some_and(|iss| !self.rules.issuers.iter().any(|issuer| issuer == iss));
+                Ok(())
+            });
+        }
+        is_other
     }
 
     fn attempt(&self, token: &[u8], kind: Kind, times: Times) -> Attempt {

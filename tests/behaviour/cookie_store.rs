@@ -21,7 +21,7 @@ const ME: &str = "/app/api/me";
 type Configure = fn(DescopeBuilder) -> DescopeBuilder;
 
 /// The host that the browser knows the app by, and the app's cookies.
-const CONFIGURATIONS: [(&str, Configure, [&str; 2]); 6] = [
+const CONFIGURATIONS: [(&str, Configure, [&str; 2]); 7] = [
     ("app.example.com", |builder| builder, ["DS", "DSR"]),
     ("app.example.com", on_domain, ["DS", "DSR"]),
     // On the domain's own host.
@@ -37,6 +37,11 @@ const CONFIGURATIONS: [(&str, Configure, [&str; 2]); 6] = [
         ["DS", "DSR"],
     ),
     ("app.example.com", with_prefix, ["__Host-DS", "__Host-DSR"]),
+    (
+        "app.example.com",
+        |builder| builder.host_cookies(),
+        ["__Host-DS", "__Host-DSR"],
+    ),
 ];
 
 fn on_domain(builder: DescopeBuilder) -> DescopeBuilder {
@@ -205,7 +210,15 @@ async fn a_sign_out_deletes_both_cookies() {
 
 /// An app that gets another configuration while somebody is signed in.
 async fn reconfigured(host: &'static str, configure: Configure) -> (Live, Browser) {
-    let live = Live::start().await;
+    reconfigured_from(|builder| builder, host, configure).await
+}
+
+async fn reconfigured_from(
+    before: Configure,
+    host: &'static str,
+    configure: Configure,
+) -> (Live, Browser) {
+    let live = Live::with(before).await;
     let mut browser = Browser::new(&live, host);
     browser.sign_in(&live).await;
     let builder = tower_descope::Descope::builder(live.emulator.project_id()).unwrap();
@@ -250,6 +263,76 @@ async fn a_domain_leaves_no_shadow_of_host_only_cookies() {
         live.advance(11);
         browser.get(ME).await;
         browser.keeps(&[]);
+    }
+}
+
+/// Any order of two configurations: whatever the first has left, only the cookies of the second are kept.
+#[tokio::test]
+async fn a_former_domain_leaves_no_shadow() {
+    const ON_DOMAIN: Configure = on_domain;
+    const HOST_ONLY: Configure = |builder| builder.former_cookie_domain("Example.com");
+    const ON_HOST: Configure = |builder| {
+        builder
+            .cookie_domain("app.example.com")
+            .former_cookie_domain(".example.com")
+            .former_cookie_domain("app.example.com")
+    };
+    const PREFIXED: Configure =
+        |builder| builder.host_cookies().former_cookie_domain("example.com");
+    for (host, configure, names) in [
+        ("app.example.com", HOST_ONLY, ["DS", "DSR"]),
+        // Here the cookie of the domain and the host's own are one.
+        ("example.com", HOST_ONLY, ["DS", "DSR"]),
+        ("app.example.com", ON_HOST, ["DS", "DSR"]),
+        ("app.example.com", PREFIXED, ["__Host-DS", "__Host-DSR"]),
+    ] {
+        let prefixed = names[0].starts_with("__Host-");
+        // A renewal, after which the old cookies are gone unless they have another name.
+        let (live, mut browser) = reconfigured_from(ON_DOMAIN, host, configure).await;
+        for _ in 0..3 {
+            expire(&live);
+            assert_eq!(browser.get(ME).await.status(), 200);
+            if !prefixed {
+                browser.keeps(&names);
+            }
+        }
+        browser.post("logout", json!({})).await;
+        browser.keeps(&[]);
+        // A sign-in, a sign-out, the end of the session.
+        let (live, mut browser) = reconfigured_from(ON_DOMAIN, host, configure).await;
+        browser.sign_in(&live).await;
+        if !prefixed {
+            browser.keeps(&names);
+        }
+        let (_live, mut browser) = reconfigured_from(ON_DOMAIN, host, configure).await;
+        browser.post("logout", json!({})).await;
+        browser.keeps(&[]);
+        let (live, mut browser) = reconfigured_from(ON_DOMAIN, host, configure).await;
+        let token = browser.refresh_jwt("DSR");
+        live.upstream("POST", "/v1/auth/logout", &token, "{}").await;
+        expire(&live);
+        browser.get(ME).await;
+        live.advance(11);
+        browser.get(ME).await;
+        browser.keeps(&[]);
+    }
+}
+
+// A renewal that brings no refresh JWT must not delete the one that lives, wherever it is kept.
+#[tokio::test]
+async fn a_refresh_jwt_under_a_former_domain_stays_until_it_is_replaced() {
+    for host in ["app.example.com", "example.com"] {
+        let (live, mut browser) = reconfigured_from(on_domain, host, |builder| {
+            builder.former_cookie_domain("example.com")
+        })
+        .await;
+        live.emulator
+            .configure(|config| config.refresh_rotation = RefreshRotation::None);
+        for _ in 0..2 {
+            expire(&live);
+            assert_eq!(browser.get(ME).await.status(), 200);
+            browser.keeps(&["DS", "DSR"]);
+        }
     }
 }
 

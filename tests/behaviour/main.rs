@@ -6,6 +6,7 @@ mod allocations;
 mod client_calls;
 mod client_faults;
 mod client_traces;
+mod cookie_names;
 mod cookie_store;
 mod emulator;
 mod endpoints;
@@ -30,8 +31,10 @@ mod same_user;
 mod session_layer;
 mod sign_out;
 mod token_smoke;
+mod tossed_cookies;
 mod tower_contract;
 mod traces;
+mod two_projects;
 mod walkthrough;
 
 #[path = "../support"]
@@ -39,6 +42,7 @@ mod support {
     pub mod fake;
     pub mod fuzz_targets;
     pub mod live;
+    pub mod log;
     pub mod memory_store;
     pub mod mounted;
     pub mod project;

@@ -64,6 +64,13 @@ impl World {
         Self::of(builder.start().await.unwrap(), clock, |builder| builder)
     }
 
+    /// Another project than that of the other worlds.
+    pub async fn of_project(id: &str) -> Self {
+        let clock = clock();
+        let builder = Emulator::builder().clock(clock.clone()).project_id(id);
+        Self::of(builder.start().await.unwrap(), clock, |builder| builder)
+    }
+
     /// With an emulator in real time, for apps in other processes.
     pub async fn in_real_time() -> Self {
         let emulator = Emulator::builder().start().await.unwrap();

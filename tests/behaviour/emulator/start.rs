@@ -167,7 +167,7 @@ async fn calls_in_virtual_time(emulator: &Emulator) {
             .unwrap();
         let request = OtpSignInRequest::new(format!("ann{n}@example.com"));
         let otp = descope.client().otp();
-        otp.sign_up_or_in(DeliveryMethod::Email, &request)
+        otp.sign_up_or_in(DeliveryMethod::Email, &request, None)
             .await
             .unwrap();
     }
