@@ -274,8 +274,10 @@ pub struct Stats {
     /// Renewals that are under way or remembered.
     pub remembered_renewals: usize,
     /// Answers of Descope with tokens that were over, or not valid yet, by the clock of this machine when they came,
-    /// since the handle was built. Anything but 0 says that this clock is off by more than the
-    /// [leeway](DescopeBuilder::leeway): sign-ins then lose their session JWT, and sessions cannot be renewed (503).
+    /// since the handle was built. Anything but 0 says that this clock is off: slow by more than the
+    /// [leeway](DescopeBuilder::leeway), so that new sessions are refused at first, or fast by more than a session lives,
+    /// so that sign-ins lose their session JWT. Either way sessions cannot be renewed (503). A clock that is fast by
+    /// less is not seen here; it only shortens sessions.
     pub clock_skew: u64,
 }
 
