@@ -313,8 +313,10 @@ pub struct Stats {
     /// them may leave session JWTs that it does not present until they expire, ten minutes by default.
     pub lineages_forgotten: u64,
     /// Answers of Descope with tokens that were over, or not valid yet, by the clock of this machine when they came,
-    /// since the handle was built. Anything but 0 says that this clock is off by more than the
-    /// [leeway](DescopeBuilder::leeway): sign-ins then lose their session JWT, and sessions cannot be renewed (503).
+    /// since the handle was built. Anything but 0 says that this clock is off: slow by more than the
+    /// [leeway](DescopeBuilder::leeway), so that new sessions are refused at first, or fast by more than a session lives,
+    /// so that sign-ins lose their session JWT. Either way sessions cannot be renewed (503). A clock that is fast by
+    /// less is not seen here; it only shortens sessions.
     pub clock_skew: u64,
 }
 
