@@ -299,6 +299,12 @@ async fn refresh_hangs() {
     let world = World::with(|builder| builder.deadline(Duration::from_millis(500))).await;
     let ann = world.sign_in_long_ago("ann@example.com").await;
     world.descope.ready().await.unwrap();
+    // So many requests take seconds by themselves on a busy machine.
+    let bob = world.sign_in_long_ago("bob@example.com").await;
+    let began = Instant::now();
+    let replies = burst(&world.app, 10_000, |_| bob.cookies()).await;
+    assert!(replies.iter().all(|reply| reply.status() == 200));
+    let without_a_hang = began.elapsed();
     world.emulator.fault(Fault::hang(REFRESH).times(10));
     let tasks = || {
         tokio::runtime::Handle::current()
@@ -308,10 +314,10 @@ async fn refresh_hangs() {
     let before = tasks();
     let began = Instant::now();
     let replies = burst(&world.app, 10_000, |_| ann.cookies()).await;
+    let elapsed = began.elapsed();
     assert!(
-        began.elapsed() < Duration::from_secs(5),
-        "{:?}",
-        began.elapsed()
+        elapsed < Duration::from_secs(5) + 2 * without_a_hang,
+        "{elapsed:?}, and {without_a_hang:?} without a hang"
     );
     assert!(
         replies
