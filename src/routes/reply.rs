@@ -181,6 +181,8 @@ pub(super) fn stores(inner: &Inner, tokens: &Tokens) -> Result<Vec<HeaderValue>,
     ]
     .into_iter()
     .filter_map(|(name, issued)| Some((name, issued.as_ref()?)))
+    // Only the leeway keeps such a token valid, and `Max-Age=0` would delete the cookie.
+    .filter(|(_, issued)| !inner.verifier.remaining(&issued.verified.claims).is_zero())
     .flat_map(|(name, issued)| leftover(inner, name).chain([store(inner, name, issued)]))
     .collect()
 }

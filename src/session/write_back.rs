@@ -81,6 +81,10 @@ fn write_cookies(
             ] {
                 let Some(issued) = issued else { continue };
                 let max_age = inner.verifier.remaining(&issued.verified.claims);
+                if max_age.is_zero() {
+                    // Only the leeway keeps this token valid, and `Max-Age=0` would delete the cookie.
+                    continue;
+                }
                 values.extend(cookies.delete_leftovers(name));
                 values.push(cookies.store(name, &issued.jwt, max_age));
             }

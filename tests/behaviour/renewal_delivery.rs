@@ -177,6 +177,25 @@ async fn an_early_renewal_that_nobody_received_is_forgotten_with_its_session() {
     }
 }
 
+// Security requirement 29: `Max-Age=0` is how a cookie is deleted. The session that was kept is over by now, and only
+// the leeway lets it in.
+#[tokio::test]
+async fn a_kept_session_that_has_just_run_out_deletes_no_cookie() {
+    let early = Early::start(50, true).await;
+    early.gate.open();
+    hang_up(&early.app, &early.cookies).await;
+    settle().await;
+    early.project.advance(3600 + 2);
+    let reply = early.get().await;
+    assert_eq!(reply.status(), 200);
+    assert!(reply.cookie("DSR").is_some());
+    let cookies = reply.set_cookies();
+    assert!(
+        cookies.iter().all(|cookie| !cookie.contains("Max-Age=0")),
+        "{cookies:?}"
+    );
+}
+
 // The newer link of a chain of renewals that no browser has received yet: a response from before it was made must not
 // say that it has arrived. The browser would come back with a spent token.
 #[tokio::test]
