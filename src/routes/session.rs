@@ -25,7 +25,7 @@ use crate::client::ClientError;
 use crate::descope::Descope;
 use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
 use crate::session::source::Bearer;
-use crate::token::{Kind, Name, Verified};
+use crate::token::{Kind, Name, Unverified, Verified};
 use crate::wire::{LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest, path};
 
 pub(super) async fn refresh(
@@ -224,12 +224,14 @@ struct Ended {
     /// Refresh cookies that verify and do not count: one of an earlier configuration, or one beside those of a sibling
     /// host.
     others: Vec<Presented>,
+    /// Refresh cookies whose key is missing. Nothing can be ended here by them, so upstream has to.
+    unverified: Vec<Unverified>,
 }
 
 impl Ended {
     async fn of(caller: &Caller) -> Self {
         let tokens = caller.previous().await;
-        let mut others = caller.0.all_presented().await;
+        let (mut others, unverified) = caller.0.all_presented().await;
         others.retain(|other| tokens.tokens().all(|token| token.jwt != other.jwt));
         Self {
             tokens,
@@ -238,6 +240,7 @@ impl Ended {
             denied_sessions: caller.0.denied_too_briefly(Kind::Session),
             denied_refresh: caller.0.denied_too_briefly(Kind::Refresh),
             others,
+            unverified,
         }
     }
 
@@ -285,6 +288,7 @@ async fn sign_out(
     let live = ended.tokens.live.as_ref().map(|token| &*token.jwt);
     let ours = live.or(ended.tokens.kept.as_deref());
     let others = ended.of_other_users().map(|token| &*token.jwt);
+    let others = others.chain(ended.unverified.iter().map(Unverified::jwt));
     // At the same time: a request may carry several, and an outage would make the browser wait for each in turn.
     let mut calls = JoinSet::new();
     for token in ours.into_iter().chain(others) {
