@@ -24,8 +24,9 @@
 //! one call probes the path, and it decides: an answer opens the path, a failure holds it again. A token that has
 //! failed is never the probe, nor is another one of the same user. Yet all who call may have failed by then, so one of
 //! these at a time is let through beside the probe, each no sooner than its own wait is over. Its answer opens the path
-//! like any other, and its failure holds nobody. A user whose call failed there comes again after 1 s, 2 s, 4 s and so
-//! on, 60 s at most, whatever their tokens are: whose every call keeps upstream busy leaves the place to others.
+//! like any other, and its failure holds nobody, unless no connection came about. A user whose call failed there comes
+//! again after 1 s, 2 s, 4 s and so on, 60 s at most, with whatever token: somebody whose every call fails slowly
+//! leaves the place to others.
 //!
 //! What is remembered is bounded. What has to make room is forgiven, which costs upstream a call and holds nobody.
 
@@ -174,7 +175,13 @@ impl Hold {
         if !matches!(report, Report::Unreachable) {
             self.back_off(caller.token, wait, now);
         }
-        self.path.fail(place == Place::Probe, holds, wait, now)
+        // Where no connection comes about, it does not matter who finds out.
+        let decides = match place {
+            Place::Open => false,
+            Place::Probe => true,
+            Place::Retry => matches!(report, Report::Unreachable),
+        };
+        self.path.fail(decides, holds, wait, now)
     }
 
     /// Notes a failure of this user. Answers whether several users have met one by now, this one among them.
@@ -267,17 +274,18 @@ impl Path {
         };
     }
 
-    /// A failed call. `holds`: it is reason enough to hold the path.
+    /// A failed call. `decides`: it was made after a hold, and holds the path again. `holds`: it is reason enough to
+    /// hold the path.
     fn fail(
         &mut self,
-        probed: bool,
+        decides: bool,
         holds: bool,
         wait: Option<Duration>,
         now: Duration,
     ) -> Option<Duration> {
         match &mut self.held {
-            // Began before the hold, or is no probe. At most it knows better how long upstream wants to be left alone.
-            Some(held) if !probed => {
+            // Began before the hold, or does not decide. At most it knows better how long upstream wants to be left alone.
+            Some(held) if !decides => {
                 if let (true, Some(wait)) = (holds && now < held.until, wait) {
                     let longest = held.since + MAX_HOLD;
                     held.until = held.until.max(now + wait).min(longest);
@@ -559,6 +567,26 @@ mod tests {
         assert_eq!(hold.call(user(1), Unreachable, 1), Some(at(2)));
         hold.call(user(1), Answered, 3);
         hold.enter(user(2), at(3)).unwrap();
+    }
+
+    // Everybody who calls has failed before, so that there is no probe. Upstream now refuses connections at once.
+    #[test]
+    fn no_connection_holds_everybody_again_whoever_met_it() {
+        let mut hold = Hold::default();
+        hold.met_by_several(Failed, 0);
+        let mut calls = 0;
+        for now in 1..60 {
+            for number in (1..=3).cycle().take(100) {
+                if hold.enter(user(number), at(now)).is_ok() {
+                    hold.report(user(number), Unreachable, at(now));
+                    calls += 1;
+                }
+            }
+        }
+        assert!((4..8).contains(&calls), "{calls}");
+        // It ends like any other hold.
+        hold.call(user(1), Answered, 120);
+        hold.enter(user(5), at(120)).unwrap();
     }
 
     #[test]

@@ -141,6 +141,10 @@ async fn renew(descope: &Descope, caller: &Caller) -> Renewal {
     }
 }
 
+/// Refresh JWTs whose successors are looked for, one after the other. Each look goes as far as this replica knows, so
+/// that more than one is for what others have renewed; and upstream may make them replace each other in a circle.
+const MOST_RESCUED: usize = 8;
+
 /// An error has no place for a token, and the app's own is spent. So the new one is spent as well.
 async fn use_rescued(
     renewer: &Arc<Renewer>,
@@ -151,14 +155,14 @@ async fn use_rescued(
     let mut rescued = rescued.clone();
     let mut next = Presented::new(&rescued.jwt, rescued.verified.clone());
     // It may have been spent before, in vain.
-    while let Some(newer) = renewer
-        .remembered(&next)
-        .await
-        .and_then(|outcome| match &*outcome {
+    for _ in 0..MOST_RESCUED {
+        let outcome = renewer.remembered(&next).await;
+        let Some(newer) = outcome.and_then(|outcome| match &*outcome {
             Outcome::Unavailable { rescued, .. } => rescued.clone(),
             _ => None,
-        })
-    {
+        }) else {
+            break;
+        };
         next = Presented::new(&newer.jwt, newer.verified.clone());
         rescued = newer;
     }
