@@ -110,7 +110,8 @@ impl EmulatorBuilder {
     /// Default: the published key for [`DEVELOPMENT_PROJECT_ID`] on loopback, a new one in all other cases.
     ///
     /// For tests in which a token of one emulator must mean nothing to another. Making a key takes a debug build 100
-    /// to 600 ms. A snapshot file that has keys keeps them.
+    /// to 600 ms. A snapshot file that has keys keeps them, but for the development key where other machines can reach
+    /// the emulator.
     pub fn fresh_keys(mut self) -> Self {
         self.fresh_keys = true;
         self
@@ -189,9 +190,19 @@ impl EmulatorBuilder {
             Some(path) => Snapshot::read(path, &self.project_id)?,
             None => None,
         };
-        let keys = match (&snapshot, &self.snapshot_file) {
-            (Some(snapshot), Some(path)) => snapshot.key_ring(path)?,
-            _ => {
+        let saved = match (&snapshot, &self.snapshot_file) {
+            (Some(snapshot), Some(path)) => Some(snapshot.key_ring(path)?),
+            _ => None,
+        };
+        let keys = match saved {
+            Some(keys) if self.listen.ip().is_loopback() => Some(keys),
+            // Written while it listened on loopback only.
+            Some(keys) => keys.without_publicly_known(),
+            None => None,
+        };
+        let keys = match keys {
+            Some(keys) => keys,
+            None => {
                 let key = if self.uses_publicly_known_key() {
                     SigningKey::publicly_known()
                 } else {

@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use super::development_key;
 use super::error::ApiError;
 use super::random;
+use crate::token::is_publicly_known;
 
 /// An RSA key of 2048 bits and its id.
 pub(crate) struct SigningKey {
@@ -33,6 +34,11 @@ impl SigningKey {
             pair: KeyPair::generate(KeySize::Rsa2048)
                 .map_err(|_| ApiError::internal("no key was generated"))?,
         })
+    }
+
+    fn is_publicly_known(&self) -> bool {
+        let public = self.pair.public_key();
+        is_publicly_known(public.modulus().big_endian_without_leading_zero())
     }
 
     /// The key that everybody knows, see [`development_key`].
@@ -170,6 +176,18 @@ impl KeyRing {
             current,
         })
     }
+
+    /// The ring without the development key, with which anybody can sign; `None` if there is no other.
+    pub(crate) fn without_publicly_known(self) -> Option<Self> {
+        let mut keys = self.retired;
+        keys.push(self.current);
+        keys.retain(|key| !key.is_publicly_known());
+        let current = keys.pop()?;
+        Some(Self {
+            retired: keys,
+            current,
+        })
+    }
 }
 
 /// A key in a snapshot file.
@@ -209,9 +227,7 @@ mod tests {
     #[test]
     fn the_digest_that_handles_refuse_is_that_of_the_development_key() {
         let key = SigningKey::publicly_known().unwrap();
-        let public = key.pair.public_key();
-        let modulus = public.modulus().big_endian_without_leading_zero();
-        assert!(crate::token::is_publicly_known(modulus));
+        assert!(key.is_publicly_known());
     }
 
     #[test]

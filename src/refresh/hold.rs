@@ -24,7 +24,9 @@
 //! one call probes the path, and it decides: an answer opens the path, a failure holds it again. A token that has
 //! failed is never the probe, nor is another one of the same user. Yet all who call may have failed by then, so one of
 //! these at a time is let through beside the probe, each no sooner than its own wait is over. Its answer opens the path
-//! like any other, and its failure holds nobody.
+//! like any other, and its failure holds nobody, unless no connection came about. A user whose call failed there comes
+//! again after 1 s, 2 s, 4 s and so on, 60 s at most, with whatever token: somebody whose every call fails slowly
+//! leaves the place to others.
 //!
 //! What is remembered is bounded. What has to make room is forgiven, which costs upstream a call and holds nobody.
 
@@ -50,8 +52,7 @@ const CAPACITY: usize = 10_000;
 #[derive(Debug, Default)]
 pub(crate) struct Hold {
     tokens: Records<Backoff>,
-    /// By user: how many answers there had been ([`Path::answers`]) when their first failure came.
-    users: Records<u64>,
+    users: Records<Failing>,
     path: Path,
 }
 
@@ -82,6 +83,25 @@ pub(crate) enum Report {
 struct Backoff {
     in_a_row: u32,
     until: Duration,
+}
+
+/// The failures of a user.
+#[derive(Clone, Copy, Debug)]
+struct Failing {
+    /// How many answers there had been ([`Path::answers`]) when the first failure came.
+    since: u64,
+    /// Calls that failed beside a probe, and when the next may be made there.
+    retries: u32,
+    retry_at: Duration,
+}
+
+/// The place of a call that was let through.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    /// While the path was open.
+    Open,
+    Probe,
+    Retry,
 }
 
 /// The way to upstream, which all calls take.
@@ -124,8 +144,10 @@ impl Hold {
         {
             return Err(backoff.until - now);
         }
-        let has_failed = backoff.is_some() || self.users.get(&caller.user).is_some();
-        self.path.enter(caller.token, has_failed, now)
+        let user = self.users.get(&caller.user);
+        let has_failed = backoff.is_some() || user.is_some();
+        let retry_at = user.map_or(Duration::ZERO, |user| user.retry_at);
+        self.path.enter(caller.token, has_failed, retry_at, now)
     }
 
     /// Reports the end of a call that was let through. Answers for how long the path is held, if this was why.
@@ -135,7 +157,7 @@ impl Hold {
         report: Report,
         now: Duration,
     ) -> Option<Duration> {
-        let probed = self.path.leave(&caller.token);
+        let place = self.path.leave(&caller.token);
         let (wait, holds) = match report {
             Report::Unsent => return None,
             Report::Answered => {
@@ -147,22 +169,36 @@ impl Hold {
                 return None;
             }
             Report::Unreachable => (None, self.path.counts_unreachable()),
-            Report::Throttled(wait) => (Some(wait.min(MAX_HOLD)), self.fails(caller, now)),
-            Report::Failed => (None, self.fails(caller, now)),
+            Report::Throttled(wait) => (Some(wait.min(MAX_HOLD)), self.fails(caller, place, now)),
+            Report::Failed => (None, self.fails(caller, place, now)),
         };
         if !matches!(report, Report::Unreachable) {
             self.back_off(caller.token, wait, now);
         }
-        self.path.fail(probed, holds, wait, now)
+        // Where no connection comes about, it does not matter who finds out.
+        let decides = match place {
+            Place::Open => false,
+            Place::Probe => true,
+            Place::Retry => matches!(report, Report::Unreachable),
+        };
+        self.path.fail(decides, holds, wait, now)
     }
 
     /// Notes a failure of this user. Answers whether several users have met one by now, this one among them.
-    fn fails(&mut self, caller: Caller, now: Duration) -> bool {
+    fn fails(&mut self, caller: Caller, place: Place, now: Duration) -> bool {
         let answers = self.path.answers;
-        let since = self.users.get(&caller.user).unwrap_or(answers);
-        self.users.put(caller.user, since, now + REMEMBERED);
+        let mut user = self.users.get(&caller.user).unwrap_or(Failing {
+            since: answers,
+            retries: 0,
+            retry_at: Duration::ZERO,
+        });
+        if place == Place::Retry {
+            user.retry_at = now + doubled(user.retries);
+            user.retries = user.retries.saturating_add(1);
+        }
+        self.users.put(caller.user, user, now + REMEMBERED);
         // Others were answered meanwhile: it is about this user.
-        since == answers && self.path.counts_user(caller.user)
+        user.since == answers && self.path.counts_user(caller.user)
     }
 
     fn back_off(&mut self, token: Key, wait: Option<Duration>, now: Duration) {
@@ -179,12 +215,21 @@ impl Hold {
 }
 
 impl Path {
-    fn enter(&mut self, token: Key, has_failed: bool, now: Duration) -> Result<(), Duration> {
+    fn enter(
+        &mut self,
+        token: Key,
+        has_failed: bool,
+        retry_at: Duration,
+        now: Duration,
+    ) -> Result<(), Duration> {
         let Some(held) = self.held else {
             return Ok(());
         };
         if now < held.until {
             return Err(held.until - now);
+        }
+        if now < retry_at {
+            return Err(retry_at - now);
         }
         let place = match has_failed {
             true => &mut self.retry,
@@ -198,11 +243,16 @@ impl Path {
         Ok(())
     }
 
-    /// Gives back the place of a call after a hold. Answers whether it was the probe.
-    fn leave(&mut self, token: &Key) -> bool {
+    /// Gives back the place of a call after a hold.
+    fn leave(&mut self, token: &Key) -> Place {
         let is_its = |call: &mut UnderWay| call.token == *token;
-        self.retry.take_if(is_its);
-        self.probe.take_if(is_its).is_some()
+        if self.probe.take_if(is_its).is_some() {
+            Place::Probe
+        } else if self.retry.take_if(is_its).is_some() {
+            Place::Retry
+        } else {
+            Place::Open
+        }
     }
 
     fn counts_unreachable(&mut self) -> bool {
@@ -224,17 +274,18 @@ impl Path {
         };
     }
 
-    /// A failed call. `holds`: it is reason enough to hold the path.
+    /// A failed call. `decides`: it was made after a hold, and holds the path again. `holds`: it is reason enough to
+    /// hold the path.
     fn fail(
         &mut self,
-        probed: bool,
+        decides: bool,
         holds: bool,
         wait: Option<Duration>,
         now: Duration,
     ) -> Option<Duration> {
         match &mut self.held {
-            // Began before the hold, or is no probe. At most it knows better how long upstream wants to be left alone.
-            Some(held) if !probed => {
+            // Began before the hold, or does not decide. At most it knows better how long upstream wants to be left alone.
+            Some(held) if !decides => {
                 if let (true, Some(wait)) = (holds && now < held.until, wait) {
                     let longest = held.since + MAX_HOLD;
                     held.until = held.until.max(now + wait).min(longest);
@@ -467,6 +518,31 @@ mod tests {
         hold.enter(user(5), at(2)).unwrap();
     }
 
+    // One account with many tokens, each of which keeps a call waiting: between two of its calls there is no moment in
+    // which somebody else finds the place free.
+    #[test]
+    fn one_user_does_not_keep_the_place_of_those_who_have_failed() {
+        let mut hold = Hold::default();
+        hold.met_by_several(Failed, 0);
+        let mut number = 0;
+        let mut attempts = 0;
+        for now in 1..600 {
+            // Upstream is back for everybody but this user, whose calls take five seconds.
+            if now % 5 == 1 {
+                hold.report(token(3, number), Failed, at(now));
+                number += 1;
+                let _ = hold.enter(token(3, number), at(now));
+            }
+            attempts += 1;
+            if hold.enter(user(1), at(now)).is_ok() {
+                hold.report(user(1), Answered, at(now));
+                assert!(attempts < 20, "{attempts}");
+                return;
+            }
+        }
+        panic!("nobody else was let through");
+    }
+
     #[test]
     fn failed_probes_hold_the_path_for_longer_and_longer() {
         let mut hold = Hold::default();
@@ -491,6 +567,26 @@ mod tests {
         assert_eq!(hold.call(user(1), Unreachable, 1), Some(at(2)));
         hold.call(user(1), Answered, 3);
         hold.enter(user(2), at(3)).unwrap();
+    }
+
+    // Everybody who calls has failed before, so that there is no probe. Upstream now refuses connections at once.
+    #[test]
+    fn no_connection_holds_everybody_again_whoever_met_it() {
+        let mut hold = Hold::default();
+        hold.met_by_several(Failed, 0);
+        let mut calls = 0;
+        for now in 1..60 {
+            for number in (1..=3).cycle().take(100) {
+                if hold.enter(user(number), at(now)).is_ok() {
+                    hold.report(user(number), Unreachable, at(now));
+                    calls += 1;
+                }
+            }
+        }
+        assert!((4..8).contains(&calls), "{calls}");
+        // It ends like any other hold.
+        hold.call(user(1), Answered, 120);
+        hold.enter(user(5), at(120)).unwrap();
     }
 
     #[test]

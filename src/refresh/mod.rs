@@ -224,11 +224,17 @@ impl Renewer {
     /// What became of the refresh JWT that an outcome brought, if that was spent in turn before any browser had it.
     fn newest(&self, mut outcome: Arc<Outcome>) -> Arc<Outcome> {
         let now = self.verifier.clock.monotonic();
+        let mut first = None;
         for _ in 0..LONGEST_CHAIN {
             let Some(refresh) = outcome.tokens().refresh else {
                 break;
             };
             let next = Presented::new(&refresh.jwt, refresh.verified);
+            // Upstream may make them replace each other in a circle.
+            if first == Some(next.key) {
+                break;
+            }
+            first.get_or_insert(next.key);
             match self.flights().peek(&next.key, now) {
                 Some(newer) if newer.tokens().refresh.is_some() => outcome = newer,
                 _ => break,

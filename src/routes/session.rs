@@ -25,7 +25,7 @@ use crate::client::ClientError;
 use crate::descope::Descope;
 use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
 use crate::session::source::Bearer;
-use crate::token::{Kind, Name, Verified};
+use crate::token::{Kind, Name, Unverified, Verified};
 use crate::wire::{LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest, path};
 
 pub(super) async fn refresh(
@@ -141,6 +141,10 @@ async fn renew(descope: &Descope, caller: &Caller) -> Renewal {
     }
 }
 
+/// Refresh JWTs whose successors are looked for, one after the other. Each look goes as far as this replica knows, so
+/// that more than one is for what others have renewed; and upstream may make them replace each other in a circle.
+const MOST_RESCUED: usize = 8;
+
 /// An error has no place for a token, and the app's own is spent. So the new one is spent as well.
 async fn use_rescued(
     renewer: &Arc<Renewer>,
@@ -151,14 +155,14 @@ async fn use_rescued(
     let mut rescued = rescued.clone();
     let mut next = Presented::new(&rescued.jwt, rescued.verified.clone());
     // It may have been spent before, in vain.
-    while let Some(newer) = renewer
-        .remembered(&next)
-        .await
-        .and_then(|outcome| match &*outcome {
+    for _ in 0..MOST_RESCUED {
+        let outcome = renewer.remembered(&next).await;
+        let Some(newer) = outcome.and_then(|outcome| match &*outcome {
             Outcome::Unavailable { rescued, .. } => rescued.clone(),
             _ => None,
-        })
-    {
+        }) else {
+            break;
+        };
         next = Presented::new(&newer.jwt, newer.verified.clone());
         rescued = newer;
     }
@@ -224,12 +228,14 @@ struct Ended {
     /// Refresh cookies that verify and do not count: one of an earlier configuration, or one beside those of a sibling
     /// host.
     others: Vec<Presented>,
+    /// Refresh cookies whose key is missing. Nothing can be ended here by them, so upstream has to.
+    unverified: Vec<Unverified>,
 }
 
 impl Ended {
     async fn of(caller: &Caller) -> Self {
         let tokens = caller.previous().await;
-        let mut others = caller.0.all_presented().await;
+        let (mut others, unverified) = caller.0.all_presented().await;
         others.retain(|other| tokens.tokens().all(|token| token.jwt != other.jwt));
         Self {
             tokens,
@@ -238,6 +244,7 @@ impl Ended {
             denied_sessions: caller.0.denied_too_briefly(Kind::Session),
             denied_refresh: caller.0.denied_too_briefly(Kind::Refresh),
             others,
+            unverified,
         }
     }
 
@@ -285,6 +292,7 @@ async fn sign_out(
     let live = ended.tokens.live.as_ref().map(|token| &*token.jwt);
     let ours = live.or(ended.tokens.kept.as_deref());
     let others = ended.of_other_users().map(|token| &*token.jwt);
+    let others = others.chain(ended.unverified.iter().map(Unverified::jwt));
     // At the same time: a request may carry several, and an outage would make the browser wait for each in turn.
     let mut calls = JoinSet::new();
     for token in ours.into_iter().chain(others) {

@@ -5,14 +5,19 @@
 //! user's own cookies, and the user would go on in somebody else's account.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::source::Candidates;
 use crate::refresh::Presented;
-use crate::token::{Verified, Verifier};
+use crate::token::{Claims, Failure, Kind, Unverified, Verified, Verifier};
 
-/// The refresh JWTs of a request that verify, in the order in which they count.
+/// The refresh JWTs of a request that verify, in the order in which they count, and those that may yet.
 #[derive(Default)]
-pub(crate) struct Choice<'a>(Vec<(&'a [u8], Arc<Verified>)>);
+pub(crate) struct Choice<'a> {
+    verified: Vec<(&'a [u8], Arc<Verified>)>,
+    /// Those that cannot be judged now, and when to ask again.
+    unjudged: Vec<(&'a [u8], Duration)>,
+}
 
 /// Why none is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +26,8 @@ pub(crate) enum Unchosen {
     Missing,
     /// There are some, and nothing says which of them is the user's.
     Unclear(Unclear),
+    /// There are some, and the user's own may be one that cannot be judged now. Ask again after this time.
+    Unjudged(Duration),
 }
 
 /// Why a refresh cookie that verifies is not renewed.
@@ -51,18 +58,32 @@ impl Unclear {
 
 impl<'a> Choice<'a> {
     pub(crate) fn add(&mut self, jwt: &'a [u8], verified: Arc<Verified>) {
-        self.0.push((jwt, verified));
+        self.verified.push((jwt, verified));
+    }
+
+    /// One that cannot be judged now, and when to ask again.
+    pub(crate) fn add_unjudged(&mut self, jwt: &'a [u8], retry_after: Duration) {
+        self.unjudged.push((jwt, retry_after));
+    }
+
+    /// Those that cannot be judged now and for which nothing but a key is missing. For a sign-out.
+    #[cfg(feature = "routes")]
+    pub(crate) fn unverified(&self, verifier: &Verifier) -> Vec<Unverified> {
+        let unjudged = self.unjudged.iter();
+        unjudged
+            .filter_map(|(jwt, _)| inspect(verifier, jwt, Kind::Refresh))
+            .collect()
     }
 
     /// All of them, for a sign-out.
     #[cfg(feature = "routes")]
     pub(crate) fn all(self) -> impl Iterator<Item = Presented> {
-        self.0.into_iter().map(presented)
+        self.verified.into_iter().map(presented)
     }
 
     /// The first one of a user who is known already.
     pub(crate) fn of_user(self, id: &str) -> Option<Presented> {
-        let mut all = self.0.into_iter();
+        let mut all = self.verified.into_iter();
         all.find(|(_, verified)| verified.claims.id() == id)
             .map(presented)
     }
@@ -71,6 +92,9 @@ impl<'a> Choice<'a> {
     /// verifies; without such a session the first, provided that all name the same user. Sessions that name different
     /// users count as none.
     ///
+    /// What cannot be judged now may be the user's own. Beside one that claims another user, none is chosen: the
+    /// cookies that come of it would overwrite it.
+    ///
     /// Signatures of sessions are looked at only where the verdict depends on them. With one refresh cookie, beside
     /// an expired session that claims to be of the same user, it does not: a forged session could only agree.
     pub(crate) fn of_sessions(
@@ -78,28 +102,74 @@ impl<'a> Choice<'a> {
         verifier: &Verifier,
         sessions: &Candidates<'_>,
     ) -> Result<Presented, Unchosen> {
-        let Some((_, first)) = self.0.first() else {
+        let Some((_, first)) = self.verified.first() else {
             return Err(Unchosen::Missing);
         };
-        let id = first.claims.id();
-        let one_user = self.0.iter().all(|(_, other)| other.claims.id() == id);
+        let claims = &first.claims;
+        let id = claims.id();
+        let one_user = self
+            .verified
+            .iter()
+            .all(|(_, other)| other.claims.id() == id);
         if one_user && sessions.iter().all(|jwt| verifier.claims_user(jwt, id)) {
-            return self.first();
+            return match self.unjudged_refresh(verifier, claims, false) {
+                Some(retry_after) => Err(Unchosen::Unjudged(retry_after)),
+                None => self.first(),
+            };
         }
         let mut owners = sessions.iter().filter_map(|jwt| verifier.signed(jwt));
         match owners.next() {
-            Some(owner) if owners.all(|other| other.claims.id() == owner.claims.id()) => self
-                .of_user(owner.claims.id())
-                .ok_or(Unchosen::Unclear(Unclear::OtherUser)),
-            _ if one_user => self.first(),
+            Some(owner) if owners.all(|other| other.claims.id() == owner.claims.id()) => {
+                let unjudged = self.unjudged_refresh(verifier, &owner.claims, true);
+                self.of_user(owner.claims.id()).ok_or(
+                    unjudged.map_or(Unchosen::Unclear(Unclear::OtherUser), Unchosen::Unjudged),
+                )
+            }
+            _ if one_user => {
+                let refresh = self.unjudged_refresh(verifier, claims, false);
+                match refresh.or_else(|| unjudged_session(verifier, sessions, claims)) {
+                    Some(retry_after) => Err(Unchosen::Unjudged(retry_after)),
+                    None => self.first(),
+                }
+            }
             _ => Err(Unchosen::Unclear(Unclear::DifferentUsers)),
         }
     }
 
     fn first(self) -> Result<Presented, Unchosen> {
-        let first = self.0.into_iter().next();
+        let first = self.verified.into_iter().next();
         first.map(presented).ok_or(Unchosen::Missing)
     }
+
+    /// When to ask again because of one that cannot be judged now and claims this user, or another one.
+    fn unjudged_refresh(&self, verifier: &Verifier, user: &Claims, same: bool) -> Option<Duration> {
+        let found = self.unjudged.iter().find(|(jwt, _)| {
+            inspect(verifier, jwt, Kind::Refresh).is_some_and(|token| {
+                token.claims_user(user) == same && !verifier.remaining_of(&token).is_zero()
+            })
+        });
+        found.map(|(_, retry_after)| *retry_after)
+    }
+}
+
+/// When to ask again because of a session that cannot be judged now and claims another user.
+fn unjudged_session(
+    verifier: &Verifier,
+    sessions: &Candidates<'_>,
+    user: &Claims,
+) -> Option<Duration> {
+    sessions.iter().find_map(|jwt| {
+        let token = inspect(verifier, jwt, Kind::Session)?;
+        match verifier.verify_now(jwt, Kind::Session) {
+            _ if token.claims_user(user) => None,
+            Some(Err(Failure::Unavailable(keys))) => Some(keys.retry_after),
+            _ => None,
+        }
+    })
+}
+
+fn inspect(verifier: &Verifier, jwt: &[u8], kind: Kind) -> Option<Unverified> {
+    verifier.inspect(std::str::from_utf8(jwt).ok()?, kind).ok()
 }
 
 fn presented((jwt, verified): (&[u8], Arc<Verified>)) -> Presented {

@@ -59,7 +59,12 @@ pub(crate) fn decide_now(inner: &Inner, credentials: &Credentials<'_>, cross_ori
         match verifier.verify_now(candidate, Kind::Refresh) {
             Some(Ok(verified)) => choice.add(candidate, verified),
             // One forged cookie must not cause traffic.
-            Some(Err(failure)) => worst.add(failure),
+            Some(Err(failure)) => {
+                if let Failure::Unavailable(keys) = &failure {
+                    choice.add_unjudged(candidate, keys.retry_after);
+                }
+                worst.add(failure);
+            }
             None => return Step::NeedsKeys,
         }
     }
@@ -73,6 +78,7 @@ pub(crate) fn decide_now(inner: &Inner, credentials: &Credentials<'_>, cross_ori
 fn not_renewed(unchosen: Unchosen, worst: Worst) -> Decided {
     match unchosen {
         Unchosen::Missing => by_cookie(Err(worst.into_error())),
+        Unchosen::Unjudged(retry_after) => by_cookie(Err(unavailable(retry_after))),
         Unchosen::Unclear(unclear) => {
             unclear.log();
             Decided {
@@ -107,7 +113,12 @@ async fn decide_with_keys(inner: &Inner, credentials: &Credentials<'_>) -> Decid
             .await
         {
             Ok(verified) => choice.add(candidate, verified),
-            Err(failure) => worst.add(failure),
+            Err(failure) => {
+                if let Failure::Unavailable(keys) = &failure {
+                    choice.add_unjudged(candidate, keys.retry_after);
+                }
+                worst.add(failure);
+            }
         }
     }
     match choice.of_sessions(verifier, &credentials.session) {

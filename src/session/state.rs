@@ -14,6 +14,8 @@ use super::source::{Candidates, CookieLines};
 use crate::descope::Descope;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::refresh::{self, Issued, Presented};
+#[cfg(feature = "routes")]
+use crate::token::Unverified;
 use crate::token::{Failure, Kind, Times, Verified};
 
 /// The outcome of one request. The layer keeps a copy, so that it learns on the way back what was read.
@@ -197,6 +199,7 @@ impl Session {
             None => match choice.of_sessions(&inner.verifier, &sent.session) {
                 Ok(presented) => Some(presented),
                 Err(Unchosen::Missing) => None,
+                Err(Unchosen::Unjudged(retry_after)) => return Err(retry_after),
                 Err(Unchosen::Unclear(unclear)) => {
                     if !self.0.unclear_told.swap(true, Ordering::Relaxed) {
                         unclear.log();
@@ -211,15 +214,19 @@ impl Session {
         }
     }
 
-    /// Every refresh JWT that came as a cookie and verifies, whoever it names. For a sign-out, which had better end
-    /// the session of somebody who has put a cookie here than leave the user's own.
+    /// Every refresh JWT that came as a cookie and verifies, whoever it names, and those that lack nothing but a key.
+    /// For a sign-out, which had better end the session of somebody who has put a cookie here than leave the user's
+    /// own.
     #[cfg(feature = "routes")]
-    pub(crate) async fn all_presented(&self) -> Vec<Presented> {
+    pub(crate) async fn all_presented(&self) -> (Vec<Presented>, Vec<Unverified>) {
         if self.ignores_cookies() {
-            return Vec::new();
+            return Default::default();
         }
-        let sent = self.0.cookies.sent(&self.0.descope.inner().cookies);
-        self.refresh_cookies(&sent.refresh).await.0.all().collect()
+        let inner = self.0.descope.inner();
+        let sent = self.0.cookies.sent(&inner.cookies);
+        let (choice, _) = self.refresh_cookies(&sent.refresh).await;
+        let unverified = choice.unverified(&inner.verifier);
+        (choice.all().collect(), unverified)
     }
 
     /// A bearer is the only credential, and cookies do not count in requests of other sites.
@@ -251,7 +258,10 @@ impl Session {
                 .await
             {
                 Ok(verified) => choice.add(candidate, verified),
-                Err(Failure::Unavailable(keys)) => unavailable = Some(keys.retry_after),
+                Err(Failure::Unavailable(keys)) => {
+                    choice.add_unjudged(candidate, keys.retry_after);
+                    unavailable = Some(keys.retry_after);
+                }
                 Err(_) => {}
             }
         }

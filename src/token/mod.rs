@@ -34,7 +34,7 @@ pub use self::crypto::SignatureAlgorithm;
 pub(crate) use self::crypto::TokenId;
 pub use self::error::InvalidToken;
 pub(crate) use self::jwk::KeySet;
-#[cfg(all(test, feature = "emulator"))]
+#[cfg(feature = "emulator")]
 pub(crate) use self::jwk::is_publicly_known;
 use self::keys::{Keys, KeysUnavailable, Lookup, Reason};
 #[cfg(feature = "shared-store")]

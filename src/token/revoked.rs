@@ -11,10 +11,11 @@
 //! The other order would be to forget the revocation whose token is nearest to its expiry. It would make a flush
 //! cheap: an account that signs in and out collects revocations of refresh JWTs, which live for weeks. Once they
 //! fill the set, every further one would push out the session JWT of whoever has just signed out, and for a session
-//! JWT this set is the only thing that ends it. As it is, an attacker needs half a million sign-ins and sign-outs
-//! (each denies a session JWT and a refresh JWT) between a victim's sign-out and the expiry of the victim's session
-//! JWT, with the default of ten minutes 800 a second, and a one-time code for each. What is forgotten otherwise are
-//! old revocations of refresh JWTs, and those that were signed out upstream are refused there as well.
+//! JWT this set is the only thing that ends it. As it is, an attacker needs a million tokens that upstream issues
+//! and a sign-out denies, between a victim's sign-out and the expiry of the victim's session JWT: half a million
+//! sign-ins, with a one-time code for each, or a million renewals of few sign-ins, whose session JWTs all end with
+//! them. With the default of ten minutes that is 800 or 1,600 calls of upstream a second. What is forgotten otherwise
+//! are old revocations of refresh JWTs, and those that were signed out upstream are refused there as well.
 //!
 //! Whoever can write to a shared store can send as many revocations as they like. They can deny any token and any
 //! user, and flush what this process knows: the warning and the count are what shows it.

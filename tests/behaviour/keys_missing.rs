@@ -10,6 +10,7 @@ use crate::support::mounted::browser::Answer;
 use crate::support::mounted::{Browser, CODE, Upstream, bare, builder, claims, descope, layered};
 use crate::support::project::{settle, unknown_kid};
 use crate::support::signer::KEYS_PATH;
+use axum::Router;
 use axum::body::Body;
 use serde_json::json;
 use tower_descope::routes::TokenDelivery;
@@ -424,5 +425,73 @@ async fn a_sign_out_ends_what_is_kept() {
         browser.cookies = cookies;
         assert_eq!(page(&mut browser).await.status, 401);
         assert_eq!(upstream.count(REFRESH), 1);
+    }
+}
+
+/// The answer of a page to these cookies.
+async fn page_with(app: &Router, cookies: &str) -> Answer {
+    let mut browser = Browser::new(app.clone());
+    let request = Browser::request("GET", "").uri("/page");
+    let request = request.header("cookie", cookies).body(Body::empty());
+    browser.send(request.unwrap()).await
+}
+
+/// A route's answer to these cookies.
+async fn route_with(app: &Router, path: &str, cookies: &str) -> Answer {
+    let mut browser = Browser::new(app.clone());
+    let request = Browser::request("POST", path).header("cookie", cookies);
+    browser.send(request.body(Body::from("{}")).unwrap()).await
+}
+
+// Security requirement 33: the user's own cookies cannot be judged now, and a sibling host has set one that can.
+#[tokio::test]
+async fn a_cookie_of_somebody_else_takes_no_place_of_one_whose_key_is_missing() {
+    for missing in Missing::ALL {
+        let upstream = Upstream::rotating();
+        let descope = ready(&upstream).await;
+        let (_, tossed) = upstream.tokens("Umallory");
+        let (_, other) = upstream.tokens("Uann");
+        missing.begin(&upstream);
+        let mut browser = Browser::new(layered(&descope));
+        browser.sign_in("ann").await.is_ok();
+        let (refresh, (session, _)) = (browser.dsr(), upstream.tokens("Uann"));
+        // Another of upstream's machines does not know of the new key yet.
+        upstream.set().rotated = false;
+        for cookies in [
+            format!("DSR={tossed}; DSR={refresh}"),
+            format!("DSR={refresh}; DSR={tossed}"),
+            format!("DS={session}; DSR={tossed}"),
+        ] {
+            not_yet(&page_with(&layered(&descope), &cookies).await);
+            for app in [layered(&descope), bare(&descope)] {
+                not_yet(&route_with(&app, REFRESH, &cookies).await);
+            }
+        }
+        assert_eq!(upstream.count(REFRESH), 0, "{missing:?}");
+        // One of the same user does not have to wait.
+        let cookies = format!("DSR={refresh}; DSR={other}");
+        let answer = page_with(&layered(&descope), &cookies).await;
+        assert_eq!(answer.is_ok().text, "Uann");
+        assert_eq!(upstream.calls(REFRESH)[0].token.as_deref(), Some(&*other));
+    }
+}
+
+// What was stored unverified is ended all the same: upstream knows it.
+#[tokio::test]
+async fn a_sign_out_while_the_key_is_missing_reaches_upstream() {
+    for path in ["/v1/auth/logout", "/v1/auth/logoutall"] {
+        for missing in Missing::ALL {
+            for app in [layered, bare] {
+                let upstream = Upstream::rotating();
+                let descope = ready(&upstream).await;
+                missing.begin(&upstream);
+                let mut browser = Browser::new(app(&descope));
+                browser.sign_in("ann").await.is_ok();
+                assert_eq!(upstream.live(), 1);
+                browser.post(path, json!({})).await.is_ok();
+                assert_eq!(browser.dsr(), "");
+                assert_eq!(upstream.live(), 0, "{path} {missing:?}");
+            }
+        }
     }
 }

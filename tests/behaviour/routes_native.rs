@@ -105,3 +105,28 @@ async fn native_apps() {
     assert!(!answer.is_ok().sets_cookies());
     assert_eq!(upstream.live(), 1);
 }
+
+// Upstream answers with sessions that cannot be used, and with refresh JWTs that replace each other in a circle.
+#[tokio::test]
+async fn refresh_tokens_that_replace_each_other_in_a_circle_end_in_an_answer() {
+    let upstream = Upstream::rotating();
+    let descope = builder(&upstream)
+        .token_delivery(TokenDelivery::Body)
+        .build()
+        .unwrap();
+    let (first, second) = (upstream.tokens("Ux").1, upstream.tokens("Ux").1);
+    upstream.set().session_life = -60;
+    let session = upstream.tokens("Ux").0;
+    for refresh in [&second, &first] {
+        let body = json!({"sessionJwt": session, "refreshJwt": refresh}).to_string();
+        upstream.answer("/v1/auth/refresh", 200, body);
+    }
+    let app = App {
+        router: bare(&descope),
+        token: Some(first),
+    };
+    for _ in 0..3 {
+        let (status, ..) = app.send("POST", "/v1/auth/refresh", json!({})).await;
+        assert_eq!(status, 503);
+    }
+}

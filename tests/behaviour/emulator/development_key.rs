@@ -55,6 +55,31 @@ async fn only_the_development_project_on_loopback_starts_with_it() {
     }
 }
 
+// A snapshot was written on loopback, and its emulator is opened to other machines later.
+#[tokio::test]
+async fn a_snapshot_does_not_bring_it_beyond_loopback() {
+    let directory = std::path::Path::new(env!("CARGO_TARGET_TMPDIR"));
+    let file = directory.join("development-key.json");
+    let _ = std::fs::remove_file(&file);
+    let builder = || Emulator::builder().snapshot_file(&file);
+    for rotates in [false, true] {
+        let api = Api::over(builder().start().await.unwrap());
+        if rotates {
+            // It verifies on.
+            api.rotate_keys().await.unwrap();
+        }
+        api.into_emulator().shutdown().await.unwrap();
+        let open = builder()
+            .listen("0.0.0.0:0".parse().unwrap())
+            .dangerous_listen_beyond_loopback();
+        let api = Api::over(open.start().await.unwrap());
+        assert_ne!(kid(&api.sign_in("ann@example.com").await.session), KID);
+        assert!(!key_set(&api).await.contains(KID));
+        api.into_emulator().shutdown().await.unwrap();
+        let _ = std::fs::remove_file(&file);
+    }
+}
+
 #[tokio::test]
 async fn after_a_rotation_a_new_key_signs() {
     let api = Api::start().await;
