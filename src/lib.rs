@@ -102,6 +102,11 @@
 //! One of `aws-lc` and `rust-crypto` is needed; with both, `aws-lc` is used. Neither touches the process-wide
 //! backend of jsonwebtoken, so that an app's own use of that crate is undisturbed.
 //!
+//! # Minimum Rust version
+//!
+//! 1.88, declared as `rust-version`. A lint of clippy refuses newer functions of the standard library in this crate. CI
+//! compiles it with the current stable Rust only, so please report a build that fails with 1.88.
+//!
 //! # Foreign types in the public API
 //!
 //! `http`, `http-body`, `bytes`, `tower-layer`, `tower-service`, `axum-core`, `axum` (`Router`), `serde`,

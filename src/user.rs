@@ -102,7 +102,10 @@ impl User {
         }
     }
 
-    /// The user id: `dsub`, which Descope sets when a JWT template takes over `sub`, else `sub`.
+    /// The user id of Descope: `dsub` if the token has it, else `sub`.
+    ///
+    /// Descope adds `dsub` where a JWT template puts something else into `sub`, such as an e-mail address. This method
+    /// still returns Descope's id then. What the template put into `sub` is a claim like any other.
     pub fn id(&self) -> &str {
         self.claims().id()
     }

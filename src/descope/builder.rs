@@ -328,11 +328,11 @@ impl DescopeBuilder {
 
     /// A `Domain` that the cookies had in an earlier configuration. Default: none. May be called several times.
     ///
-    /// Browsers keep a cookie of another `Domain` beside the new one and send both. Its refresh JWT is spent sooner or
-    /// later, and one of another user makes renewals impossible. So wherever a cookie of the same name is written or
-    /// deleted, that of this domain is deleted. Cookies without `Domain` need no such call: they are deleted when there
-    /// is a [`cookie_domain`](Self::cookie_domain). The present domain is ignored here. Only cookies with the present
-    /// `Path` are found.
+    /// After a change of `Domain` browsers keep the old cookie beside the new one and send both. The refresh JWT in the
+    /// old one is spent sooner or later, and if it is of another user, nothing can be renewed. So every response that
+    /// writes or deletes a cookie also deletes the cookie of the same name with this domain. Cookies that had no
+    /// `Domain` need no such call: they are deleted when [`cookie_domain`](Self::cookie_domain) is set. The domain that
+    /// is in use now is ignored here. Cookies with another `Path` than the present one stay.
     ///
     /// Do not name a domain under which another app uses cookies of the same name: they would be deleted.
     ///

@@ -293,11 +293,12 @@ pub struct Stats {
     pub remembered_renewals: usize,
     /// New refresh JWTs that no response has carried and that had to be forgotten, because more than 100,000 outcomes
     /// were remembered. Their users have to sign in again. Anything but 0 means that somebody starts renewals in great
-    /// numbers and does not wait for the responses.
+    /// numbers and does not wait for the responses: limit the requests of that client.
     pub undelivered_forgotten: u64,
     /// Refresh JWTs of which it is known that Descope has refused them.
     pub remembered_refusals: usize,
-    /// Refusals that had to be forgotten, because there were more than 100,000. Each may cost one more call.
+    /// Refusals that had to be forgotten, because there were more than 100,000. Each may cost one more call of Descope.
+    /// If this is not 0, somebody sends refused refresh JWTs in great numbers: limit the requests of that client.
     pub refusals_forgotten: u64,
     /// Revocations that are held: tokens of sessions that ended before their time, and users whose sessions were all
     /// ended. Some of those that are over are still counted.
@@ -307,16 +308,18 @@ pub struct Stats {
     /// 0 deserves an alarm: somebody signs in and out in great numbers, or writes to the shared store.
     pub revocations_forgotten: u64,
     /// Users whose sessions were all ended, who have signed in again since, and who have to do so once more, because
-    /// more than 100,000 such sessions were alive.
+    /// more than 100,000 such sessions were alive. If this is not 0, look for what calls `logoutall` so often.
     pub spared_forgotten: u64,
     /// Refresh JWTs whose sessions are no longer known, because more than 100,000 were in use. A sign-out with one of
-    /// them may leave session JWTs that it does not present until they expire, ten minutes by default.
+    /// them may leave session JWTs that it does not present until they expire, ten minutes by default. If this is not
+    /// 0 and that matters to you, let session JWTs live for a shorter time, in Descope's console.
     pub lineages_forgotten: u64,
     /// Answers of Descope with tokens that were over, or not valid yet, by the clock of this machine when they came,
     /// since the handle was built. Anything but 0 says that this clock is off: slow by more than the
     /// [leeway](DescopeBuilder::leeway), so that new sessions are refused at first, or fast by more than a session lives,
     /// so that sign-ins lose their session JWT. Either way sessions cannot be renewed (503). A clock that is fast by
-    /// less is not seen here; it only shortens sessions.
+    /// less is not seen here; it only shortens sessions. If this is not 0, see to the time service (NTP) of this
+    /// machine.
     pub clock_skew: u64,
 }
 

@@ -6,7 +6,9 @@
 //! or a script.
 //!
 //! ```js
-//! const sdk = Descope({ projectId, baseUrl: location.origin + '/auth', persistTokens: false, autoRefresh: true });
+//! const sdk = Descope({
+//!   projectId, baseUrl: location.origin + '/auth', persistTokens: false, autoRefresh: true,
+//! });
 //! ```
 //!
 //! # Example
@@ -96,19 +98,21 @@
 //!   session is still good, because the SDK asks before it runs out. What it answers is made from the tokens
 //!   (`sessionExpiration`, `cookieExpiration`, `claims`, `nextRefreshSeconds`); `externalToken` is not passed on.
 //! * `logout` and `logoutall` end the session in this process, at Descope, and in the browser. The answer is 200 and
-//!   deletes the cookies even if Descope says no or nothing. Where replicas share a store, `logoutall` answers when the
-//!   second in which it was asked for is over, so that a sign-in after the answer has tokens that are newer by their
-//!   `iat` than the revocation. One that is made beside it, before the answer, may be refused and has to be repeated.
+//!   deletes the cookies even if Descope says no or nothing. Where replicas share a store, they tell tokens from before
+//!   a `logoutall` by `iat`, which has whole seconds only. So `logoutall` answers when its second is over: a sign-in
+//!   after the answer is accepted by every replica. The tokens of a sign-in that the same user makes at the same time,
+//!   before the answer, may be refused; the user then has to sign in again.
 //! * A sign-in replaces the session before it. A renewal of that one that is still under way writes no cookie.
 //!
 //! # Answers
 //!
 //! * Tokens are verified before they are set. Cookies live as long as their tokens; one that no browser would keep
 //!   (over 4096 bytes) is a 500, and nothing is set.
-//! * Only the key of a token may be missing: Descope has just begun to sign with it, or its key endpoint fails. A
-//!   sign-in is answered all the same, since its code is spent, with the refresh cookie alone and without `claims`
-//!   and `sessionExpiration`. Whoever reads that cookie verifies it: requests with it are 503 until the key is there,
-//!   and then it is renewed like any other. If Descope issued no refresh JWT the answer is 502.
+//! * The key of a token that Descope has just issued may be missing here: Descope has only begun to sign with it, or
+//!   its key endpoint fails. A sign-in is then answered with 200, because its code is spent, but it sets the refresh
+//!   cookie alone, and the body has no `claims` and no `sessionExpiration`. The refresh JWT is verified when it comes
+//!   back: until the key is there, a route that asks for a user answers 503; the first request after that costs one
+//!   renewal, which brings the session cookie. If Descope issued no refresh JWT, the sign-in is answered with 502.
 //! * Of a body only the members pass that the OpenAPI document shows, each of its own type. A text that has a JWT
 //!   anywhere in it is left out, whatever it is called. So no token reaches the page under a name that nobody thought
 //!   of. A member that a newer API adds does not pass either, until a version of this crate knows it.
@@ -130,7 +134,12 @@
 //!   repeats what was answered with 503, and a verification spends its code.
 //! * Everything is `no-store`, and `private, no-store` with `Vary: Cookie` where cookies are set.
 //!
-//! There are no rate limits here; Descope's own answer with 429 and a `Retry-After` between 1 and 3600 seconds.
+//! # Rate limits
+//!
+//! The mounted routes have no rate limits of their own. Put one per client address in front of them, in the proxy or as
+//! a tower layer around the router: Descope sees only this server's address, so one client that asks for many codes
+//! can use up the limit of all. Where Descope answers 429, these routes pass that on with a `Retry-After` between 1 and
+//! 3600 seconds.
 //!
 //! # Signing out from a handler
 //!
@@ -178,7 +187,8 @@
 //!
 //! let response = app.oneshot(Request::post("/sign-out").body(Body::empty())?).await?;
 //! assert_eq!(response.status(), 303);
-//! assert_eq!(response.headers().get_all(SET_COOKIE).iter().count(), 2); // both cookies are deleted
+//! // Both cookies are deleted.
+//! assert_eq!(response.headers().get_all(SET_COOKIE).iter().count(), 2);
 //! # Ok(())
 //! # }
 //! ```

@@ -22,6 +22,8 @@
 //!   that takes [`public_origin`](crate::DescopeBuilder::public_origin).
 //! * A session is renewed when it is missing or over **and** the refresh JWT verifies here. However many requests
 //!   carry that JWT, upstream sees one call.
+//! * Tokens that are bound to a key of their client (`cnf`, as with DPoP) are refused, because possession of that key
+//!   is not checked yet: see [`SenderConstrained`](crate::InvalidToken::SenderConstrained).
 //! * An outage is never a sign-out: 503 where a user is asked for, and the cookies stay.
 //! * What a renewal brings is verified before it is used. If only its key is missing (Descope has just begun to sign
 //!   with it, or its key endpoint fails), the answer is kept, also in the shared store if there is one: 503 with

@@ -35,7 +35,9 @@ pub enum InvalidToken {
     Time,
     /// `nbf` or `iat` lies in the future.
     NotYetValid,
-    /// Bound to a key (`cnf`) whose possession is not checked.
+    /// The token is bound to a key of its client (`cnf`: DPoP, RFC 9449, or mutual TLS, RFC 8705). This crate does not
+    /// check yet whether the sender has that key, and without the check a stolen token would be as good as one that
+    /// is not bound. So such tokens are refused. Do not turn on DPoP for sessions of this app.
     SenderConstrained,
     /// The session was logged out or revoked.
     Revoked,
