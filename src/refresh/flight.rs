@@ -109,7 +109,7 @@ pub(crate) struct Completed<W> {
     pub(crate) waiters: Vec<W>,
     /// The session was ended while the call was under way.
     pub(crate) ended: bool,
-    /// A new refresh JWT that was not delivered had to make room.
+    /// A new refresh JWT that was not delivered, or an answer that cannot be judged yet, had to make room.
     pub(crate) evicted: bool,
     /// A refusal had to make room; its token may be asked about again.
     pub(crate) refusal_evicted: bool,
@@ -233,7 +233,7 @@ impl<O: Clone, W> Flights<O, W> {
             Retain::Elsewhere { successor } => (memo, successor, true),
             Retain::Undecided { until, elsewhere } => {
                 let until = if elsewhere { until.min(memo) } else { until };
-                (until, None, true)
+                (until, None, false)
             }
         };
         // Upstream has changed its mind.
@@ -332,7 +332,7 @@ impl<O: Clone, W> Flights<O, W> {
         evicted
     }
 
-    /// Answers whether an undelivered outcome had to make room.
+    /// Answers whether an outcome that may hold the only live refresh JWT had to make room.
     fn remember(&mut self, key: Key, entry: Entry<O, W>, until: Duration) -> bool {
         let mut evicted = false;
         if self.expiry.len() >= self.capacity
@@ -340,11 +340,16 @@ impl<O: Clone, W> Flights<O, W> {
         {
             evicted = matches!(
                 self.entries.get(&oldest),
-                Some(Entry::Remembered {
-                    awaits_delivery: true,
-                    successor: Some(_),
-                    ..
-                })
+                Some(
+                    Entry::Remembered {
+                        awaits_delivery: true,
+                        successor: Some(_),
+                        ..
+                    } | Entry::Remembered {
+                        undecided: true,
+                        ..
+                    }
+                )
             );
             self.remove(&oldest);
         }
@@ -461,6 +466,39 @@ mod tests {
         flights.complete(KEY, "pair", undecided(7200, true), at(3610));
         flights.end(&KEY);
         assert_eq!(flights.join(KEY, 7, at(3611)), LEAD);
+    }
+
+    // Two responses carry the same session. When the second one is on its way, the next renewal has begun to wait for
+    // its key.
+    #[test]
+    fn a_late_delivery_cuts_no_answer_short_that_cannot_be_judged_yet() {
+        let mut flights = flights();
+        flights.join(KEY, 1, at(0));
+        let undecided = Retain::Undecided {
+            until: at(3600),
+            elsewhere: false,
+        };
+        flights.complete(KEY, "pair", undecided, at(0));
+        assert!(!flights.delivered(&KEY, at(1)));
+        let again = Joined::Lead {
+            refused_before: false,
+            undecided: Some("pair"),
+        };
+        assert_eq!(flights.join(KEY, 2, at(3599)), again);
+    }
+
+    #[test]
+    fn that_an_answer_which_cannot_be_judged_yet_makes_room_is_told() {
+        let mut flights = flights();
+        for n in 0..3u8 {
+            flights.join([n; 32], 1, at(0));
+            let undecided = Retain::Undecided {
+                until: at(3600),
+                elsewhere: false,
+            };
+            let completed = flights.complete([n; 32], "pair", undecided, at(0));
+            assert_eq!(completed.evicted, n == 2);
+        }
     }
 
     #[test]

@@ -30,10 +30,10 @@
 //!
 //! What is remembered is bounded. What has to make room is forgiven, which costs upstream a call and holds nobody.
 
-use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
 use super::flight::Key;
+use crate::bounded::Bounded;
 
 /// Longest hold, and longest wait of a token. One garbage header must not stop renewals for an hour.
 const MAX_HOLD: Duration = Duration::from_secs(60);
@@ -49,10 +49,9 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 const CAPACITY: usize = 10_000;
 
 /// What is known of calls that failed.
-#[derive(Debug, Default)]
 pub(crate) struct Hold {
-    tokens: Records<Backoff>,
-    users: Records<Failing>,
+    tokens: Bounded<Key, Backoff>,
+    users: Bounded<Key, Failing>,
     path: Path,
 }
 
@@ -133,11 +132,21 @@ struct UnderWay {
     since: Duration,
 }
 
+impl Default for Hold {
+    fn default() -> Self {
+        Self {
+            tokens: Bounded::new(CAPACITY),
+            users: Bounded::new(CAPACITY),
+            path: Path::default(),
+        }
+    }
+}
+
 impl Hold {
     /// Leave to call, to be followed by [`Self::report`], or how long to wait.
     pub(crate) fn enter(&mut self, caller: Caller, now: Duration) -> Result<(), Duration> {
-        self.tokens.expire(now);
-        self.users.expire(now);
+        while self.tokens.expire(now).is_some() {}
+        while self.users.expire(now).is_some() {}
         let backoff = self.tokens.get(&caller.token);
         if let Some(backoff) = backoff
             && now < backoff.until
@@ -162,7 +171,8 @@ impl Hold {
             Report::Unsent => return None,
             Report::Answered => {
                 // That another token of this user is fine says nothing of the one that failed.
-                if self.tokens.remove(&caller.token) {
+                if self.tokens.get(&caller.token).is_some() {
+                    self.tokens.remove(&caller.token);
                     self.users.remove(&caller.user);
                 }
                 self.path.open();
@@ -187,7 +197,8 @@ impl Hold {
     /// Notes a failure of this user. Answers whether several users have met one by now, this one among them.
     fn fails(&mut self, caller: Caller, place: Place, now: Duration) -> bool {
         let answers = self.path.answers;
-        let mut user = self.users.get(&caller.user).unwrap_or(Failing {
+        let known = self.users.get(&caller.user).copied();
+        let mut user = known.unwrap_or(Failing {
             since: answers,
             retries: 0,
             retry_at: Duration::ZERO,
@@ -196,6 +207,7 @@ impl Hold {
             user.retry_at = now + doubled(user.retries);
             user.retries = user.retries.saturating_add(1);
         }
+        self.users.make_room(&caller.user);
         self.users.put(caller.user, user, now + REMEMBERED);
         // Others were answered meanwhile: it is about this user.
         user.since == answers && self.path.counts_user(caller.user)
@@ -209,6 +221,7 @@ impl Hold {
             None => Duration::ZERO,
         });
         let until = now + wait;
+        self.tokens.make_room(&token);
         self.tokens
             .put(token, Backoff { in_a_row, until }, now + REMEMBERED);
     }
@@ -306,55 +319,6 @@ impl Path {
 
 fn doubled(times: u32) -> Duration {
     FIRST_HOLD.saturating_mul(1 << times.min(6)).min(MAX_HOLD)
-}
-
-/// Records that are forgotten after a while, or when there are too many: first those that were to go first.
-#[derive(Debug)]
-struct Records<V> {
-    records: HashMap<Key, (V, Duration)>,
-    expiry: BTreeSet<(Duration, Key)>,
-}
-
-impl<V> Default for Records<V> {
-    fn default() -> Self {
-        Self {
-            records: HashMap::new(),
-            expiry: BTreeSet::new(),
-        }
-    }
-}
-
-impl<V: Copy> Records<V> {
-    fn get(&self, key: &Key) -> Option<V> {
-        self.records.get(key).map(|(value, _)| *value)
-    }
-
-    fn put(&mut self, key: Key, value: V, forget_at: Duration) {
-        self.remove(&key);
-        if self.records.len() >= CAPACITY
-            && let Some(&(_, oldest)) = self.expiry.first()
-        {
-            self.remove(&oldest);
-        }
-        self.records.insert(key, (value, forget_at));
-        self.expiry.insert((forget_at, key));
-    }
-
-    /// Answers whether there was one.
-    fn remove(&mut self, key: &Key) -> bool {
-        let Some((_, forget_at)) = self.records.remove(key) else {
-            return false;
-        };
-        self.expiry.remove(&(forget_at, *key))
-    }
-
-    fn expire(&mut self, now: Duration) {
-        while let Some(&(at, key)) = self.expiry.first()
-            && at <= now
-        {
-            self.remove(&key);
-        }
-    }
 }
 
 #[cfg(test)]
@@ -632,9 +596,8 @@ mod tests {
                 hold.call(self::user(60_000), Answered, 0);
             }
         }
-        assert_eq!(hold.tokens.records.len(), CAPACITY);
-        assert_eq!(hold.tokens.expiry.len(), CAPACITY);
+        assert_eq!(hold.tokens.len(), CAPACITY);
         hold.enter(user(60_000), at(3600)).unwrap();
-        assert_eq!(hold.tokens.records.len() + hold.users.records.len(), 0);
+        assert_eq!(hold.tokens.len() + hold.users.len(), 0);
     }
 }

@@ -33,9 +33,13 @@ impl Renewer {
         self.expect(response);
         let mark = self.newer_than(began, parent);
         let (session_jwt, refresh_jwt) = (&*response.session_jwt, &*response.refresh_jwt);
-        let session = self.issued(session_jwt, Kind::Session, mark).await;
+        let session = self
+            .issued(session_jwt, Kind::Session, Times::Ignore, mark)
+            .await;
         let (session, unknown_session) = self.or_unverified(session, session_jwt, Kind::Session)?;
-        let refresh = self.issued(refresh_jwt, Kind::Refresh, mark).await;
+        let refresh = self
+            .issued(refresh_jwt, Kind::Refresh, Times::Ignore, mark)
+            .await;
         let (refresh, unverified) = self.or_unverified(refresh, refresh_jwt, Kind::Refresh)?;
         let lacks_session = unknown_session.is_some();
         let nothing_is_left = session.is_none() && refresh.is_none() && unverified.is_none();
@@ -135,10 +139,11 @@ impl Renewer {
         (!is_over).then_some(began)
     }
 
-    pub(super) async fn issued(
+    async fn issued(
         &self,
         jwt: &str,
         kind: Kind,
+        times: Times,
         mark: Option<Mark>,
     ) -> Result<Option<Issued>, Failure> {
         if jwt.is_empty() {
@@ -146,7 +151,7 @@ impl Renewer {
         }
         let verified = self
             .verifier
-            .verify_issued(jwt.as_bytes(), kind, Times::Ignore, mark)
+            .verify_issued(jwt.as_bytes(), kind, times, mark)
             .await?;
         Ok(Some(Issued {
             jwt: jwt.into(),
@@ -364,20 +369,12 @@ impl Renewer {
         mark: Option<Mark>,
         user: &Claims,
     ) -> Result<Option<Issued>, Failure> {
-        if jwt.is_empty() {
-            return Ok(None);
-        }
-        let verified = self
-            .verifier
-            .verify_issued(jwt.as_bytes(), kind, times, mark)
-            .await?;
-        if !verified.claims.same_user(user) {
+        let issued = self.issued(jwt, kind, times, mark).await?;
+        let is_other = |issued: &Issued| !issued.verified.claims.same_user(user);
+        if issued.as_ref().is_some_and(is_other) {
             return Err(InvalidToken::Subject.into());
         }
-        Ok(Some(Issued {
-            jwt: jwt.into(),
-            verified,
-        }))
+        Ok(issued)
     }
 }
 

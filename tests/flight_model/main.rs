@@ -28,6 +28,8 @@ const MEMO: u64 = 10;
 const LIFE: u64 = 40;
 /// For how long a session that came without a new refresh JWT is of use.
 const USE: u64 = 25;
+/// For how long an answer that cannot be judged is kept.
+const PATIENCE: u64 = 15;
 
 /// A refresh JWT; the one that replaces it is the next number.
 type Token = u8;
@@ -47,6 +49,11 @@ enum Outcome {
     Kept,
     Refused,
     Outage,
+    /// What [`Self::Renewed`] and [`Self::Kept`] (then it is the token itself) say, but the key is missing.
+    Undecided {
+        successor: Token,
+        give_up: u64,
+    },
 }
 
 impl Outcome {
@@ -102,28 +109,36 @@ impl Model {
         match joined {
             Joined::Ready(outcome) => return Err(outcome),
             Joined::Wait => {}
-            Joined::Lead { refused_before, .. } => {
+            Joined::Lead {
+                refused_before,
+                undecided,
+            } => {
                 let model = self.clone();
-                let call = thread::spawn(move || model.lead(token, refused_before));
+                let call = thread::spawn(move || model.lead(token, refused_before, undecided));
                 self.running.lock().unwrap().push(call);
             }
         }
         Ok(receiver)
     }
 
-    fn follow(&self, token: Token) -> Option<Outcome> {
+    /// As `Renewer::follow`.
+    fn follow(self: &Arc<Self>, token: Token) -> Option<Outcome> {
         let (sender, receiver) = mpsc::channel();
         let now = self.now();
         let joined = self.shared.lock().unwrap().follow(token, sender, now);
         match joined? {
+            Joined::Ready(Outcome::Undecided { .. }) => Some(self.renew(token)),
             Joined::Ready(outcome) => Some(outcome),
             _ => Some(heard(&receiver)),
         }
     }
 
     /// As `Task::run`.
-    fn lead(&self, token: Token, refused_before: bool) {
-        let outcome = self.call(token);
+    fn lead(&self, token: Token, refused_before: bool, undecided: Option<Outcome>) {
+        let outcome = match undecided {
+            Some(undecided) => judge_again(token, undecided),
+            None => self.call(token),
+        };
         let now = self.now();
         let (waiters, outcome) =
             self.shared
@@ -154,14 +169,24 @@ impl Model {
                     // The answer was lost.
                     Outcome::Outage
                 } else {
-                    Outcome::Renewed(*newest)
+                    self.judge(token, *newest)
                 }
             } else {
-                Outcome::Kept
+                self.judge(token, token)
             }
         };
         self.calls.lock().unwrap().remove(&token);
         outcome
+    }
+
+    /// As `Renewer::judge`.
+    fn judge(&self, token: Token, successor: Token) -> Outcome {
+        if chance(0.3) {
+            let give_up = self.now() + PATIENCE;
+            Outcome::Undecided { successor, give_up }
+        } else {
+            judged(token, successor)
+        }
     }
 
     /// A request of the browser, whose response may reach it.
@@ -170,7 +195,7 @@ impl Model {
         let successor = match self.renew(token) {
             Outcome::Renewed(successor) => successor,
             Outcome::Kept => token,
-            Outcome::Refused | Outcome::Outage => return,
+            Outcome::Refused | Outcome::Outage | Outcome::Undecided { .. } => return,
         };
         if successor != token && chance(0.2) {
             // A route spends what the browser has not received yet.
@@ -213,6 +238,29 @@ impl Model {
                 "{token} is under way for ever"
             );
         }
+    }
+}
+
+fn judged(token: Token, successor: Token) -> Outcome {
+    match successor {
+        same if same == token => Outcome::Kept,
+        successor => Outcome::Renewed(successor),
+    }
+}
+
+/// As `Renewer::judge_again`: the key may be there by now, and upstream is not asked.
+fn judge_again(token: Token, undecided: Outcome) -> Outcome {
+    let Outcome::Undecided { successor, .. } = undecided else {
+        panic!("{undecided:?} of {token} is judged again");
+    };
+    thread::yield_now();
+    if chance(0.5) {
+        undecided
+    } else if chance(0.1) {
+        // It does not verify.
+        Outcome::Outage
+    } else {
+        judged(token, successor)
     }
 }
 

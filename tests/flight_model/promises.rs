@@ -92,7 +92,8 @@ impl Shared {
             self.forgive_refusal(token);
         }
         // A session alone can be renewed again.
-        if undelivered && matches!(outcome, Outcome::Renewed(_)) {
+        let is_a_loss = matches!(outcome, Outcome::Renewed(_) | Outcome::Undecided { .. });
+        if undelivered && is_a_loss {
             assert!(
                 self.evicted > 0,
                 "the outcome for {token} is lost, silently"
@@ -121,14 +122,23 @@ impl Shared {
         let promised = self.promised(token, now);
         let joined = self.flights.join(key(token), waiter, at(now));
         match &joined {
+            Joined::Ready(outcome @ Outcome::Undecided { .. }) => {
+                panic!("{outcome:?} of {token} is not judged by whoever asks")
+            }
             Joined::Ready(outcome) => self.check_ready(token, *outcome, now),
             Joined::Wait => match self.promises.get_mut(&token) {
                 Some(Promise::UnderWay { waiting, .. }) => *waiting += 1,
                 other => panic!("waits for {token}, but there is {other:?}"),
             },
-            Joined::Lead { refused_before, .. } => {
-                if promised.is_some() {
-                    self.forgive(token);
+            Joined::Lead {
+                refused_before,
+                undecided,
+            } => {
+                match undecided {
+                    Some(undecided) => self.check_ready(token, *undecided, now),
+                    // Upstream is asked, although there is an answer.
+                    None if promised.is_some() => self.forgive(token),
+                    None => {}
                 }
                 if !refused_before {
                     self.forgive_refusal(token);
@@ -200,6 +210,10 @@ impl Shared {
             Outcome::Refused if refused_before => Retain::Refused(at(now + 2 * LIFE)),
             Outcome::Refused => Retain::Refusal(at(now + 2 * LIFE)),
             Outcome::Outage => Retain::Drop,
+            Outcome::Undecided { give_up, .. } => Retain::Undecided {
+                until: at(give_up),
+                elsewhere: false,
+            },
         };
         let completed = self.flights.complete(key(token), outcome, retain, at(now));
         self.evicted += usize::from(completed.evicted);
@@ -231,6 +245,9 @@ impl Shared {
                 }
             }
             Outcome::Outage => return (completed.waiters, outcome),
+            // Until the moment that was said first, however often it is judged.
+            Outcome::Undecided { give_up, .. } if give_up > now => (give_up, true),
+            Outcome::Undecided { .. } => return (completed.waiters, outcome),
         };
         let promise = Promise::Remembered {
             outcome,
