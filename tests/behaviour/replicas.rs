@@ -1,8 +1,8 @@
 //! Two replicas that share a store, in one process. `replicas_redis.rs` has four processes and a real Redis.
 
-use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use crate::support::log::Log;
 use crate::support::memory_store::MemoryStore;
 use crate::support::world::{self, Reply, World};
 use axum::Router;
@@ -416,13 +416,7 @@ async fn only_tokens_that_verify_can_be_revoked() {
 
 #[tokio::test]
 async fn without_the_store_each_replica_goes_on_and_says_so_once() {
-    let log = Log::default();
-    let writer = log.clone();
-    let subscriber = tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::WARN)
-        .with_writer(move || writer.clone())
-        .finish();
-    let _guard = tracing::subscriber::set_default(subscriber);
+    let log = Log::start();
 
     let replicas = Replicas::new(RefreshRotation::None).await;
     let world = &replicas.world;
@@ -638,28 +632,4 @@ async fn a_dropped_handle_is_gone() {
     drop(replica.start().await);
     tokio::time::sleep(Duration::from_millis(600)).await;
     assert!(metrics.num_alive_tasks() <= before);
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn text(&self) -> String {
-        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
-    }
-
-    fn count(&self, what: &str) -> usize {
-        self.text().matches(what).count()
-    }
-}
-
-impl std::io::Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        Ok(())
-    }
 }

@@ -1,9 +1,8 @@
 //! Signing out from a handler of the app, below a session layer that has just renewed.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use crate::support::log::Log;
 use crate::support::mounted::{Browser, Upstream, descope, error_body, layered};
 use axum::Router;
 use axum::body::Body;
@@ -124,43 +123,12 @@ async fn a_sign_out_with_a_spent_token_says_what_to_do() {
     let mut page = Browser::with_tokens(app(&descope), upstream.tokens("U1"));
     upstream.clock.advance(Duration::from_secs(700));
     upstream.answer("/v1/auth/logout", 401, error_body("E064001"));
-    let log = Log::default();
-    let logging = log.listen();
+    let log = Log::start();
     let answer = page.send(request("POST", "/by-hand")).await;
-    drop(logging);
     assert_eq!(answer.text, "E064001");
     let said = log.text();
     assert!(said.contains("WARN"), "{said}");
     assert!(said.contains("/v1/auth/logout"), "{said}");
     assert!(said.contains("routes_service"), "{said}");
     assert!(!said.contains("eyJ"), "{said}");
-}
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_ansi(false)
-            .with_max_level(tracing::Level::WARN)
-            .with_writer(move || log.clone());
-        tracing::subscriber::set_default(subscriber.finish())
-    }
-
-    fn text(&self) -> String {
-        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }

@@ -1,9 +1,7 @@
 //! What the library, the emulator and the HTTP stack log at the most talkative level during a whole sign-in: no
 //! token, no code, no cookie. Security requirement 46.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
+use crate::support::log::Log;
 use crate::support::world::{self, REFRESH, Reply, World};
 use axum::Router;
 use axum::body::Body;
@@ -12,21 +10,6 @@ use http::header::{CONTENT_TYPE, COOKIE};
 use serde_json::json;
 use tower::ServiceExt;
 use tower_descope::emulator::{Fault, RefreshRotation};
-use tracing_subscriber::EnvFilter;
-
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
 
 /// A browser that remembers everything it was ever given.
 #[derive(Default)]
@@ -71,14 +54,7 @@ impl Browser {
 
 #[tokio::test]
 async fn no_secret_is_logged() {
-    let log = Log::default();
-    let writer = log.clone();
-    tracing_subscriber::fmt()
-        .with_env_filter(EnvFilter::new("trace"))
-        .with_ansi(false)
-        .with_writer(move || writer.clone())
-        .init();
-
+    let log = Log::of_everybody();
     let world = World::new().await;
     world.rotation(RefreshRotation::SingleUse);
     let app = Router::new()
@@ -146,7 +122,7 @@ async fn no_secret_is_logged() {
         401
     );
 
-    let log = String::from_utf8(log.0.lock().unwrap().clone()).unwrap();
+    let log = log.text();
     assert!(
         log.contains("tower_descope::client"),
         "nothing was logged:\n{log}"

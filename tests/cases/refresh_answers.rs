@@ -2,10 +2,8 @@
 //!
 //! Security requirements 26, 27 and 48.
 
-use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
-
 use crate::support::endpoint::{Good, KEY};
+use crate::support::log::Log;
 use crate::support::project::NOW;
 use crate::support::renewal::{OLD, PATH, RETRY_AFTER, Site, renewed, trial, unavailable};
 use crate::support::signer::{self, Signer};
@@ -38,12 +36,11 @@ async fn answering(headers: &[&str], change: impl FnOnce(&mut Value)) -> (Upstre
 /// What was issued is no good: nothing is set, an error is logged, and each request asks once.
 async fn is_a_failure(change: impl Fn(&mut Value)) {
     let (upstream, site) = answering(&[], change).await;
-    let log = Log::default();
-    let _logging = log.listen();
+    let log = Log::of_level(tracing::Level::ERROR);
     for request in 1..=4 {
         assert_eq!(unavailable(&site.get().await), RETRY_AFTER);
         assert_eq!(upstream.counts().1, request);
-        assert_eq!(log.lines(), request, "an alarm for each");
+        assert_eq!(log.count(""), request, "an alarm for each");
     }
 }
 
@@ -84,11 +81,10 @@ async fn returns_expired() {
 async fn skewed_clock() {
     let (_upstream, site) = answering(&[], |_| {}).await;
     site.clock.jump(-600);
-    let log = Log::default();
-    let logging = log.listen();
+    let log = Log::of_level(tracing::Level::ERROR);
     let reply = site.get().await;
-    drop(logging);
-    assert_eq!((reply.status(), log.lines()), (503, 1));
+    assert_eq!((reply.status(), log.count("")), (503, 1));
+    drop(log);
     assert_eq!(reply.cookie("DS"), None);
     assert!(reply.cookie("DSR").is_some_and(|refresh| refresh != *OLD));
 
@@ -209,35 +205,5 @@ async fn cookie_maxage_negative() {
             // What the tokens themselves say.
             assert_eq!(ages.collect::<Vec<u64>>(), [3600, 28 * 24 * 3600]);
         }
-    }
-}
-
-/// What this thread logs as an error.
-#[derive(Clone, Default)]
-struct Log(Arc<Mutex<Vec<u8>>>);
-
-impl Log {
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let log = self.clone();
-        let subscriber = tracing_subscriber::fmt()
-            .with_max_level(tracing::Level::ERROR)
-            .with_writer(move || log.clone());
-        tracing::subscriber::set_default(subscriber.finish())
-    }
-
-    fn lines(&self) -> usize {
-        let bytes = self.0.lock().unwrap();
-        bytes.iter().filter(|byte| **byte == b'\n').count()
-    }
-}
-
-impl Write for Log {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
