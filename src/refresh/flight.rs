@@ -653,6 +653,7 @@ mod tests {
             assert_eq!(completed.refusal_evicted, n >= 2);
             assert_eq!(flights.join(key, 1, at(9)), Joined::Ready("refused"));
         }
+        assert_eq!(flights.refusals(), 2);
         assert_eq!(flights.join([3; 32], 1, at(9)), Joined::Ready("memo"));
         let late = flights.join([1; 32], 1, at(89_999));
         assert_eq!(late, Joined::Ready("undelivered"));

@@ -201,6 +201,21 @@ mod tests {
         }
     }
 
+    // A replacement may be heard of after the session that its new token was spent for.
+    #[test]
+    fn a_logout_misses_no_session_of_families_that_turn_out_to_be_one() {
+        let lineage = Lineage::default();
+        let new = [2; 32];
+        lineage.note([Some(OLD), None], Some(session(10, 2_000)), NOW);
+        lineage.note([Some(new), None], Some(session(20, 2_000)), NOW);
+        lineage.note([Some(OLD), Some(new)], Some(session(30, 2_000)), NOW);
+        for token in [OLD, new] {
+            let mut sessions = lineage.of(&token);
+            sessions.sort_by_key(|session| session.id);
+            assert_eq!(sessions, [10, 20, 30].map(|n| session(n, 2_000)));
+        }
+    }
+
     #[test]
     fn sessions_that_are_over_are_forgotten() {
         let lineage = Lineage {

@@ -1,7 +1,9 @@
 //! Who may do what: origins of requests, roles of tenants, audiences, and the page after a sign-in.
 
 use std::convert::Infallible;
+use std::slice;
 use std::sync::LazyLock;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
@@ -297,6 +299,33 @@ async fn the_layer_asks_for_the_current_tenant_like_the_requirement() {
             .unwrap();
         assert_eq!(service.oneshot(request).await.unwrap().status(), want);
     }
+}
+
+#[tokio::test]
+async fn a_session_that_is_not_stepped_up_or_was_long_ago_does_not_pass_for_one_that_is() {
+    let project = project_with(|builder| builder);
+    let user = async |claims: &[(&str, Value)]| project.check(&token(claims)).await.unwrap();
+    let ten_seconds_ago = ("iat", json!(NOW - 10));
+    let stepped_up = user(&[("su", json!(true)), ten_seconds_ago.clone()]).await;
+    let [nine, ten] = [9, 10].map(Duration::from_secs);
+    for max_age in [None, Some(ten)] {
+        let wanted = Requirement::new().step_up(max_age);
+        wanted.check(&stepped_up).unwrap();
+    }
+    let plain = user(slice::from_ref(&ten_seconds_ago)).await;
+    let denied = user(&[("su", json!(false)), ten_seconds_ago]).await;
+    for (max_age, user) in [
+        (Some(nine), &stepped_up),
+        (None, &plain),
+        (Some(ten), &plain),
+        (None, &denied),
+    ] {
+        let error = Requirement::new().step_up(max_age).check(user).unwrap_err();
+        assert_eq!(*error.kind(), AuthErrorKind::StepUpRequired { max_age });
+    }
+    // A role that is missing comes first: a step-up would not help.
+    let error = Requirement::new().role("admin").step_up(None).check(&plain);
+    assert_eq!(*error.unwrap_err().kind(), AuthErrorKind::Forbidden);
 }
 
 // Security requirement 13. A token that an app of the same project was given is signed with the same keys.
