@@ -122,12 +122,15 @@ async fn who_overran_its_lease_and_lost_finds_what_the_winner_got() {
     let replicas = Replicas::new(RefreshRotation::SingleUse).await;
     let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
     let emulator = &replicas.world.emulator;
-    emulator.configure(|config| config.latency_ms = 200);
+    // Long enough for both calls to be under way at the same time, also on a busy machine.
+    emulator.configure(|config| config.latency_ms = 1_500);
     replicas.store.break_locks();
     let cookies = ann.cookies();
     let winner = replicas[0].get("/me", &cookies);
     let loser = async {
-        tokio::time::sleep(Duration::from_millis(100)).await;
+        while replicas.world.refreshes() < 1 {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         replicas[1].get("/me", &cookies).await
     };
     let (winner, loser) = tokio::join!(winner, loser);
