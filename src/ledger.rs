@@ -1,4 +1,5 @@
-//! What must not be forgotten for lack of room without a word: a map that is written seldom and read all the time.
+//! A bounded map for entries that matter, such as revocations: it is written seldom and read with every request, and it
+//! says when an entry had to make room.
 //!
 //! * A new entry is always taken. When the map is full, the one that was written longest ago goes. This is counted,
 //!   and the caller is told.

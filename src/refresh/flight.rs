@@ -45,7 +45,7 @@ enum Entry<O, W> {
     Remembered {
         outcome: O,
         awaits_delivery: bool,
-        /// Whoever asks judges it again.
+        /// The answer could not be verified yet. Whoever asks for a renewal verifies it again instead of calling.
         undecided: bool,
         /// Until then the outcome is served and known.
         until: Duration,
@@ -73,7 +73,8 @@ pub(crate) enum Retain {
         /// When it is of no more use.
         expires: Duration,
     },
-    /// The same, kept for its delivery where all replicas find it: here for the memo window.
+    /// Something for a browser that the shared store keeps until it is delivered, so that all replicas find it. This
+    /// process keeps it for the memo window.
     #[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
     Elsewhere {
         /// The new refresh JWT, if there is one.
@@ -236,10 +237,10 @@ impl<O: Clone, W> Flights<O, W> {
                 (until, None, false)
             }
         };
-        // Upstream has changed its mind.
+        // Upstream has accepted a token that it refused before.
         self.refusals.remove(&key);
         // The grace covers the immediate predecessor only. Whoever still holds the one before it is late by two
-        // generations, or is a thief. One that nobody has received yet is no generation.
+        // generations, or is a thief. A token that no browser has received yet does not count as a generation.
         if next.is_some()
             && let Some(older) = self.predecessors.get(&key).copied()
             && self.was_delivered(&older)

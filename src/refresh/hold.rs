@@ -28,7 +28,8 @@
 //! again after 1 s, 2 s, 4 s and so on, 60 s at most, with whatever token: somebody whose every call fails slowly
 //! leaves the place to others.
 //!
-//! What is remembered is bounded. What has to make room is forgiven, which costs upstream a call and holds nobody.
+//! What is remembered is bounded. A failure whose record has to make room no longer counts: that costs upstream a call
+//! and holds nobody.
 
 use std::time::Duration;
 
@@ -39,7 +40,7 @@ use crate::bounded::Bounded;
 const MAX_HOLD: Duration = Duration::from_secs(60);
 /// Failures in a row, without a word from upstream about when to return, after which requests fail fast.
 const TOLERATED: u32 = 3;
-/// Users whose failures together are no coincidence.
+/// So many different users who fail show that it is not about one of them.
 const SEVERAL: usize = 3;
 /// First hold, and first wait of a token; doubled with each failure.
 const FIRST_HOLD: Duration = Duration::from_secs(1);
@@ -73,7 +74,7 @@ pub(crate) enum Report {
     Failed,
     /// No connection was established; nothing was sent.
     Unreachable,
-    /// There was no call after all.
+    /// The call was not made, so it says nothing about upstream.
     Unsent,
 }
 

@@ -51,8 +51,8 @@ impl Renewer {
     /// Waits until the present second of the clock is over, where replicas share a store; elsewhere not at all.
     ///
     /// Replicas tell a token that is newer than the revocation of its user by `iat` alone, which has seconds only.
-    /// That this process knows better is nothing that it may tell the others: whoever writes to the store could say
-    /// the same of a stolen token.
+    /// This process also knows which tokens it has received since, but it cannot tell the other replicas so: whoever
+    /// can write to the store could say the same of a stolen token.
     #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) fn second_over(&self) -> impl Future<Output = ()> + use<> {
         let rest = self.replicas.as_ref().map(|_| {

@@ -15,7 +15,7 @@ impl Renewer {
         }
     }
 
-    /// The same for a session JWT that was refused for its times.
+    /// Counts a renewal whose session JWT was refused for its times.
     pub(super) fn note_refused(&self, session: &Result<Option<Issued>, Failure>) {
         if let Err(Failure::Expired | Failure::Invalid(InvalidToken::NotYetValid)) = session {
             self.skewed.fetch_add(1, Ordering::Relaxed);

@@ -27,41 +27,43 @@
 //! | the outcome, encrypted | derived from the refresh JWT | see below |
 //! | which token a new one replaced, encrypted | derived from the new refresh JWT | until that is renewed or expires |
 //! | revocations: digests of tokens, ids of users | | until the tokens expire; about 200 bytes each |
-//! | counters for rate limits | a digest | their window |
+//! | counters for rate limits, which no version uses yet | a digest | their window |
 //!
 //! Names and keys come from the refresh JWT by HKDF-SHA256; the encryption is XChaCha20-Poly1305. So only who has a
 //! refresh JWT finds and reads its outcome, and the store's content is of no use to a thief.
 //!
 //! An outcome with a new refresh JWT is found by the old one until it was written onto a response, at the longest
 //! until the new one expires, and for the [memo] window after that; not at all once the new one was renewed in
-//! turn. A renewal without a new refresh JWT is found for the memo window. A refusal is found for the memo window,
-//! and for a day it is known that there was one; a second one is found until the token expires.
+//! turn. A renewal without a new refresh JWT is found until it was written onto a response, at the longest for half the life
+//! of its session. A first refusal is found for the memo window, and for a day it is known that there was one; a second
+//! refusal is found until the token expires.
 //!
 //! # Who can write to the store
 //!
-//! What is found is judged like an answer of Descope: signature, issuer, kind, user, revocations and times. So who can
-//! write to the store, but has no token, cannot sign anybody in and reads no token. He **can**
+//! What a replica finds in the store is judged like an answer of Descope: signature, issuer, kind, user, revocations and
+//! times. Whoever can write to the store and has no token can therefore sign nobody in and read no token. Such a writer
+//! **can**
 //!
-//! * end sessions: a revocation names a token by its digest or a user by the id, is believed, and is never taken back
-//!   by another one. One that is dated into the future counts up to a minute after it was heard, not for ever; but it
-//!   is heard again by a replica that starts, or that did not reach the store for ten seconds, until it is removed;
+//! * end sessions: a revocation names a token by its digest or a user by the id. Replicas believe it, and no other
+//!   revocation takes it back. A revocation that is dated into the future counts up to a minute after it was heard, but
+//!   a replica that starts, or that did not reach the store for ten seconds, hears it again until it is removed;
 //! * keep revocations from replicas that have not heard them, by removing them, and push out older ones by a flood.
-//!   Those that a replica has heard it keeps;
-//! * make renewals wait or fail with 503, by a lock without end or by values that nothing can be made of; make the
-//!   store unusable, which is the same as an outage of it (below); and falsify counters;
-//! * bring back a value that lay there before. So an outcome may be found for longer than said above by who has the
-//!   old refresh JWT, as long as the refresh JWT in it is good; and an end of a session that only the store knew of may
-//!   be undone, while the revocation that goes with it holds wherever it was heard.
+//!   A replica keeps those that it has heard;
+//! * make renewals wait or fail with 503, by a lock without end or by values that cannot be read; make the store
+//!   unusable, which is the same as an outage of it (below); and falsify counters;
+//! * bring back a value that lay there before. An outcome may then be found for longer than said above by whoever has
+//!   the old refresh JWT, as long as the refresh JWT in it is good. The end of a session that only the store knew of may
+//!   be undone; the revocation that goes with it holds wherever it was heard.
 //!
-//! Who can write and *has a refresh JWT* can put an outcome under it. He gains nothing that the tokens he has do not
-//! give him anyway:
+//! A writer who also *has a refresh JWT* can put an outcome under it. That gives nothing which the tokens at hand do not
+//! give anyway:
 //!
-//! * a session JWT counts until it expires or is revoked, as if he had sent it himself. One that has run out is not
-//!   served: with a new refresh JWT beside it that one is renewed, by Descope; without one the refresh JWT that was
-//!   sent is;
-//! * tokens of another user are refused, and so are revoked ones. Those of another session of the same user are
-//!   taken, as if he had sent them;
-//! * a refusal ends his own session; a time to wait is an hour at the longest.
+//! * a session JWT counts until it expires or is revoked, as if the writer had sent it. One that has run out is not
+//!   served: if there is a new refresh JWT beside it, Descope is asked to renew with that one, otherwise with the one
+//!   that was sent;
+//! * tokens of another user are refused, and so are revoked ones. Tokens of another session of the same user are taken,
+//!   as if the writer had sent them;
+//! * a refusal ends the writer's own session, and a time to wait is an hour at the longest.
 //!
 //! # When the store is gone
 //!

@@ -11,7 +11,8 @@ use super::rules::Kind;
 
 /// A token that came from upstream over our own connection and passes every check that needs no key.
 ///
-/// It says who it claims to be for only when it is compared, so that it cannot be taken for an identity.
+/// Its claims can only be compared with those of another token and cannot be read, so that nothing can take them for
+/// an identity.
 pub(crate) struct Unverified {
     jwt: Box<str>,
     claims: Claims,
