@@ -34,14 +34,14 @@
 //!
 //! An outcome with a new refresh JWT is found by the old one until it was written onto a response, at the longest
 //! until the new one expires, and for the [memo] window after that; not at all once the new one was renewed in
-//! turn. A renewal without a new refresh JWT is found until it was written onto a response, at the longest for half the life
-//! of its session. A first refusal is found for the memo window, and for a day it is known that there was one; a second
+//! turn. A renewal without a new refresh JWT is found until it was written onto a response, at the longest for half
+//! the life of its session. A first refusal is found for the memo window, and for a day it is known that there was one; a second
 //! refusal is found until the token expires.
 //!
 //! # Who can write to the store
 //!
-//! What a replica finds in the store is judged like an answer of Descope: signature, issuer, kind, user, revocations and
-//! times. Whoever can write to the store and has no token can therefore sign nobody in and read no token. Such a writer
+//! What a replica finds in the store is judged like an answer of Descope: signature, issuer, kind, user, revocations
+//! and times. Whoever can write to the store and has no token can therefore sign nobody in and read no token. Such a writer
 //! **can**
 //!
 //! * end sessions: a revocation names a token by its digest or a user by the id. Replicas believe it, and no other
@@ -52,11 +52,11 @@
 //! * make renewals wait or fail with 503, by a lock without end or by values that cannot be read; make the store
 //!   unusable, which is the same as an outage of it (below); and falsify counters;
 //! * bring back a value that lay there before. An outcome may then be found for longer than said above by whoever has
-//!   the old refresh JWT, as long as the refresh JWT in it is good. The end of a session that only the store knew of may
-//!   be undone; the revocation that goes with it holds wherever it was heard.
+//!   the old refresh JWT, as long as the refresh JWT in it is good. The end of a session that only the store knew of
+//!   may be undone; the revocation that goes with it holds wherever it was heard.
 //!
-//! A writer who also *has a refresh JWT* can put an outcome under it. That gives nothing which the tokens at hand do not
-//! give anyway:
+//! A writer who also *has a refresh JWT* can put an outcome under it. That gives nothing which the tokens at hand do
+//! not give anyway:
 //!
 //! * a session JWT counts until it expires or is revoked, as if the writer had sent it. One that has run out is not
 //!   served: if there is a new refresh JWT beside it, Descope is asked to renew with that one, otherwise with the one
