@@ -35,14 +35,14 @@
 //! An outcome with a new refresh JWT is found by the old one until it was written onto a response, at the longest
 //! until the new one expires, and for the [memo] window after that; not at all once the new one was renewed in
 //! turn. A renewal without a new refresh JWT is found until it was written onto a response, at the longest for half
-//! the life of its session. A first refusal is found for the memo window, and for a day it is known that there was one; a second
-//! refusal is found until the token expires.
+//! the life of its session. A first refusal is found for the memo window, and for a day it is known that there was one;
+//! a second refusal is found until the token expires.
 //!
 //! # Who can write to the store
 //!
 //! What a replica finds in the store is judged like an answer of Descope: signature, issuer, kind, user, revocations
-//! and times. Whoever can write to the store and has no token can therefore sign nobody in and read no token. Such a writer
-//! **can**
+//! and times. Whoever can write to the store and has no token can therefore sign nobody in and read no token. Such a
+//! writer **can**
 //!
 //! * end sessions: a revocation names a token by its digest or a user by the id. Replicas believe it, and no other
 //!   revocation takes it back. A revocation that is dated into the future counts up to a minute after it was heard, but
