@@ -167,6 +167,22 @@ async fn a_session_alone_is_kept_as_well() {
     assert_eq!(upstream.count(REFRESH), 1);
 }
 
+// The clock was put forward while the answer was kept. There is no refresh JWT beside this session to renew it with.
+#[tokio::test]
+async fn a_session_alone_that_is_over_when_its_key_comes_signs_nobody_in() {
+    let upstream = Upstream::new();
+    let descope = ready(&upstream).await;
+    let mut browser = expired(&upstream, &descope).await;
+    Missing::Unpublished.begin(&upstream);
+    not_yet(&page(&mut browser).await);
+    upstream.clock.jump(700);
+    Missing::end(&upstream);
+    not_yet(&page(&mut browser).await);
+    assert_eq!(upstream.count(REFRESH), 1);
+    page(&mut browser).await.is_ok();
+    assert_eq!(upstream.count(REFRESH), 2);
+}
+
 #[tokio::test]
 async fn a_key_that_never_comes_is_given_up_after_a_day() {
     let upstream = Upstream::rotating();
