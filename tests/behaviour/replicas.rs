@@ -124,7 +124,7 @@ async fn who_overran_its_lease_and_lost_finds_what_the_winner_got() {
     let emulator = &replicas.world.emulator;
     // Long enough for both calls to be under way at the same time, and far enough apart for the winner to have put its
     // outcome before the loser is refused, also on a busy machine.
-    emulator.configure(|config| config.latency_ms = 2_000);
+    emulator.configure(|config| config.latency_ms = 1_200);
     replicas.store.break_locks();
     let cookies = ann.cookies();
     let winner = replicas[0].get("/me", &cookies);
@@ -132,7 +132,7 @@ async fn who_overran_its_lease_and_lost_finds_what_the_winner_got() {
         while replicas.world.refreshes() < 1 {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
-        tokio::time::sleep(Duration::from_secs(1)).await;
+        tokio::time::sleep(Duration::from_millis(600)).await;
         replicas[1].get("/me", &cookies).await
     };
     let (winner, loser) = tokio::join!(winner, loser);
