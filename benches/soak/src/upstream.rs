@@ -75,6 +75,7 @@ struct Log {
     signed_out: HashMap<TokenHash, Instant>,
     /// Tokens that upstream refused after a call with them had failed: its answer was lost.
     lost: HashMap<TokenHash, Instant>,
+    successors: Successors,
     /// Refused although no call with them had failed.
     refused_for_nothing: u64,
     in_a_row: u32,
@@ -82,6 +83,36 @@ struct Log {
     held_since: Option<Instant>,
     /// The last hold that is over.
     last_hold: Option<(Instant, Instant)>,
+}
+
+/// Which token replaced which. A browser that was not there to receive a token comes back with the one before it, and
+/// what fails or is lost then is a renewal with the newer one.
+///
+/// Only the latest thousands are kept, so that this does not look like memory that grows.
+#[derive(Default)]
+struct Successors {
+    newer: HashMap<TokenHash, TokenHash>,
+    older: HashMap<TokenHash, TokenHash>,
+}
+
+impl Successors {
+    const KEPT: usize = 4_000;
+
+    fn note(&mut self, old: TokenHash, new: TokenHash) {
+        if self.newer.len() >= Self::KEPT {
+            self.older = std::mem::take(&mut self.newer);
+        }
+        self.newer.insert(old, new);
+    }
+
+    /// This token and those that replaced it, one after the other.
+    fn of(&self, token: TokenHash) -> impl Iterator<Item = TokenHash> {
+        let next = |token: &TokenHash| {
+            let known = self.newer.get(token).or_else(|| self.older.get(token));
+            known.copied()
+        };
+        std::iter::successors(Some(token), next).take(100)
+    }
 }
 
 impl Upstream {
@@ -151,9 +182,10 @@ impl Upstream {
     /// Whether a fault excuses a failure of a request with this token that ran since then.
     pub fn excuses(&self, token: TokenHash, since: Instant) -> bool {
         let log = self.log();
-        log.failed.get(&token).is_some_and(|at| *at >= since)
-            || log.waiting.get(&token).is_some_and(|until| *until >= since)
-            || log.held_since.is_some()
+        log.successors.of(token).any(|token| {
+            log.failed.get(&token).is_some_and(|at| *at >= since)
+                || log.waiting.get(&token).is_some_and(|until| *until >= since)
+        }) || log.held_since.is_some()
             || log.last_hold.is_some_and(|(_, until)| until >= since)
     }
 
@@ -164,12 +196,18 @@ impl Upstream {
 
     /// Whether this token's successor was lost on its way.
     pub fn has_lost(&self, token: TokenHash) -> bool {
-        self.log().lost.contains_key(&token)
+        let log = self.log();
+        log.successors
+            .of(token)
+            .any(|token| log.lost.contains_key(&token))
     }
 
     /// Whether it may have been: the only call with it that has an answer is not a renewal.
     pub fn may_have_lost(&self, token: TokenHash) -> bool {
-        self.log().unsettled.contains(&token)
+        let log = self.log();
+        log.successors
+            .of(token)
+            .any(|token| log.unsettled.contains(&token))
     }
 
     pub fn line(&self) -> String {
@@ -299,6 +337,13 @@ impl Call {
     }
 
     fn ended(&mut self, result: &Result<Response<Bytes>, TransportError>) {
+        if let Ok(answer) = result
+            && let Ok(body) = serde_json::from_slice::<Value>(answer.body())
+            && let Some(new) = body["refreshJwt"].as_str()
+        {
+            let new = TokenHash::of(new);
+            self.upstream.log().successors.note(self.token, new);
+        }
         self.note(match result {
             Ok(answer) => match answer.status().as_u16() {
                 200 if serde_json::from_slice::<Value>(answer.body()).is_ok() => End::Answered,
