@@ -96,7 +96,7 @@ pub fn allow_many_files() {
     }
 }
 
-// Done when 2 of the issue: exactly one refresh, no 401.
+// Exactly one refresh, and nobody gets a 401.
 async fn stampede() {
     let cluster = Cluster::start(RefreshRotation::SingleUse).await;
     let ann = cluster.world.sign_in_long_ago("ann@example.com").await;
