@@ -426,4 +426,42 @@ mod tests {
         let current = keys.snapshot.load_full().unwrap();
         assert!(matches!(verdict(&current), Lookup::Unknown));
     }
+
+    // A fetch that began before the kid was issued may have been answered before the key was published.
+    #[tokio::test]
+    async fn a_fetch_from_before_it_was_issued_does_not_answer_for_an_expected_kid() {
+        for (expected, calls) in [(true, 2), (false, 1)] {
+            let asked = Arc::new(AtomicU64::new(0));
+            let answer = Arc::new(tokio::sync::Notify::new());
+            let (count, gate) = (asked.clone(), answer.clone());
+            let fetch: Fetch = Box::new(move || {
+                count.fetch_add(1, Ordering::Relaxed);
+                let gate = gate.clone();
+                Box::pin(async move {
+                    gate.notified().await;
+                    Ok(FetchedKeys::Unchanged)
+                })
+            });
+            let clock = Arc::new(ManualClock::at_unix_seconds(1_800_000_000));
+            let keys = Arc::new(Keys::remote(fetch, &[], KeyTimes::default(), clock));
+            keys.store(KeySet::default().into(), None);
+            let update = |kid: &'static str| {
+                let keys = keys.clone();
+                tokio::spawn(async move { keys.update(Reason::UnknownKid(kid)).await })
+            };
+            let earlier = update("forged");
+            tokio::task::yield_now().await;
+            if expected {
+                keys.expect("issued");
+            }
+            let later = update("issued");
+            for _ in 0..20 {
+                answer.notify_one();
+                tokio::task::yield_now().await;
+            }
+            earlier.await.unwrap().unwrap();
+            later.await.unwrap().unwrap();
+            assert_eq!(asked.load(Ordering::Relaxed), calls);
+        }
+    }
 }
