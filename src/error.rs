@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 
-use crate::token::InvalidToken;
+use crate::token::{Failure, InvalidToken};
 
 /// Why a request has no user, or may not do what it asks for.
 ///
@@ -64,6 +64,11 @@ impl AuthError {
     /// An error of this kind.
     pub fn new(kind: AuthErrorKind) -> Self {
         Self { kind, source: None }
+    }
+
+    /// Descope cannot be reached, or what a decision takes is missing; ask again after this time.
+    pub(crate) fn unavailable(retry_after: Duration) -> Self {
+        Self::new(AuthErrorKind::Unavailable { retry_after })
     }
 
     /// Adds the cause, for logs.
@@ -179,6 +184,16 @@ impl From<AuthErrorKind> for AuthError {
 impl From<InvalidToken> for AuthError {
     fn from(reason: InvalidToken) -> Self {
         Self::new(AuthErrorKind::InvalidToken).with_source(reason)
+    }
+}
+
+impl From<Failure> for AuthError {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Invalid(reason) => reason.into(),
+            Failure::Expired => AuthErrorKind::ExpiredToken.into(),
+            Failure::Unavailable(keys) => Self::unavailable(keys.retry_after),
+        }
     }
 }
 

@@ -7,8 +7,7 @@ use http::{HeaderMap, HeaderValue, header::COOKIE};
 
 use crate::client::ProjectId;
 use crate::descope::Descope;
-use crate::session::cookies::CookieConfig;
-use crate::session::source::Credentials;
+use crate::headers::{CookieConfig, Credentials};
 use crate::token::{InvalidToken, KeySet, SignatureAlgorithm};
 use crate::{client, token};
 
@@ -100,7 +99,7 @@ pub fn retry_after(value: &[u8], now: u64) -> Option<u64> {
 /// The verdict on a session JWT as the session layer has it: without I/O, and without anything around it.
 pub fn verifies_now(descope: &Descope, token: &[u8]) -> bool {
     let verdict = descope
-        .inner()
+        .project()
         .verifier
         .verify_now(token, token::Kind::Session);
     matches!(verdict, Some(Ok(_)))

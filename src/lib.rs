@@ -135,9 +135,11 @@ pub mod emulator;
 mod error;
 #[cfg(feature = "axum")]
 mod extract;
+mod headers;
 mod ledger;
-mod profile;
+mod project;
 mod refresh;
+mod reject;
 pub mod require;
 #[cfg(feature = "routes")]
 pub mod routes;

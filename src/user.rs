@@ -177,7 +177,7 @@ impl User {
         let Some(max_age) = max_age else {
             return claims.su;
         };
-        let now = self.session.descope().inner().verifier.clock.unix();
+        let now = self.session.project().verifier.clock.unix();
         let issued = claims.iat.and_then(|iat| u64::try_from(iat).ok());
         claims.su
             && issued.is_some_and(|iat| now <= Duration::from_secs(iat).saturating_add(max_age))
@@ -219,8 +219,8 @@ impl User {
     /// [`ProfileError::NoRefreshToken`] for callers that sent a bearer only: the API wants the refresh JWT, which
     /// only the cookie holds. [`ProfileError::Call`] when the call fails.
     pub async fn profile(&self) -> Result<Arc<UserProfile>, ProfileError> {
-        let inner = self.session.descope().inner();
-        if let Some(profile) = inner.profiles.get(self.id()) {
+        let project = self.session.project();
+        if let Some(profile) = project.profiles.get(self.id()) {
             return Ok(profile);
         }
         let presented = self
@@ -228,7 +228,7 @@ impl User {
             .refresh_token()
             .await
             .ok_or(ProfileError::NoRefreshToken)?;
-        let loaded = inner.profiles.load(self.id(), &presented).await;
+        let loaded = project.profiles.load(self.id(), &presented).await;
         loaded.map_err(ProfileError::Call)
     }
 }

@@ -2,16 +2,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::{ConfigError, Descope, Inner};
+use super::{ConfigError, Descope};
 use crate::client::{BaseUrl, Client, ProjectId, Transport};
 use crate::clock::{Clock, SystemClock};
-use crate::profile::Profiles;
-use crate::refresh::Renewer;
+use crate::headers::{
+    CookieConfig, HOST_PREFIX, OriginPolicy, SameSite, is_attribute_value, is_cookie_name,
+    normalize_origin,
+};
 #[cfg(feature = "routes")]
-use crate::routes::TokenDelivery;
-use crate::session::SameSite;
-use crate::session::cookies::{CookieConfig, HOST_PREFIX, is_attribute_value, is_cookie_name};
-use crate::session::csrf::{OriginPolicy, normalize_origin};
+use crate::project::TokenDelivery;
+use crate::project::{Profiles, Project};
+use crate::refresh::Renewer;
 #[cfg(feature = "shared-store")]
 use crate::store::SharedStore;
 use crate::token::keys::{FetchFailed, FetchedKeys, KeyTimes, Keys};
@@ -538,7 +539,7 @@ impl DescopeBuilder {
         }
         let renewer = Arc::new(renewer);
         Ok(Descope {
-            inner: Arc::new(Inner {
+            project: Arc::new(Project {
                 profiles: Profiles::new(client.clone(), renewer.clone()),
                 client,
                 verifier,

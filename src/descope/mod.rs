@@ -6,7 +6,6 @@ mod revocation;
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use http::HeaderMap;
@@ -16,15 +15,10 @@ pub use self::error::ConfigError;
 pub use self::revocation::Revocation;
 use crate::client::{Client, ProjectId};
 use crate::error::AuthError;
-use crate::profile::Profiles;
-use crate::refresh::{Presented, Renewer};
-#[cfg(feature = "routes")]
-use crate::routes::TokenDelivery;
-use crate::session::cookies::CookieConfig;
-use crate::session::csrf::OriginPolicy;
-use crate::session::source::{CookieLines, Credentials};
-use crate::session::{Session, SessionLayer, auth_error, decide, decide_bearer};
-use crate::token::{Failure, Name, Verified, Verifier, keys};
+use crate::headers::CookieLines;
+use crate::project::Project;
+use crate::session::{Session, SessionLayer, decide, decide_bearer};
+use crate::token::{Failure, keys};
 use crate::user::User;
 
 /// A handle on one Descope project: keys, renewals under way, revocations and the API client.
@@ -44,69 +38,7 @@ use crate::user::User;
 /// ```
 #[derive(Clone)]
 pub struct Descope {
-    inner: Arc<Inner>,
-}
-
-pub(crate) struct Inner {
-    pub(crate) client: Client,
-    pub(crate) verifier: Arc<Verifier>,
-    pub(crate) renewer: Arc<Renewer>,
-    pub(crate) cookies: CookieConfig,
-    /// Whether the log says already that another project uses the same cookies.
-    pub(crate) shared_cookies_told: AtomicBool,
-    pub(crate) origins: OriginPolicy,
-    pub(crate) profiles: Profiles,
-    pub(crate) private_responses: bool,
-    pub(crate) early_renewal: Duration,
-    #[cfg(feature = "routes")]
-    pub(crate) delivery: TokenDelivery,
-    #[cfg(feature = "routes")]
-    pub(crate) body_timeout: Duration,
-    #[cfg(feature = "utoipa")]
-    pub(crate) serve_openapi: bool,
-}
-
-impl Inner {
-    pub(crate) fn credentials<'a>(&self, headers: &'a HeaderMap) -> Credentials<'a> {
-        self.attend();
-        Credentials::read(headers, self.client.project_id(), &self.cookies)
-    }
-
-    /// Tells the operator, once, that another project uses cookies of the same name.
-    pub(crate) fn tell_shared_cookies(&self, name: &str) {
-        if !self.shared_cookies_told.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                project_id = %self.client.project_id(),
-                cookie = name,
-                "another project uses cookies of the same name as this one, so that signing in to one signs out of \
-                 the other; give one of them other names with .session_cookies([...]) and .refresh_cookies([...])"
-            );
-        }
-    }
-
-    /// Hears from now on what other replicas end.
-    fn attend(&self) {
-        #[cfg(feature = "shared-store")]
-        self.renewer.attend();
-    }
-
-    /// Ends a session, here and in other replicas: its refresh JWT, every session JWT that is known to belong to it,
-    /// and the one that came with the request.
-    pub(crate) fn end_session(&self, presented: Option<&Presented>, session: Option<&Verified>) {
-        self.attend();
-        if let Some(presented) = presented {
-            self.renewer.end(presented);
-        }
-        if let Some(session) = session {
-            self.renewer.revoke(session);
-        }
-    }
-
-    /// Ends every session of a user, here and in other replicas: tokens issued up to now are refused.
-    pub(crate) fn end_all_sessions(&self, user: &str, name: Name) {
-        self.attend();
-        self.renewer.revoke_user(user, name);
-    }
+    project: Arc<Project>,
 }
 
 impl Descope {
@@ -138,17 +70,17 @@ impl Descope {
 
     /// The layer that finds out who sent a request.
     pub fn session_layer(&self) -> SessionLayer {
-        SessionLayer::new(self.clone())
+        SessionLayer::of(self.project.clone())
     }
 
     /// Typed calls of the API.
     pub fn client(&self) -> &Client {
-        &self.inner.client
+        &self.project.client
     }
 
     /// The project.
     pub fn project_id(&self) -> &ProjectId {
-        self.inner.client.project_id()
+        self.project.client.project_id()
     }
 
     /// Who sent these headers? The session layer's decision for a place where it cannot run: a WebSocket message, a
@@ -161,8 +93,8 @@ impl Descope {
     ///
     /// Why the credentials are no good, or that they cannot be checked now.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<User>, AuthError> {
-        let decided = decide(&self.inner, headers, false).await;
-        let session = Session::new(self.clone(), decided, CookieLines::of(headers));
+        let decided = decide(&self.project, headers, false).await;
+        let session = Session::new(self.project.clone(), decided, CookieLines::of(headers));
         match User::from_session(session) {
             Ok(user) => Ok(Some(user)),
             Err(error) if *error.kind() == crate::AuthErrorKind::MissingCredentials => Ok(None),
@@ -182,9 +114,13 @@ impl Descope {
     /// [`ExpiredToken`](crate::AuthErrorKind::ExpiredToken), or
     /// [`Unavailable`](crate::AuthErrorKind::Unavailable) when there are no keys to verify with.
     pub async fn validate_session(&self, jwt: &str) -> Result<User, AuthError> {
-        self.inner.attend();
-        let decided = decide_bearer(&self.inner, jwt.as_bytes()).await;
-        User::from_session(Session::new(self.clone(), decided, CookieLines::default()))
+        self.project.attend();
+        let decided = decide_bearer(&self.project, jwt.as_bytes()).await;
+        User::from_session(Session::new(
+            self.project.clone(),
+            decided,
+            CookieLines::default(),
+        ))
     }
 
     /// Loads the project's keys unless they are there. For a readiness probe, and to spare the first request the
@@ -195,7 +131,7 @@ impl Descope {
     /// [`AuthErrorKind::Unavailable`](crate::AuthErrorKind::Unavailable) when there are none to be had.
     pub async fn ready(&self) -> Result<(), AuthError> {
         #[cfg(feature = "shared-store")]
-        self.inner.renewer.caught_up().await;
+        self.project.renewer.caught_up().await;
         self.update_keys(keys::Reason::Age).await
     }
 
@@ -209,16 +145,16 @@ impl Descope {
     }
 
     async fn update_keys(&self, reason: keys::Reason<'_>) -> Result<(), AuthError> {
-        let keys = &self.inner.verifier.keys;
+        let keys = &self.project.verifier.keys;
         keys.update(reason)
             .await
-            .map_err(|unavailable| auth_error(Failure::Unavailable(unavailable)))
+            .map_err(|unavailable| Failure::Unavailable(unavailable).into())
     }
 
     /// How old the keys are, for a gauge: it grows while the endpoint fails. `None` before the first load, and when
     /// the keys were [given](DescopeBuilder::public_key).
     pub fn key_age(&self) -> Option<Duration> {
-        self.inner.verifier.keys.age()
+        self.project.verifier.keys.age()
     }
 
     /// Waits until renewals that are under way have an outcome. To be called after the server has drained its
@@ -243,15 +179,15 @@ impl Descope {
     /// # }
     /// ```
     pub async fn settled(&self) {
-        self.inner.renewer.settled().await;
+        self.project.renewer.settled().await;
         #[cfg(feature = "shared-store")]
-        self.inner.renewer.announced().await;
+        self.project.renewer.announced().await;
     }
 
     /// Counts, for gauges.
     pub fn stats(&self) -> Stats {
-        let verifier = &self.inner.verifier;
-        let renewer = self.inner.renewer.counts();
+        let verifier = &self.project.verifier;
+        let renewer = self.project.renewer.counts();
         Stats {
             cached_sessions: verifier.tokens.len(),
             cache_hits: verifier.tokens.hits(),
@@ -264,17 +200,20 @@ impl Descope {
             revocations_forgotten: verifier.revoked.forgotten(),
             spared_forgotten: verifier.revoked.spared_forgotten(),
             lineages_forgotten: renewer.lineages_forgotten,
-            clock_skew: self.inner.renewer.skewed_answers(),
+            clock_skew: self.project.renewer.skewed_answers(),
         }
     }
 
-    pub(crate) fn inner(&self) -> &Inner {
-        &self.inner
+    #[cfg(any(feature = "routes", feature = "__fuzzing"))]
+    pub(crate) fn project(&self) -> &Arc<Project> {
+        &self.project
     }
+}
 
-    /// Whether both are clones of one handle.
-    pub(crate) fn is(&self, other: &Self) -> bool {
-        Arc::ptr_eq(&self.inner, &other.inner)
+impl SessionLayer {
+    /// The layer of this handle; the same as [`Descope::session_layer`].
+    pub fn new(descope: Descope) -> Self {
+        Self::of(descope.project)
     }
 }
 

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use super::Descope;
 use crate::error::AuthError;
 use crate::refresh::Presented;
-use crate::session::auth_error;
 use crate::token::{Failure, InvalidToken, Kind, Name, Times, Verified};
 
 /// What [`Descope::revoke`] ends.
@@ -78,22 +77,22 @@ impl Descope {
     /// When a JWT does not verify: it is refused anyway. An expired or revoked one is no error. Or when there are no
     /// keys to verify it with; then nothing was revoked.
     pub async fn revoke(&self, revocation: Revocation) -> Result<(), AuthError> {
-        let inner = &*self.inner;
+        let project = &*self.project;
         match revocation.0 {
-            What::User(id) => inner.end_all_sessions(&id, Name::IdOrSub),
+            What::User(id) => project.end_all_sessions(&id, Name::IdOrSub),
             What::SessionJwt(jwt) => {
                 if let Some(session) = self.verify_any_age(&jwt, Kind::Session).await? {
-                    inner.end_session(None, Some(&session));
+                    project.end_session(None, Some(&session));
                 }
             }
             What::RefreshJwt(jwt) => {
                 if let Some(verified) = self.verify_any_age(&jwt, Kind::Refresh).await? {
-                    inner.end_session(Some(&Presented::new(&jwt, verified)), None);
+                    project.end_session(Some(&Presented::new(&jwt, verified)), None);
                 }
             }
         }
         #[cfg(feature = "shared-store")]
-        inner.renewer.announced().await;
+        project.renewer.announced().await;
         Ok(())
     }
 
@@ -103,13 +102,13 @@ impl Descope {
         jwt: &str,
         kind: Kind,
     ) -> Result<Option<Arc<Verified>>, AuthError> {
-        let verifier = &self.inner.verifier;
+        let verifier = &self.project.verifier;
         match verifier.verify(jwt.as_bytes(), kind, Times::Ignore).await {
             Ok(verified) => Ok(Some(verified)),
             Err(Failure::Invalid(InvalidToken::Revoked)) => {
                 Ok(verifier.denied_too_briefly(jwt.as_bytes(), kind))
             }
-            Err(failure) => Err(auth_error(failure)),
+            Err(failure) => Err(failure.into()),
         }
     }
 }

@@ -4,7 +4,7 @@ use axum_core::body::Body;
 use axum_core::response::{IntoResponse, Response};
 
 use crate::error::AuthError;
-use crate::require::{Mark, ProblemJson, Reject, Rejected};
+use crate::reject::{ProblemJson, Reject, Rejected, RejectedBy};
 
 /// The rejection of this crate's extractors.
 ///
@@ -37,7 +37,7 @@ impl IntoResponse for AuthRejection {
             error: &self.0,
             request: None,
         });
-        response.extensions_mut().insert(Mark(self.0));
+        response.extensions_mut().insert(RejectedBy(self.0));
         response
     }
 }

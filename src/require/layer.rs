@@ -2,9 +2,9 @@ use std::time::Duration;
 
 use tower_layer::Layer;
 
-use super::policy::Requirement;
-use super::rejection::ProblemJson;
+use super::requirement::Requirement;
 use super::service::RequireService;
+use crate::reject::ProblemJson;
 
 /// Lets only those users pass who meet a [`Requirement`].
 ///

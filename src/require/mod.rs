@@ -13,19 +13,13 @@
 //! ```
 
 mod layer;
-mod next;
-mod policy;
-mod redirect;
-mod rejection;
+mod requirement;
 mod service;
 
 pub use self::layer::RequireLayer;
-pub use self::policy::Requirement;
-pub use self::redirect::RedirectToLogin;
-#[cfg(feature = "axum")]
-pub(crate) use self::rejection::Mark;
-pub use self::rejection::Memo;
-pub use self::rejection::{
-    GrpcStatus, Inherit, NoBody, ProblemJson, Reject, Rejected, Rerender, With,
-};
+pub use self::requirement::Requirement;
 pub use self::service::{RequireService, ResponseFuture};
+pub use crate::reject::{
+    GrpcStatus, Inherit, Memo, NoBody, ProblemJson, RedirectToLogin, Reject, Rejected, Rerender,
+    With,
+};

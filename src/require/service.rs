@@ -7,8 +7,8 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::policy::Requirement;
-use super::rejection::{Mark, Memo, Reject, Rejected};
+use super::requirement::Requirement;
+use crate::reject::{Memo, Reject, Rejected, RejectedBy};
 use crate::user::User;
 
 /// The service that [`RequireLayer`](super::RequireLayer) makes.
@@ -58,7 +58,7 @@ where
                     request: memo.as_ref(),
                 });
                 if !self.chosen {
-                    response.extensions_mut().insert(Mark(error));
+                    response.extensions_mut().insert(RejectedBy(error));
                 }
                 ResponseFuture::Rejected {
                     response: Some(response),

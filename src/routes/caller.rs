@@ -22,20 +22,20 @@ impl FromRequestParts<Descope> for Caller {
     type Rejection = RouteError;
 
     async fn from_request_parts(parts: &mut Parts, descope: &Descope) -> Result<Self, RouteError> {
-        let inner = descope.inner();
-        let began = inner.verifier.revoked.mark();
-        if inner.delivery == TokenDelivery::Body {
+        let project = descope.project();
+        let began = project.verifier.revoked.mark();
+        if project.delivery == TokenDelivery::Body {
             let headers = body_mode_headers(&parts.headers, descope);
-            let session = Session::without_renewal(descope, &headers).await;
+            let session = Session::without_renewal(project, &headers).await;
             return Ok(Self(session, began));
         }
         if let Some(session) = parts.extensions.get::<Session>() {
-            if session.descope().is(descope) {
+            if Arc::ptr_eq(session.project(), project) {
                 return Ok(Self(session.clone(), began));
             }
-            session.meet(descope);
+            session.meet(project);
         }
-        let session = Session::without_renewal(descope, &parts.headers).await;
+        let session = Session::without_renewal(project, &parts.headers).await;
         Ok(Self(session, began))
     }
 }
@@ -76,7 +76,7 @@ impl Caller {
         let outcome = match (self.0.renewal(), &presented) {
             (Some(renewal), _) => Some(renewal.outcome.clone()),
             (None, Some(token)) => {
-                let renewer = &self.0.descope().inner().renewer;
+                let renewer = &self.0.project().renewer;
                 renewer.remembered(token).await
             }
             (None, None) => None,
@@ -139,7 +139,7 @@ fn body_mode_headers(headers: &HeaderMap, descope: &Descope) -> HeaderMap {
     for field in headers.get_all(AUTHORIZATION) {
         result.append(AUTHORIZATION, field.clone());
     }
-    let cookies = &descope.inner().cookies;
+    let cookies = &descope.project().cookies;
     if let Some(token) = api_token(&result, descope)
         && let Ok(line) = HeaderValue::try_from(format!(
             "{}={token}; {}={token}",

@@ -10,7 +10,7 @@ use http::{HeaderValue, StatusCode};
 use super::shape::has_token;
 use crate::client::{ClientError, ClientErrorKind, UnavailableReason};
 use crate::error::{AuthError, AuthErrorKind};
-use crate::session::write_back::forbid_caching;
+use crate::headers::forbid_caching;
 use crate::token::Failure;
 use crate::wire::{self, ErrorBody};
 

@@ -195,7 +195,6 @@
 
 mod answers;
 mod caller;
-mod delivery;
 mod error;
 mod notp;
 #[cfg(feature = "utoipa")]
@@ -216,7 +215,6 @@ use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 
-pub use self::delivery::TokenDelivery;
 use self::error::RouteError;
 pub use self::error::code;
 #[cfg(feature = "utoipa")]
@@ -224,6 +222,7 @@ pub use self::openapi::openapi;
 pub use self::service::{RoutesFuture, RoutesService};
 pub use self::table::{ENDPOINTS, Endpoint};
 use crate::descope::Descope;
+pub use crate::project::TokenDelivery;
 
 impl Descope {
     /// Sign-up, sign-in, verification and sessions as routes of an axum app; see [`routes`](self).
@@ -251,7 +250,7 @@ impl Descope {
             router.route(endpoint.path, (endpoint.handler)())
         });
         #[cfg(feature = "utoipa")]
-        let router = if self.inner().serve_openapi {
+        let router = if self.project().serve_openapi {
             router.route(openapi::PATH, axum::routing::get(openapi::serve))
         } else {
             router
@@ -272,7 +271,7 @@ impl Descope {
 
 /// What holds for every request, also for those that no route wants.
 async fn guard(State(descope): State<Descope>, request: Request, next: Next) -> Response {
-    let inner = descope.inner();
+    let inner = descope.project();
     // Tokens that travel in headers and bodies are not ambient: a page of another site has none to send.
     if inner.delivery != TokenDelivery::Body && inner.origins.refuses(&request) {
         return RouteError::cross_origin().into_response();

@@ -15,10 +15,11 @@ use super::caller::{Caller, Previous};
 use super::error::RouteError;
 use super::shape::Shape;
 use crate::client::ClientError;
-use crate::descope::{Descope, Inner};
+use crate::descope::Descope;
+use crate::headers::{Unwritable, forbid_caching};
+use crate::project::Project;
 use crate::refresh::{Accepted, Issued, Presented, Tokens};
-use crate::session::cookies::Unwritable;
-use crate::session::write_back::{deletions, forbid_caching};
+use crate::session::deletions;
 use crate::token::{Unverified, Verified};
 use crate::wire::JwtResponse;
 
@@ -92,7 +93,7 @@ pub(super) async fn signed_in(
     body: Value,
     same_user: Option<&Presented>,
 ) -> Result<Response, RouteError> {
-    let inner = descope.inner();
+    let inner = descope.project();
     let mut body = object(body)?;
     let issued = JwtResponse {
         session_jwt: token_member(&body, "sessionJwt")?,
@@ -133,7 +134,7 @@ pub(super) async fn signed_in(
 
 /// The answer to a renewal. It is made from the tokens, because many calls share one of upstream.
 pub(super) fn renewed(
-    inner: &Inner,
+    inner: &Project,
     presented: &Presented,
     tokens: &Tokens,
 ) -> Result<Response, RouteError> {
@@ -173,7 +174,7 @@ pub(super) fn renewed(
 }
 
 /// `Set-Cookie` values for what was issued.
-pub(super) fn stores(inner: &Inner, tokens: &Tokens) -> Result<Vec<HeaderValue>, RouteError> {
+pub(super) fn stores(inner: &Project, tokens: &Tokens) -> Result<Vec<HeaderValue>, RouteError> {
     let names = &inner.cookies;
     [
         (names.session_name(), &tokens.session),
@@ -189,7 +190,7 @@ pub(super) fn stores(inner: &Inner, tokens: &Tokens) -> Result<Vec<HeaderValue>,
 
 /// `Set-Cookie` values that delete the session under every name.
 pub(super) fn sign_out_cookies(caller: &Caller) -> Vec<HeaderValue> {
-    let inner = caller.0.descope().inner();
+    let inner = caller.0.project();
     if inner.delivery == TokenDelivery::Body {
         return Vec::new();
     }
@@ -202,7 +203,7 @@ pub(super) fn sign_out_cookies(caller: &Caller) -> Vec<HeaderValue> {
 
 /// Both cookies belong to who signed in: what was not issued is deleted, unless it is the same user's.
 fn sign_in_cookies(
-    inner: &Inner,
+    inner: &Project,
     accepted: &Accepted,
     previous: &Previous,
     owner: &Owner<'_>,
@@ -247,7 +248,7 @@ fn sign_in_cookies(
 /// That goes for a user who is only claimed, too: what is ended is what this caller presented, whose cookies are
 /// replaced in any case, and nothing that others hold.
 async fn settle(
-    inner: &Inner,
+    inner: &Project,
     caller: &Caller,
     accepted: &Accepted,
     previous: &Previous,
@@ -296,20 +297,20 @@ fn user_of(tokens: &Tokens, same_user: Option<&Presented>) -> Option<Arc<Verifie
         .or_else(|| same_user.map(|token| token.verified.clone()))
 }
 
-fn store(inner: &Inner, name: &str, issued: &Issued) -> Result<HeaderValue, RouteError> {
+fn store(inner: &Project, name: &str, issued: &Issued) -> Result<HeaderValue, RouteError> {
     let max_age = inner.verifier.remaining(&issued.verified.claims);
     writable(inner.cookies.store(name, &issued.jwt, max_age))
 }
 
 fn leftover(
-    inner: &Inner,
+    inner: &Project,
     name: &str,
 ) -> impl Iterator<Item = Result<HeaderValue, RouteError>> + use<> {
     let leftovers = inner.cookies.delete_leftovers(name);
     leftovers.into_iter().map(writable)
 }
 
-fn deletion(inner: &Inner, name: &str) -> Result<HeaderValue, RouteError> {
+fn deletion(inner: &Project, name: &str) -> Result<HeaderValue, RouteError> {
     writable(inner.cookies.delete(name))
 }
 
@@ -344,7 +345,7 @@ fn token_member(body: &Map<String, Value>, name: &str) -> Result<String, RouteEr
 }
 
 /// What the browser's SDK needs, and nothing that script could sign in with.
-fn rewrite(inner: &Inner, body: &mut Map<String, Value>, tokens: &Tokens) {
+fn rewrite(inner: &Project, body: &mut Map<String, Value>, tokens: &Tokens) {
     // Those of the session JWT take their place.
     body.remove("claims");
     if inner.delivery == TokenDelivery::Body {

@@ -96,7 +96,7 @@ fn content_type(headers: &HeaderMap) -> Result<ContentType, RouteError> {
 /// byte now and then would hold the connection and the task for as long as it likes.
 async fn read(request: Request, descope: &Descope) -> Result<Bytes, RouteError> {
     let body = Bytes::from_request(request, descope);
-    tokio::time::timeout(descope.inner().body_timeout, body)
+    tokio::time::timeout(descope.project().body_timeout, body)
         .await
         .map_err(|_| RouteError::request_timeout())?
         .map_err(|rejection| match rejection.status() {

@@ -23,8 +23,8 @@ use super::request::{Input, OptionalInput};
 use super::shape::without_tokens;
 use crate::client::ClientError;
 use crate::descope::Descope;
+use crate::headers::Bearer;
 use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
-use crate::session::source::Bearer;
 use crate::token::{Kind, Name, Unverified, Verified};
 use crate::wire::{LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest, path};
 
@@ -34,7 +34,7 @@ pub(super) async fn refresh(
     OptionalInput(_): OptionalInput<RefreshRequest>,
 ) -> Result<Response, RouteError> {
     match renew(&descope, &caller).await {
-        Renewal::Renewed { presented, tokens } => renewed(descope.inner(), &presented, &tokens),
+        Renewal::Renewed { presented, tokens } => renewed(descope.project(), &presented, &tokens),
         Renewal::Missing => Err(RouteError::unauthorized(false)),
         Renewal::Refused { clear } => {
             let error = RouteError::unauthorized(true);
@@ -54,7 +54,7 @@ pub(super) async fn try_refresh(
     OptionalInput(_): OptionalInput<RefreshRequest>,
 ) -> Result<Response, RouteError> {
     match renew(&descope, &caller).await {
-        Renewal::Renewed { presented, tokens } => renewed(descope.inner(), &presented, &tokens),
+        Renewal::Renewed { presented, tokens } => renewed(descope.project(), &presented, &tokens),
         Renewal::Missing | Renewal::Refused { clear: false } => Ok(empty(Vec::new())),
         Renewal::Refused { clear: true } => Ok(empty(sign_out_cookies(&caller))),
         Renewal::Unavailable(unavailable) => Err(unavailable.into_error(&descope)),
@@ -89,9 +89,9 @@ impl Unavailable {
             refresh: Some(rescued),
             ..Tokens::default()
         };
-        match stores(descope.inner(), &tokens) {
+        match stores(descope.project(), &tokens) {
             Ok(cookies) => {
-                descope.inner().renewer.delivered(&presented, &tokens);
+                descope.project().renewer.delivered(&presented, &tokens);
                 error.with_cookies(cookies)
             }
             Err(_) => error,
@@ -102,7 +102,7 @@ impl Unavailable {
 /// What the layer's renewal of this request brought, else one that is shared with everybody who asks at the same
 /// time. The token is never spent here.
 async fn renew(descope: &Descope, caller: &Caller) -> Renewal {
-    let renewer = &descope.inner().renewer;
+    let renewer = &descope.project().renewer;
     let (presented, outcome) = match caller.0.renewal() {
         Some(renewal) => (renewal.presented.clone(), renewal.outcome.clone()),
         None => match caller.0.presented().await {
@@ -130,7 +130,7 @@ async fn renew(descope: &Descope, caller: &Caller) -> Renewal {
             rescued,
             ..
         } => match rescued {
-            Some(rescued) if descope.inner().delivery == TokenDelivery::Body => {
+            Some(rescued) if descope.project().delivery == TokenDelivery::Body => {
                 use_rescued(renewer, presented, rescued, *retry_after).await
             }
             _ => Renewal::Unavailable(Unavailable {
@@ -201,14 +201,16 @@ pub(super) async fn logout_all(
     let ended = Ended::of(&caller).await;
     ended.end(&descope);
     if let Some(user) = ended.sessions().next() {
-        descope.inner().end_all_sessions(user.claims.id(), Name::Id);
+        descope
+            .project()
+            .end_all_sessions(user.claims.id(), Name::Id);
     }
     for token in ended.of_other_users() {
         descope
-            .inner()
+            .project()
             .end_all_sessions(token.verified.claims.id(), Name::Id);
     }
-    let second_over = descope.inner().renewer.second_over();
+    let second_over = descope.project().renewer.second_over();
     let answer = sign_out(&descope, &caller, &ended, path::LOGOUT_ALL, &request).await;
     // Whoever signs in after this answer has tokens that every replica sees to be newer.
     second_over.await;
@@ -265,7 +267,7 @@ impl Ended {
     }
 
     fn end(&self, descope: &Descope) {
-        let inner = descope.inner();
+        let inner = descope.project();
         let tokens = self.tokens.tokens().chain(&self.denied_refresh);
         for token in tokens.chain(&self.others) {
             inner.end_session(Some(token), None);
@@ -318,7 +320,7 @@ async fn call<T: Serialize>(
     let token = caller.refresh_jwt().await?;
     let reply = send(descope, path, request, &token).await;
     if let Err(error) = &reply
-        && let Some(newer) = descope.inner().renewer.replaced(&token, error).await
+        && let Some(newer) = descope.project().renewer.replaced(&token, error).await
     {
         let reply = send(descope, path, request, &newer).await;
         return Ok((newer, reply));
@@ -395,7 +397,7 @@ pub(super) async fn validate(
     caller: Caller,
     OptionalInput(_): OptionalInput<RefreshRequest>,
 ) -> Result<Response, RouteError> {
-    let inner = descope.inner();
+    let inner = descope.project();
     let session = caller.0.require()?;
     let renewed = caller.0.renewal();
     let issued = match renewed.and_then(|renewal| renewal.outcome.tokens().session) {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::source::Candidates;
+use crate::headers::Candidates;
 use crate::refresh::Presented;
 use crate::token::{Claims, Failure, Kind, Unverified, Verified, Verifier};
 

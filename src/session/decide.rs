@@ -2,16 +2,14 @@
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::HeaderMap;
 
 use super::choice::{Choice, Unchosen};
-use super::cookies::MAX_COOKIE;
-use super::source::{Bearer, Credentials};
 use super::state::{Credential, Decided, Outcome, Renewal};
-use crate::descope::Inner;
 use crate::error::{AuthError, AuthErrorKind};
+use crate::headers::{Bearer, Credentials, MAX_COOKIE};
+use crate::project::Project;
 use crate::refresh::{self, Presented, Tokens};
 use crate::token::{Failure, InvalidToken, Kind, Times, Verified};
 
@@ -25,8 +23,12 @@ pub(crate) enum Step {
 }
 
 /// Decides without waiting for the network.
-pub(crate) fn decide_now(inner: &Inner, credentials: &Credentials<'_>, cross_origin: bool) -> Step {
-    let verifier = &inner.verifier;
+pub(crate) fn decide_now(
+    project: &Project,
+    credentials: &Credentials<'_>,
+    cross_origin: bool,
+) -> Step {
+    let verifier = &project.verifier;
     match credentials.bearer {
         Bearer::None => {}
         Bearer::Malformed => return Step::Decided(malformed_bearer()),
@@ -48,7 +50,7 @@ pub(crate) fn decide_now(inner: &Inner, credentials: &Credentials<'_>, cross_ori
         match verifier.verify_now(candidate, Kind::Session) {
             Some(Ok(session)) => {
                 let decided = by_cookie(Ok(session));
-                return Step::Decided(with_early(inner, credentials, decided));
+                return Step::Decided(with_early(project, credentials, decided));
             }
             Some(Err(failure)) => worst.add(failure),
             None => return Step::NeedsKeys,
@@ -78,7 +80,7 @@ pub(crate) fn decide_now(inner: &Inner, credentials: &Credentials<'_>, cross_ori
 fn not_renewed(unchosen: Unchosen, worst: Worst) -> Decided {
     match unchosen {
         Unchosen::Missing => by_cookie(Err(worst.into_error())),
-        Unchosen::Unjudged(retry_after) => by_cookie(Err(unavailable(retry_after))),
+        Unchosen::Unjudged(retry_after) => by_cookie(Err(AuthError::unavailable(retry_after))),
         Unchosen::Unclear(unclear) => {
             unclear.log();
             Decided {
@@ -90,22 +92,22 @@ fn not_renewed(unchosen: Unchosen, worst: Worst) -> Decided {
 }
 
 /// Decides, whatever it takes.
-pub(crate) async fn decide(inner: &Inner, headers: &HeaderMap, cross_origin: bool) -> Decided {
-    let credentials = inner.credentials(headers);
-    match decide_now(inner, &credentials, cross_origin) {
+pub(crate) async fn decide(project: &Project, headers: &HeaderMap, cross_origin: bool) -> Decided {
+    let credentials = project.credentials(headers);
+    match decide_now(project, &credentials, cross_origin) {
         Step::Decided(decided) => decided,
-        Step::Renew(presented) => renew(inner, presented).await,
-        Step::NeedsKeys => decide_with_keys(inner, &credentials).await,
+        Step::Renew(presented) => renew(project, presented).await,
+        Step::NeedsKeys => decide_with_keys(project, &credentials).await,
     }
 }
 
 /// Decides after fetching keys. Cross-origin cookies never get here.
-async fn decide_with_keys(inner: &Inner, credentials: &Credentials<'_>) -> Decided {
-    let mut worst = match by_session_jwt(inner, credentials).await {
-        ControlFlow::Break(decided) => return with_early(inner, credentials, decided),
+async fn decide_with_keys(project: &Project, credentials: &Credentials<'_>) -> Decided {
+    let mut worst = match by_session_jwt(project, credentials).await {
+        ControlFlow::Break(decided) => return with_early(project, credentials, decided),
         ControlFlow::Continue(worst) => worst,
     };
-    let verifier = &inner.verifier;
+    let verifier = &project.verifier;
     let mut choice = Choice::default();
     for candidate in credentials.refresh.iter() {
         match verifier
@@ -122,56 +124,57 @@ async fn decide_with_keys(inner: &Inner, credentials: &Credentials<'_>) -> Decid
         }
     }
     match choice.of_sessions(verifier, &credentials.session) {
-        Ok(presented) => renew(inner, presented).await,
+        Ok(presented) => renew(project, presented).await,
         Err(unchosen) => not_renewed(unchosen, worst),
     }
 }
 
 /// Adds a renewal beside the request where that is due.
-fn with_early(inner: &Inner, credentials: &Credentials<'_>, mut decided: Decided) -> Decided {
+fn with_early(project: &Project, credentials: &Credentials<'_>, mut decided: Decided) -> Decided {
     if let Outcome::SignedIn {
         session,
         credential: Credential::Cookie,
     } = &decided.outcome
     {
-        decided.early = renew_early(inner, credentials, session).map(Box::new);
+        decided.early = renew_early(project, credentials, session).map(Box::new);
     }
     decided
 }
 
 /// Starts a renewal beside the request when its session is about to run out.
 fn renew_early(
-    inner: &Inner,
+    project: &Project,
     credentials: &Credentials<'_>,
     session: &Verified,
 ) -> Option<Presented> {
-    if credentials.refresh.is_empty() || inner.early_renewal.is_zero() {
+    if credentials.refresh.is_empty() || project.early_renewal.is_zero() {
         return None;
     }
     // Between half the window and all of it, fixed for a token, so that the users of one deployment, who may have
     // signed in within the same second, do not renew in step.
     let share = u32::from(session.id[0]) + 256;
-    if inner.verifier.remaining(&session.claims) >= inner.early_renewal.saturating_mul(share) / 512
+    if project.verifier.remaining(&session.claims)
+        >= project.early_renewal.saturating_mul(share) / 512
     {
         return None;
     }
     let mut choice = Choice::default();
     for candidate in credentials.refresh.iter() {
-        if let Some(Ok(verified)) = inner.verifier.verify_now(candidate, Kind::Refresh) {
+        if let Some(Ok(verified)) = project.verifier.verify_now(candidate, Kind::Refresh) {
             choice.add(candidate, verified);
         }
     }
     let early = choice.of_user(session.claims.id())?;
-    inner.renewer.begin(&early);
+    project.renewer.begin(&early);
     Some(early)
 }
 
 /// The answer without a renewal, for the mounted routes where no layer ran: they decide for themselves what the
 /// refresh JWT is spent on.
 #[cfg(feature = "routes")]
-pub(crate) async fn identify(inner: &Inner, headers: &HeaderMap) -> Decided {
-    let credentials = inner.credentials(headers);
-    match by_session_jwt(inner, &credentials).await {
+pub(crate) async fn identify(project: &Project, headers: &HeaderMap) -> Decided {
+    let credentials = project.credentials(headers);
+    match by_session_jwt(project, &credentials).await {
         ControlFlow::Break(decided) => decided,
         ControlFlow::Continue(worst) => by_cookie(Err(worst.into_error())),
     }
@@ -179,14 +182,14 @@ pub(crate) async fn identify(inner: &Inner, headers: &HeaderMap) -> Decided {
 
 /// What the session JWT alone decides, or why none of them does.
 async fn by_session_jwt(
-    inner: &Inner,
+    project: &Project,
     credentials: &Credentials<'_>,
 ) -> ControlFlow<Decided, Worst> {
-    let verifier = &inner.verifier;
+    let verifier = &project.verifier;
     match credentials.bearer {
         Bearer::None => {}
         Bearer::Malformed => return ControlFlow::Break(malformed_bearer()),
-        Bearer::Token(token) => return ControlFlow::Break(decide_bearer(inner, token).await),
+        Bearer::Token(token) => return ControlFlow::Break(decide_bearer(project, token).await),
     }
     if credentials.is_empty() {
         return ControlFlow::Break(Outcome::Anonymous.into());
@@ -205,9 +208,9 @@ async fn by_session_jwt(
 }
 
 /// The verdict on a token that stands alone.
-pub(crate) async fn decide_bearer(inner: &Inner, token: &[u8]) -> Decided {
+pub(crate) async fn decide_bearer(project: &Project, token: &[u8]) -> Decided {
     by_bearer(
-        inner
+        project
             .verifier
             .verify(token, Kind::Session, Times::Check)
             .await,
@@ -215,10 +218,10 @@ pub(crate) async fn decide_bearer(inner: &Inner, token: &[u8]) -> Decided {
 }
 
 /// Renews a session that has run out.
-pub(crate) async fn renew(inner: &Inner, presented: Presented) -> Decided {
-    let outcome = inner.renewer.renew(&presented).await;
+pub(crate) async fn renew(project: &Project, presented: Presented) -> Decided {
+    let outcome = project.renewer.renew(&presented).await;
     let result = match &*outcome {
-        refresh::Outcome::Renewed(tokens) => match oversized(inner, tokens) {
+        refresh::Outcome::Renewed(tokens) => match oversized(project, tokens) {
             Some(size) => {
                 tracing::error!(
                     size,
@@ -234,7 +237,9 @@ pub(crate) async fn renew(inner: &Inner, presented: Presented) -> Decided {
                 .ok_or(AuthErrorKind::ExpiredToken.into()),
         },
         refresh::Outcome::Refused { .. } => Err(AuthErrorKind::SessionEnded.into()),
-        refresh::Outcome::Unavailable { retry_after, .. } => Err(unavailable(*retry_after)),
+        refresh::Outcome::Unavailable { retry_after, .. } => {
+            Err(AuthError::unavailable(*retry_after))
+        }
     };
     Decided {
         outcome: cookie_outcome(result),
@@ -245,8 +250,8 @@ pub(crate) async fn renew(inner: &Inner, presented: Presented) -> Decided {
 }
 
 /// The size of a cookie that browsers would drop.
-fn oversized(inner: &Inner, tokens: &Tokens) -> Option<usize> {
-    let cookies = &inner.cookies;
+fn oversized(project: &Project, tokens: &Tokens) -> Option<usize> {
+    let cookies = &project.cookies;
     [
         (&tokens.session, cookies.session_name()),
         (&tokens.refresh, cookies.refresh_name()),
@@ -264,7 +269,7 @@ fn by_bearer(verdict: Result<Arc<Verified>, Failure>) -> Decided {
             credential,
         },
         Err(failure) => Outcome::Failed {
-            error: error(failure),
+            error: failure.into(),
             credential,
         },
     }
@@ -324,18 +329,6 @@ impl Worst {
 
     fn into_error(self) -> AuthError {
         self.0
-            .map_or(AuthErrorKind::MissingCredentials.into(), error)
+            .map_or(AuthErrorKind::MissingCredentials.into(), AuthError::from)
     }
-}
-
-pub(crate) fn error(failure: Failure) -> AuthError {
-    match failure {
-        Failure::Invalid(reason) => reason.into(),
-        Failure::Expired => AuthErrorKind::ExpiredToken.into(),
-        Failure::Unavailable(keys) => unavailable(keys.retry_after),
-    }
-}
-
-fn unavailable(retry_after: Duration) -> AuthError {
-    AuthErrorKind::Unavailable { retry_after }.into()
 }

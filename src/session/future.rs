@@ -1,17 +1,17 @@
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::service::insert;
-use super::source::CookieLines;
 use super::state::{Decided, Session};
 use super::write_back::write_back;
-use crate::descope::Descope;
-use crate::require::{Memo, Rerender};
+use crate::headers::CookieLines;
+use crate::project::Project;
+use crate::reject::{Memo, Rerender};
 
 pin_project! {
     /// The future of [`SessionService`](super::SessionService).
@@ -45,11 +45,12 @@ pin_project! {
     }
 }
 
-struct Waiting<S, B> {
-    service: S,
-    request: Request<B>,
-    cookies: CookieLines,
-    descope: Descope,
+/// What a decision that waits for the network holds back: the service that is ready and the request it will get.
+pub(super) struct Waiting<S, B> {
+    pub(super) service: S,
+    pub(super) request: Request<B>,
+    pub(super) cookies: CookieLines,
+    pub(super) project: Arc<Project>,
 }
 
 impl<S, B, R> ResponseFuture<S, B, R>
@@ -84,22 +85,14 @@ where
 
     pub(super) fn wait(
         decision: Decision,
-        service: S,
-        request: Request<B>,
-        cookies: CookieLines,
-        descope: Descope,
+        waiting: Waiting<S, B>,
         rejection: R,
         memo: Option<Memo>,
     ) -> Self {
         Self {
             phase: Phase::Deciding {
                 decision,
-                waiting: Some(Box::new(Waiting {
-                    service,
-                    request,
-                    cookies,
-                    descope,
-                })),
+                waiting: Some(Box::new(waiting)),
             },
             rejection: Some((rejection, memo)),
         }
@@ -120,12 +113,8 @@ where
                 PhaseProj::Deciding { decision, waiting } => {
                     let decided = ready!(decision.as_mut().poll(cx));
                     let mut waiting = *waiting.take().expect("polled after completion");
-                    let session = insert(
-                        &mut waiting.request,
-                        &waiting.descope,
-                        decided,
-                        waiting.cookies,
-                    );
+                    let session = Session::new(waiting.project, decided, waiting.cookies)
+                        .insert(&mut waiting.request);
                     Phase::Calling {
                         future: waiting.service.call(waiting.request),
                         session: Some(session),

@@ -1,23 +1,24 @@
+use std::sync::Arc;
+
 use tower_layer::Layer;
 
 use super::service::SessionService;
-use crate::descope::Descope;
-use crate::require::{Inherit, With};
+use crate::project::Project;
+use crate::reject::{Inherit, With};
 
 /// Finds out who sent a request, and renews sessions that have run out. See the [module](crate::session).
 ///
 /// `R` says who renders rejections that come back from inside; see [`with_rejection`](Self::with_rejection).
 #[derive(Clone, Debug)]
 pub struct SessionLayer<R = Inherit> {
-    descope: Descope,
+    project: Arc<Project>,
     rejection: R,
 }
 
 impl SessionLayer {
-    /// The layer of this handle; the same as [`Descope::session_layer`].
-    pub fn new(descope: Descope) -> Self {
+    pub(crate) fn of(project: Arc<Project>) -> Self {
         Self {
-            descope,
+            project,
             rejection: Inherit,
         }
     }
@@ -28,7 +29,7 @@ impl<R> SessionLayer<R> {
     /// no renderer of its own. Default: what they made, a problem document (RFC 9457).
     pub fn with_rejection<R2>(self, rejection: R2) -> SessionLayer<With<R2>> {
         SessionLayer {
-            descope: self.descope,
+            project: self.project,
             rejection: With(rejection),
         }
     }
@@ -38,6 +39,6 @@ impl<S, R: Clone> Layer<S> for SessionLayer<R> {
     type Service = SessionService<S, R>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, self.descope.clone(), self.rejection.clone())
+        SessionService::new(inner, self.project.clone(), self.rejection.clone())
     }
 }

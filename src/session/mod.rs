@@ -74,21 +74,20 @@
 //! ```
 
 mod choice;
-pub(crate) mod cookies;
-pub(crate) mod csrf;
 mod decide;
 mod future;
 mod layer;
 mod service;
-pub(crate) mod source;
 mod state;
-pub(crate) mod write_back;
+mod write_back;
 
-pub use self::cookies::SameSite;
-pub(crate) use self::decide::{decide, decide_bearer, error as auth_error};
+pub(crate) use self::decide::{decide, decide_bearer};
 pub use self::future::ResponseFuture;
 pub use self::layer::SessionLayer;
 pub use self::service::SessionService;
 #[cfg(feature = "routes")]
 pub(crate) use self::state::RefreshJwt;
 pub(crate) use self::state::Session;
+#[cfg(feature = "routes")]
+pub(crate) use self::write_back::deletions;
+pub use crate::headers::SameSite;

@@ -1,4 +1,5 @@
 use std::mem;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap};
@@ -6,25 +7,24 @@ use http::{Request, Response};
 use tower_service::Service;
 
 use super::decide::{Step, decide, decide_now, renew};
-use super::future::{Decision, ResponseFuture};
-use super::source::CookieLines;
-use super::state::{Decided, Session};
-use crate::descope::Descope;
-use crate::require::Rerender;
+use super::future::{Decision, ResponseFuture, Waiting};
+use super::state::Session;
+use crate::project::Project;
+use crate::reject::{Inherit, Rerender};
 
 /// The service that [`SessionLayer`](super::SessionLayer) makes.
 #[derive(Clone, Debug)]
-pub struct SessionService<S, R = crate::require::Inherit> {
+pub struct SessionService<S, R = Inherit> {
     inner: S,
-    descope: Descope,
+    project: Arc<Project>,
     rejection: R,
 }
 
 impl<S, R> SessionService<S, R> {
-    pub(super) fn new(inner: S, descope: Descope, rejection: R) -> Self {
+    pub(super) fn new(inner: S, project: Arc<Project>, rejection: R) -> Self {
         Self {
             inner,
-            descope,
+            project,
             rejection,
         }
     }
@@ -44,60 +44,46 @@ where
     }
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
-        let inner = self.descope.inner();
+        let project = &self.project;
         if let Some(outer) = request.extensions().get::<Session>() {
-            if outer.descope().is(&self.descope) {
+            if Arc::ptr_eq(outer.project(), project) {
                 // Applied twice: the outer one has decided and writes back.
                 return ResponseFuture::pass(self.inner.call(request));
             }
-            outer.meet(&self.descope);
+            outer.meet(project);
         }
         let rerender = self.rejection.remember(&request);
-        let cross_origin = inner.origins.refuses(&request);
-        let credentials = inner.credentials(request.headers());
-        let step = decide_now(inner, &credentials, cross_origin);
+        let cross_origin = project.origins.refuses(&request);
+        let credentials = project.credentials(request.headers());
+        let step = decide_now(project, &credentials, cross_origin);
         let cookies = credentials.cookie_lines();
         let decision: Decision = match step {
             Step::Decided(decided) => {
-                let session = insert(&mut request, &self.descope, decided, cookies);
+                let session = Session::new(project.clone(), decided, cookies).insert(&mut request);
                 let future = self.inner.call(request);
                 return ResponseFuture::call(future, session, self.rejection.clone(), rerender);
             }
             Step::Renew(presented) => {
-                let descope = self.descope.clone();
-                Box::pin(async move { renew(descope.inner(), presented).await })
+                let project = project.clone();
+                Box::pin(async move { renew(&project, presented).await })
             }
             Step::NeedsKeys => {
-                let descope = self.descope.clone();
+                let project = project.clone();
                 let headers = credentials_of(request.headers());
-                Box::pin(async move { decide(descope.inner(), &headers, cross_origin).await })
+                Box::pin(async move { decide(&project, &headers, cross_origin).await })
             }
         };
         // The service that was polled ready is the one to call; its clone has not been polled.
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
-        ResponseFuture::wait(
-            decision,
-            ready,
+        let waiting = Waiting {
+            service: ready,
             request,
             cookies,
-            self.descope.clone(),
-            self.rejection.clone(),
-            rerender,
-        )
+            project: project.clone(),
+        };
+        ResponseFuture::wait(decision, waiting, self.rejection.clone(), rerender)
     }
-}
-
-/// Puts the outcome into the request and keeps a copy for the way back.
-pub(super) fn insert<B>(
-    request: &mut Request<B>,
-    descope: &Descope,
-    decided: Decided,
-    cookies: CookieLines,
-) -> Session {
-    let session = Session::new(descope.clone(), decided, cookies);
-    request.extensions_mut().insert(session.clone());
-    session
 }
 
 /// The headers that matter, for a decision that outlives the borrow of the request. Values are shared, not copied.

@@ -10,9 +10,9 @@ use http::HeaderMap;
 use super::choice::{Choice, Unchosen};
 #[cfg(feature = "routes")]
 use super::decide::identify;
-use super::source::{Candidates, CookieLines};
-use crate::descope::Descope;
 use crate::error::{AuthError, AuthErrorKind};
+use crate::headers::{Candidates, CookieLines};
+use crate::project::Project;
 use crate::refresh::{self, Issued, Presented};
 #[cfg(feature = "routes")]
 use crate::token::Unverified;
@@ -23,7 +23,7 @@ use crate::token::{Failure, Kind, Times, Verified};
 pub(crate) struct Session(Arc<State>);
 
 struct State {
-    descope: Descope,
+    project: Arc<Project>,
     outcome: Outcome,
     renewal: Option<Box<Renewal>>,
     /// The refresh JWT of a renewal that was started beside this request, whose session is still good.
@@ -75,9 +75,9 @@ pub(crate) struct Decided {
 }
 
 impl Session {
-    pub(crate) fn new(descope: Descope, decided: Decided, cookies: CookieLines) -> Self {
+    pub(crate) fn new(project: Arc<Project>, decided: Decided, cookies: CookieLines) -> Self {
         Self(Arc::new(State {
-            descope,
+            project,
             outcome: decided.outcome,
             renewal: decided.renewal,
             early: decided.early,
@@ -88,8 +88,14 @@ impl Session {
         }))
     }
 
-    pub(crate) fn descope(&self) -> &Descope {
-        &self.0.descope
+    pub(crate) fn project(&self) -> &Arc<Project> {
+        &self.0.project
+    }
+
+    /// Puts what was decided into the request, and gives a copy for the way back.
+    pub(super) fn insert<B>(self, request: &mut http::Request<B>) -> Self {
+        request.extensions_mut().insert(self.clone());
+        self
     }
 
     pub(crate) fn renewal(&self) -> Option<&Renewal> {
@@ -151,19 +157,19 @@ impl Session {
 
     /// The outcome for a request that no layer has seen. The refresh JWT is not spent.
     #[cfg(feature = "routes")]
-    pub(crate) async fn without_renewal(descope: &Descope, headers: &HeaderMap) -> Self {
-        let decided = identify(descope.inner(), headers).await;
-        Self::new(descope.clone(), decided, CookieLines::of(headers))
+    pub(crate) async fn without_renewal(project: &Arc<Project>, headers: &HeaderMap) -> Self {
+        let decided = identify(project, headers).await;
+        Self::new(project.clone(), decided, CookieLines::of(headers))
     }
 
     /// Another handle answers the same request. Notes that on both sides if their cookies have the same names: only
     /// one of them can write its own.
-    pub(crate) fn meet(&self, other: &Descope) {
-        let (ours, theirs) = (self.0.descope.inner(), other.inner());
-        if let Some(name) = ours.cookies.name_shared_with(&theirs.cookies) {
+    pub(crate) fn meet(&self, other: &Project) {
+        let ours = &self.0.project;
+        if let Some(name) = ours.cookies.name_shared_with(&other.cookies) {
             self.0.shares_cookies.store(true, Ordering::Relaxed);
             ours.tell_shared_cookies(name);
-            theirs.tell_shared_cookies(name);
+            other.tell_shared_cookies(name);
         }
     }
 
@@ -191,12 +197,12 @@ impl Session {
         if let Some(renewal) = &self.0.renewal {
             return Ok(Some(renewal.presented.clone()));
         }
-        let inner = self.0.descope.inner();
-        let sent = self.0.cookies.sent(&inner.cookies);
+        let project = &self.0.project;
+        let sent = self.0.cookies.sent(&project.cookies);
         let (choice, unavailable) = self.refresh_cookies(&sent.refresh).await;
         let chosen = match self.peek() {
             Some(session) => choice.of_user(session.claims.id()),
-            None => match choice.of_sessions(&inner.verifier, &sent.session) {
+            None => match choice.of_sessions(&project.verifier, &sent.session) {
                 Ok(presented) => Some(presented),
                 Err(Unchosen::Missing) => None,
                 Err(Unchosen::Unjudged(retry_after)) => return Err(retry_after),
@@ -222,10 +228,10 @@ impl Session {
         if self.ignores_cookies() {
             return Default::default();
         }
-        let inner = self.0.descope.inner();
-        let sent = self.0.cookies.sent(&inner.cookies);
+        let project = &self.0.project;
+        let sent = self.0.cookies.sent(&project.cookies);
         let (choice, _) = self.refresh_cookies(&sent.refresh).await;
-        let unverified = choice.unverified(&inner.verifier);
+        let unverified = choice.unverified(&project.verifier);
         (choice.all().collect(), unverified)
     }
 
@@ -249,7 +255,7 @@ impl Session {
         &self,
         candidates: &Candidates<'a>,
     ) -> (Choice<'a>, Option<Duration>) {
-        let verifier = &self.0.descope.inner().verifier;
+        let verifier = &self.0.project.verifier;
         let mut choice = Choice::default();
         let mut unavailable = None;
         for candidate in candidates.iter() {
@@ -280,7 +286,7 @@ impl Session {
         };
         let outcome = match &self.0.renewal {
             Some(renewal) => Some(renewal.outcome.clone()),
-            None => self.0.descope.inner().renewer.follow(&presented).await,
+            None => self.0.project.renewer.follow(&presented).await,
         };
         let Some(outcome) = outcome else {
             return RefreshJwt::Live(presented);
@@ -312,15 +318,15 @@ impl Session {
         if self.is_cross_origin() {
             return Vec::new();
         }
-        let inner = self.0.descope.inner();
-        let sent = self.0.cookies.sent(&inner.cookies);
+        let project = &self.0.project;
+        let sent = self.0.cookies.sent(&project.cookies);
         let candidates = match kind {
             Kind::Session => sent.session,
             Kind::Refresh => sent.refresh,
         };
         let mut tokens = Vec::new();
         for candidate in candidates.iter() {
-            let denied = inner.verifier.denied_too_briefly(candidate, kind);
+            let denied = project.verifier.denied_too_briefly(candidate, kind);
             if let (Some(verified), Ok(jwt)) = (denied, std::str::from_utf8(candidate)) {
                 tokens.push(Presented::new(jwt, verified));
             }
@@ -331,10 +337,10 @@ impl Session {
     /// Every session JWT that came as a cookie and verifies, the one that counts first.
     #[cfg(feature = "routes")]
     pub(crate) async fn session_cookies(&self) -> Vec<Issued> {
-        let inner = self.0.descope.inner();
+        let project = &self.0.project;
         let mut sessions = Vec::new();
-        for candidate in self.0.cookies.sent(&inner.cookies).session.iter() {
-            let verdict = inner
+        for candidate in self.0.cookies.sent(&project.cookies).session.iter() {
+            let verdict = project
                 .verifier
                 .verify(candidate, Kind::Session, Times::Check)
                 .await;

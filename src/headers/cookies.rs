@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use http::HeaderValue;
+use http::header::{HeaderMap, SET_COOKIE};
 
 /// What browsers keep of a cookie, name and value together (RFC 6265bis section 5.6). Above it they drop it silently.
 pub(crate) const MAX_COOKIE: usize = 4096;
@@ -161,6 +162,36 @@ impl CookieConfig {
         header.set_sensitive(true);
         Ok(header)
     }
+}
+
+/// Appends, never replaces: other parts of the app set cookies too. All or none.
+pub(crate) fn append_all(
+    values: Vec<Result<HeaderValue, Unwritable>>,
+    headers: &mut HeaderMap,
+) -> bool {
+    let values: Result<Vec<_>, _> = values.into_iter().collect();
+    match values {
+        Ok(values) => {
+            for value in values {
+                headers.append(SET_COOKIE, value);
+            }
+            true
+        }
+        Err(unwritable) => {
+            tracing::error!(?unwritable, "session cookies could not be written");
+            false
+        }
+    }
+}
+
+/// Whether a response sets this cookie already.
+pub(crate) fn sets_cookie(headers: &HeaderMap, name: &str) -> bool {
+    headers.get_all(SET_COOKIE).iter().any(|value| {
+        let value = value.as_bytes();
+        value
+            .strip_prefix(name.as_bytes())
+            .is_some_and(|rest| rest.first() == Some(&b'='))
+    })
 }
 
 /// Whether a cookie may have this name (RFC 6265bis section 4.1.1, a token of RFC 9110).

@@ -5,7 +5,7 @@ use http::header::{CACHE_CONTROL, LOCATION, VARY};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::next::path_on_this_host;
-use super::rejection::{Memo, ProblemJson, Reject, Rejected};
+use super::{Memo, ProblemJson, Reject, Rejected};
 
 /// Sends browsers that are not signed in to a login page: 303, with the page they wanted in the query's `next`.
 ///

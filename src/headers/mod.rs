@@ -1,0 +1,18 @@
+//! The header fields of a request and a response that concern sign-in: `Authorization` and `Cookie` with the
+//! credentials, `Origin` and `Sec-Fetch-Site`, `Set-Cookie`, `Cache-Control` and `Vary`.
+//!
+//! Nothing here verifies a token. These are the rules of HTTP and of browsers alone.
+
+mod caching;
+mod cookies;
+mod credentials;
+mod origin;
+
+pub(crate) use self::caching::{forbid_caching, keep_private};
+pub use self::cookies::SameSite;
+pub(crate) use self::cookies::{
+    CookieConfig, HOST_PREFIX, MAX_COOKIE, Unwritable, append_all, is_attribute_value,
+    is_cookie_name, sets_cookie,
+};
+pub(crate) use self::credentials::{Bearer, Candidates, CookieLines, Credentials};
+pub(crate) use self::origin::{OriginPolicy, normalize_origin};
