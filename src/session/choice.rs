@@ -7,6 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::verdicts::{Undecided, Verdicts, Worst};
 use crate::headers::Candidates;
 use crate::refresh::Presented;
 use crate::token::{Claims, Failure, Kind, Unverified, Verified, Verifier};
@@ -57,13 +58,53 @@ impl Unclear {
 }
 
 impl<'a> Choice<'a> {
-    pub(crate) fn add(&mut self, jwt: &'a [u8], verified: Arc<Verified>) {
-        self.verified.push((jwt, verified));
+    /// What the verdicts leave of the refresh cookies. Why the others are no good goes to `worst`.
+    pub(super) fn of(
+        verdicts: &Verdicts<'a>,
+        candidates: &Candidates<'a>,
+        worst: &mut Worst,
+    ) -> Result<Self, Undecided<'a>> {
+        let mut choice = Self::default();
+        for jwt in candidates.iter() {
+            match verdicts.on(jwt, Kind::Refresh)? {
+                Ok(verified) => choice.verified.push((jwt, verified)),
+                Err(failure) => {
+                    if let Failure::Unavailable(keys) = &failure {
+                        choice.unjudged.push((jwt, keys.retry_after));
+                    }
+                    worst.add(failure);
+                }
+            }
+        }
+        Ok(choice)
     }
 
-    /// One that cannot be judged now, and when to ask again.
-    pub(crate) fn add_unjudged(&mut self, jwt: &'a [u8], retry_after: Duration) {
-        self.unjudged.push((jwt, retry_after));
+    /// The same, after fetching keys if need be.
+    pub(super) async fn wait_for(verifier: &'a Verifier, candidates: &Candidates<'a>) -> Self {
+        let mut verdicts = Verdicts::new(verifier);
+        loop {
+            match Self::of(&verdicts, candidates, &mut Worst::default()) {
+                Ok(choice) => return choice,
+                Err(undecided) => verdicts.wait(undecided).await,
+            }
+        }
+    }
+
+    /// Those that can be told to be good without I/O. The others are left out.
+    pub(super) fn at_hand(verifier: &Verifier, candidates: &Candidates<'a>) -> Self {
+        let verified = candidates.iter().filter_map(|jwt| {
+            let verdict = verifier.verify_now(jwt, Kind::Refresh)?;
+            Some((jwt, verdict.ok()?))
+        });
+        Self {
+            verified: verified.collect(),
+            unjudged: Vec::new(),
+        }
+    }
+
+    /// When to ask again, if there is one that cannot be judged now.
+    pub(super) fn retry_after(&self) -> Option<Duration> {
+        self.unjudged.last().map(|(_, retry_after)| *retry_after)
     }
 
     /// Those that cannot be judged now and for which nothing but a key is missing. For a sign-out.

@@ -6,71 +6,68 @@ use std::sync::Arc;
 use http::HeaderMap;
 
 use super::choice::{Choice, Unchosen};
+#[cfg(feature = "routes")]
+use super::state::Session;
 use super::state::{Credential, Decided, Outcome, Renewal};
+use super::verdicts::{Undecided, Verdicts, Worst};
 use crate::error::{AuthError, AuthErrorKind};
+#[cfg(feature = "routes")]
+use crate::headers::CookieLines;
 use crate::headers::{Bearer, Credentials, MAX_COOKIE};
 use crate::project::Project;
 use crate::refresh::{self, Presented, Tokens};
 use crate::token::{Failure, InvalidToken, Kind, Times, Verified};
 
 /// The answer, or what it takes to get one.
-pub(crate) enum Step {
+pub(crate) enum Step<'a> {
     Decided(Decided),
     /// This session has to be renewed.
     Renew(Presented),
     /// There are no keys to decide with yet.
-    NeedsKeys,
+    Needs(Undecided<'a>),
+}
+
+/// What a request brings along for a decision.
+pub(crate) struct Evidence<'a> {
+    credentials: &'a Credentials<'a>,
+    /// Whether another site sent the request, so that its cookies do not count.
+    cross_origin: bool,
+    verdicts: Verdicts<'a>,
+}
+
+impl<'a> Evidence<'a> {
+    pub(crate) fn new(
+        project: &'a Project,
+        credentials: &'a Credentials<'a>,
+        cross_origin: bool,
+    ) -> Self {
+        Self {
+            credentials,
+            cross_origin,
+            verdicts: Verdicts::new(&project.verifier),
+        }
+    }
 }
 
 /// Decides without waiting for the network.
-pub(crate) fn decide_now(
-    project: &Project,
-    credentials: &Credentials<'_>,
-    cross_origin: bool,
-) -> Step {
-    let verifier = &project.verifier;
-    match credentials.bearer {
-        Bearer::None => {}
-        Bearer::Malformed => return Step::Decided(malformed_bearer()),
-        Bearer::Token(token) => {
-            return match verifier.verify_now(token, Kind::Session) {
-                Some(verdict) => Step::Decided(by_bearer(verdict)),
-                None => Step::NeedsKeys,
-            };
+pub(crate) fn decide_now<'a>(project: &Project, evidence: &Evidence<'a>) -> Step<'a> {
+    let Evidence {
+        credentials,
+        verdicts,
+        ..
+    } = evidence;
+    let mut worst = match by_session_jwt(evidence) {
+        Err(undecided) => return Step::Needs(undecided),
+        Ok(ControlFlow::Break(decided)) => {
+            return Step::Decided(with_early(project, credentials, decided));
         }
-    }
-    if credentials.is_empty() {
-        return Step::Decided(Outcome::Anonymous.into());
-    }
-    if cross_origin {
-        return Step::Decided(by_cookie(Err(AuthErrorKind::CrossOrigin.into())));
-    }
-    let mut worst = Worst::default();
-    for candidate in credentials.session.iter() {
-        match verifier.verify_now(candidate, Kind::Session) {
-            Some(Ok(session)) => {
-                let decided = by_cookie(Ok(session));
-                return Step::Decided(with_early(project, credentials, decided));
-            }
-            Some(Err(failure)) => worst.add(failure),
-            None => return Step::NeedsKeys,
-        }
-    }
-    let mut choice = Choice::default();
-    for candidate in credentials.refresh.iter() {
-        match verifier.verify_now(candidate, Kind::Refresh) {
-            Some(Ok(verified)) => choice.add(candidate, verified),
-            // One forged cookie must not cause traffic.
-            Some(Err(failure)) => {
-                if let Failure::Unavailable(keys) = &failure {
-                    choice.add_unjudged(candidate, keys.retry_after);
-                }
-                worst.add(failure);
-            }
-            None => return Step::NeedsKeys,
-        }
-    }
-    match choice.of_sessions(verifier, &credentials.session) {
+        Ok(ControlFlow::Continue(worst)) => worst,
+    };
+    let choice = match Choice::of(verdicts, &credentials.refresh, &mut worst) {
+        Err(undecided) => return Step::Needs(undecided),
+        Ok(choice) => choice,
+    };
+    match choice.of_sessions(&project.verifier, &credentials.session) {
         Ok(presented) => Step::Renew(presented),
         Err(unchosen) => Step::Decided(not_renewed(unchosen, worst)),
     }
@@ -94,38 +91,13 @@ fn not_renewed(unchosen: Unchosen, worst: Worst) -> Decided {
 /// Decides, whatever it takes.
 pub(crate) async fn decide(project: &Project, headers: &HeaderMap, cross_origin: bool) -> Decided {
     let credentials = project.credentials(headers);
-    match decide_now(project, &credentials, cross_origin) {
-        Step::Decided(decided) => decided,
-        Step::Renew(presented) => renew(project, presented).await,
-        Step::NeedsKeys => decide_with_keys(project, &credentials).await,
-    }
-}
-
-/// Decides after fetching keys. Cross-origin cookies never get here.
-async fn decide_with_keys(project: &Project, credentials: &Credentials<'_>) -> Decided {
-    let mut worst = match by_session_jwt(project, credentials).await {
-        ControlFlow::Break(decided) => return with_early(project, credentials, decided),
-        ControlFlow::Continue(worst) => worst,
-    };
-    let verifier = &project.verifier;
-    let mut choice = Choice::default();
-    for candidate in credentials.refresh.iter() {
-        match verifier
-            .verify(candidate, Kind::Refresh, Times::Check)
-            .await
-        {
-            Ok(verified) => choice.add(candidate, verified),
-            Err(failure) => {
-                if let Failure::Unavailable(keys) = &failure {
-                    choice.add_unjudged(candidate, keys.retry_after);
-                }
-                worst.add(failure);
-            }
+    let mut evidence = Evidence::new(project, &credentials, cross_origin);
+    loop {
+        match decide_now(project, &evidence) {
+            Step::Decided(decided) => return decided,
+            Step::Renew(presented) => return renew(project, presented).await,
+            Step::Needs(undecided) => evidence.verdicts.wait(undecided).await,
         }
-    }
-    match choice.of_sessions(verifier, &credentials.session) {
-        Ok(presented) => renew(project, presented).await,
-        Err(unchosen) => not_renewed(unchosen, worst),
     }
 }
 
@@ -158,13 +130,8 @@ fn renew_early(
     {
         return None;
     }
-    let mut choice = Choice::default();
-    for candidate in credentials.refresh.iter() {
-        if let Some(Ok(verified)) = project.verifier.verify_now(candidate, Kind::Refresh) {
-            choice.add(candidate, verified);
-        }
-    }
-    let early = choice.of_user(session.claims.id())?;
+    let early = Choice::at_hand(&project.verifier, &credentials.refresh);
+    let early = early.of_user(session.claims.id())?;
     project.renewer.begin(&early);
     Some(early)
 }
@@ -172,39 +139,55 @@ fn renew_early(
 /// The answer without a renewal, for the mounted routes where no layer ran: they decide for themselves what the
 /// refresh JWT is spent on.
 #[cfg(feature = "routes")]
-pub(crate) async fn identify(project: &Project, headers: &HeaderMap) -> Decided {
+async fn identify(project: &Project, headers: &HeaderMap) -> Decided {
     let credentials = project.credentials(headers);
-    match by_session_jwt(project, &credentials).await {
-        ControlFlow::Break(decided) => decided,
-        ControlFlow::Continue(worst) => by_cookie(Err(worst.into_error())),
+    let mut evidence = Evidence::new(project, &credentials, false);
+    loop {
+        match by_session_jwt(&evidence) {
+            Ok(ControlFlow::Break(decided)) => return decided,
+            Ok(ControlFlow::Continue(worst)) => return by_cookie(Err(worst.into_error())),
+            Err(undecided) => evidence.verdicts.wait(undecided).await,
+        }
     }
 }
 
 /// What the session JWT alone decides, or why none of them does.
-async fn by_session_jwt(
-    project: &Project,
-    credentials: &Credentials<'_>,
-) -> ControlFlow<Decided, Worst> {
-    let verifier = &project.verifier;
+fn by_session_jwt<'a>(
+    evidence: &Evidence<'a>,
+) -> Result<ControlFlow<Decided, Worst>, Undecided<'a>> {
+    let credentials = evidence.credentials;
     match credentials.bearer {
         Bearer::None => {}
-        Bearer::Malformed => return ControlFlow::Break(malformed_bearer()),
-        Bearer::Token(token) => return ControlFlow::Break(decide_bearer(project, token).await),
+        Bearer::Malformed => return Ok(ControlFlow::Break(malformed_bearer())),
+        Bearer::Token(token) => {
+            let verdict = evidence.verdicts.on(token, Kind::Session)?;
+            return Ok(ControlFlow::Break(by_bearer(verdict)));
+        }
     }
     if credentials.is_empty() {
-        return ControlFlow::Break(Outcome::Anonymous.into());
+        return Ok(ControlFlow::Break(Outcome::Anonymous.into()));
+    }
+    if evidence.cross_origin {
+        let error = AuthErrorKind::CrossOrigin.into();
+        return Ok(ControlFlow::Break(by_cookie(Err(error))));
     }
     let mut worst = Worst::default();
     for candidate in credentials.session.iter() {
-        match verifier
-            .verify(candidate, Kind::Session, Times::Check)
-            .await
-        {
-            Ok(session) => return ControlFlow::Break(by_cookie(Ok(session))),
+        match evidence.verdicts.on(candidate, Kind::Session)? {
+            Ok(session) => return Ok(ControlFlow::Break(by_cookie(Ok(session)))),
             Err(failure) => worst.add(failure),
         }
     }
-    ControlFlow::Continue(worst)
+    Ok(ControlFlow::Continue(worst))
+}
+
+/// The outcome for a request that no layer has seen. The refresh JWT is not spent.
+#[cfg(feature = "routes")]
+impl Session {
+    pub(crate) async fn without_renewal(project: &Arc<Project>, headers: &HeaderMap) -> Self {
+        let decided = identify(project, headers).await;
+        Self::new(project.clone(), decided, CookieLines::of(headers))
+    }
 }
 
 /// The verdict on a token that stands alone.
@@ -303,32 +286,5 @@ impl From<Outcome> for Decided {
             early: None,
             unclear: false,
         }
-    }
-}
-
-/// Of several failed cookies the most telling failure: an outage excuses everything, an expired session was most
-/// likely a good one once (its signature may not have been looked at).
-#[derive(Default)]
-struct Worst(Option<Failure>);
-
-impl Worst {
-    fn add(&mut self, failure: Failure) {
-        let rank = |failure: &Failure| match failure {
-            Failure::Invalid(_) => 0,
-            Failure::Expired => 1,
-            Failure::Unavailable(_) => 2,
-        };
-        if self
-            .0
-            .as_ref()
-            .is_none_or(|known| rank(known) < rank(&failure))
-        {
-            self.0 = Some(failure);
-        }
-    }
-
-    fn into_error(self) -> AuthError {
-        self.0
-            .map_or(AuthErrorKind::MissingCredentials.into(), AuthError::from)
     }
 }

@@ -79,6 +79,7 @@ mod future;
 mod layer;
 mod service;
 mod state;
+mod verdicts;
 mod write_back;
 
 pub(crate) use self::decide::{decide, decide_bearer};

@@ -6,7 +6,7 @@ use http::header::{AUTHORIZATION, COOKIE, HeaderMap};
 use http::{Request, Response};
 use tower_service::Service;
 
-use super::decide::{Step, decide, decide_now, renew};
+use super::decide::{Evidence, Step, decide, decide_now, renew};
 use super::future::{Decision, ResponseFuture, Waiting};
 use super::state::Session;
 use crate::project::Project;
@@ -55,7 +55,7 @@ where
         let rerender = self.rejection.remember(&request);
         let cross_origin = project.origins.refuses(&request);
         let credentials = project.credentials(request.headers());
-        let step = decide_now(project, &credentials, cross_origin);
+        let step = decide_now(project, &Evidence::new(project, &credentials, cross_origin));
         let cookies = credentials.cookie_lines();
         let decision: Decision = match step {
             Step::Decided(decided) => {
@@ -67,7 +67,7 @@ where
                 let project = project.clone();
                 Box::pin(async move { renew(&project, presented).await })
             }
-            Step::NeedsKeys => {
+            Step::Needs(_) => {
                 let project = project.clone();
                 let headers = credentials_of(request.headers());
                 Box::pin(async move { decide(&project, &headers, cross_origin).await })

@@ -4,19 +4,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-#[cfg(feature = "routes")]
-use http::HeaderMap;
-
 use super::choice::{Choice, Unchosen};
-#[cfg(feature = "routes")]
-use super::decide::identify;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::headers::{Candidates, CookieLines};
+use crate::headers::CookieLines;
 use crate::project::Project;
 use crate::refresh::{self, Issued, Presented};
 #[cfg(feature = "routes")]
 use crate::token::Unverified;
-use crate::token::{Failure, Kind, Times, Verified};
+use crate::token::Verified;
+#[cfg(feature = "routes")]
+use crate::token::{Kind, Times};
 
 /// The outcome of one request. The layer keeps a copy, so that it learns on the way back what was read.
 #[derive(Clone)]
@@ -155,13 +152,6 @@ impl Session {
         self.0.identity_read.load(Ordering::Relaxed)
     }
 
-    /// The outcome for a request that no layer has seen. The refresh JWT is not spent.
-    #[cfg(feature = "routes")]
-    pub(crate) async fn without_renewal(project: &Arc<Project>, headers: &HeaderMap) -> Self {
-        let decided = identify(project, headers).await;
-        Self::new(project.clone(), decided, CookieLines::of(headers))
-    }
-
     /// Another handle answers the same request. Notes that on both sides if their cookies have the same names: only
     /// one of them can write its own.
     pub(crate) fn meet(&self, other: &Project) {
@@ -199,7 +189,8 @@ impl Session {
         }
         let project = &self.0.project;
         let sent = self.0.cookies.sent(&project.cookies);
-        let (choice, unavailable) = self.refresh_cookies(&sent.refresh).await;
+        let choice = Choice::wait_for(&project.verifier, &sent.refresh).await;
+        let unavailable = choice.retry_after();
         let chosen = match self.peek() {
             Some(session) => choice.of_user(session.claims.id()),
             None => match choice.of_sessions(&project.verifier, &sent.session) {
@@ -230,14 +221,14 @@ impl Session {
         }
         let project = &self.0.project;
         let sent = self.0.cookies.sent(&project.cookies);
-        let (choice, _) = self.refresh_cookies(&sent.refresh).await;
+        let choice = Choice::wait_for(&project.verifier, &sent.refresh).await;
         let unverified = choice.unverified(&project.verifier);
         (choice.all().collect(), unverified)
     }
 
     /// A bearer is the only credential, and cookies do not count in requests of other sites.
     fn ignores_cookies(&self) -> bool {
-        let by_bearer = matches!(
+        let bearer = matches!(
             &self.0.outcome,
             Outcome::SignedIn {
                 credential: Credential::Bearer,
@@ -247,31 +238,7 @@ impl Session {
                 ..
             }
         );
-        by_bearer || self.is_cross_origin()
-    }
-
-    /// The refresh cookies that verify, and when to ask again if one cannot be judged now.
-    async fn refresh_cookies<'a>(
-        &self,
-        candidates: &Candidates<'a>,
-    ) -> (Choice<'a>, Option<Duration>) {
-        let verifier = &self.0.project.verifier;
-        let mut choice = Choice::default();
-        let mut unavailable = None;
-        for candidate in candidates.iter() {
-            match verifier
-                .verify(candidate, Kind::Refresh, Times::Check)
-                .await
-            {
-                Ok(verified) => choice.add(candidate, verified),
-                Err(Failure::Unavailable(keys)) => {
-                    choice.add_unjudged(candidate, keys.retry_after);
-                    unavailable = Some(keys.retry_after);
-                }
-                Err(_) => {}
-            }
-        }
-        (choice, unavailable)
+        bearer || self.is_cross_origin()
     }
 
     /// The refresh JWT that may be sent upstream: the one that a renewal brought, else the one that was presented.

@@ -1,0 +1,78 @@
+//! What the verifier says of the tokens of one request.
+//!
+//! Every decision about a request is made by a function that does no I/O. Where it lacks a key it returns which token it
+//! needs a verdict on; the caller waits for that one and asks again, see [`Verdicts::wait`]. Each round adds one verdict,
+//! so there are at most as many rounds as the request has tokens.
+
+use std::sync::Arc;
+
+use crate::error::{AuthError, AuthErrorKind};
+use crate::token::{Failure, Kind, Times, Verified, Verifier};
+
+pub(super) type Verdict = Result<Arc<Verified>, Failure>;
+
+/// A token on which there is no verdict, because the key that signed it is not at hand.
+#[derive(Clone, Copy)]
+pub(super) struct Undecided<'a> {
+    token: &'a [u8],
+    kind: Kind,
+}
+
+/// The verdicts on the tokens of one request: those that need no I/O, and those that were waited for.
+pub(super) struct Verdicts<'a> {
+    verifier: &'a Verifier,
+    waited_for: Vec<(Undecided<'a>, Verdict)>,
+}
+
+impl<'a> Verdicts<'a> {
+    pub(super) fn new(verifier: &'a Verifier) -> Self {
+        Self {
+            verifier,
+            waited_for: Vec::new(),
+        }
+    }
+
+    /// The verdict on a token, or that it has to be waited for.
+    pub(super) fn on(&self, token: &'a [u8], kind: Kind) -> Result<Verdict, Undecided<'a>> {
+        let mut known = self.waited_for.iter();
+        if let Some((_, verdict)) = known.find(|(of, _)| of.token == token && of.kind == kind) {
+            return Ok(verdict.clone());
+        }
+        let verdict = self.verifier.verify_now(token, kind);
+        verdict.ok_or(Undecided { token, kind })
+    }
+
+    /// Fetches keys and decides. The verdict is kept for the next round.
+    pub(super) async fn wait(&mut self, undecided: Undecided<'a>) {
+        let Undecided { token, kind } = undecided;
+        let verdict = self.verifier.verify(token, kind, Times::Check).await;
+        self.waited_for.push((undecided, verdict));
+    }
+}
+
+/// Of several failed cookies the most telling failure: an outage excuses everything, an expired session was most
+/// likely a good one once (its signature may not have been looked at).
+#[derive(Default)]
+pub(super) struct Worst(Option<Failure>);
+
+impl Worst {
+    pub(super) fn add(&mut self, failure: Failure) {
+        let rank = |failure: &Failure| match failure {
+            Failure::Invalid(_) => 0,
+            Failure::Expired => 1,
+            Failure::Unavailable(_) => 2,
+        };
+        if self
+            .0
+            .as_ref()
+            .is_none_or(|known| rank(known) < rank(&failure))
+        {
+            self.0 = Some(failure);
+        }
+    }
+
+    pub(super) fn into_error(self) -> AuthError {
+        self.0
+            .map_or(AuthErrorKind::MissingCredentials.into(), AuthError::from)
+    }
+}
