@@ -2,20 +2,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use super::{ConfigError, Descope};
+use super::{ConfigError, Descope, options};
 use crate::client::{BaseUrl, Client, ProjectId, Transport};
 use crate::clock::{Clock, SystemClock};
-use crate::headers::{
-    CookieConfig, HOST_PREFIX, OriginPolicy, SameSite, is_attribute_value, is_cookie_name,
-    normalize_origin,
-};
+use crate::headers::{CookieConfig, OriginPolicy, SameSite};
 #[cfg(feature = "routes")]
 use crate::project::TokenDelivery;
 use crate::project::{Profiles, Project};
 use crate::refresh::Renewer;
 #[cfg(feature = "shared-store")]
 use crate::store::SharedStore;
-use crate::token::keys::{FetchFailed, FetchedKeys, KeyTimes, Keys};
+use crate::token::keys::{KeyTimes, Keys};
 use crate::token::{
     Audience, KeySet, Revoked, Rules, SignatureAlgorithm, TokenCache, Tokens, Verifier,
 };
@@ -382,7 +379,7 @@ impl DescopeBuilder {
     ///
     /// When it is not `https://host[:port]`.
     pub fn allow_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
-        self.origins.push(parse_origin(origin)?);
+        self.origins.push(options::origin(origin)?);
         Ok(self)
     }
 
@@ -398,7 +395,7 @@ impl DescopeBuilder {
     ///
     /// When it is not `https://host[:port]`.
     pub fn public_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
-        self.public_origin = Some(parse_origin(origin)?);
+        self.public_origin = Some(options::origin(origin)?);
         Ok(self)
     }
 
@@ -458,16 +455,7 @@ impl DescopeBuilder {
         if self.algorithms.is_empty() {
             return Err(ConfigError::OutOfRange("no signature algorithm is allowed"));
         }
-        if self.host_cookies {
-            check_host_cookies(&self.cookies)?;
-            for names in [&mut self.cookies.session, &mut self.cookies.refresh] {
-                prefix(names);
-            }
-        }
-        check_cookies(&self.cookies)?;
-        let present = self.cookies.domain.as_deref().map(bare_domain);
-        let former = &mut self.cookies.former_domains;
-        former.retain(|domain| Some(bare_domain(domain)) != present);
+        options::settle_cookies(&mut self.cookies, self.host_cookies)?;
         // There tokens do not travel in cookies, and may be larger.
         #[cfg(feature = "routes")]
         if self.delivery == TokenDelivery::Body {
@@ -504,11 +492,11 @@ impl DescopeBuilder {
                     .ok_or(ConfigError::PublicKey)?;
                 Keys::fixed(set, clock.clone())
             }
-            None => remote_keys(&client, &self.algorithms, self.key_times, clock.clone()),
+            None => options::remote_keys(&client, &self.algorithms, self.key_times, clock.clone()),
         };
         let verifier = Arc::new(Verifier {
             rules: Rules {
-                issuers: issuers(&client, self.issuers),
+                issuers: options::issuers(&client, self.issuers),
                 algorithms: self.algorithms.into(),
                 max_token_bytes: self.max_token_bytes,
                 audience: match self.audience {
@@ -517,8 +505,8 @@ impl DescopeBuilder {
                 },
                 leeway: self.leeway,
                 accept_missing_drn: self.accept_missing_drn,
-                session_drn: kinds("DS", &self.cookies.session),
-                refresh_drn: kinds("DSR", &self.cookies.refresh),
+                session_drn: options::token_kinds("DS", &self.cookies.session),
+                refresh_drn: options::token_kinds("DSR", &self.cookies.refresh),
             },
             keys: Arc::new(keys),
             tokens: Tokens::new(self.token_cache),
@@ -563,157 +551,4 @@ impl DescopeBuilder {
             }),
         })
     }
-}
-
-fn remote_keys(
-    client: &Client,
-    algorithms: &[SignatureAlgorithm],
-    times: KeyTimes,
-    clock: Arc<dyn Clock>,
-) -> Keys {
-    let client = client.clone();
-    let fetch = Box::new(move || {
-        let client = client.clone();
-        let fetched: crate::token::keys::FetchFuture = Box::pin(async move {
-            match client.fetch_keys().await {
-                Ok(Some(set)) => Ok(FetchedKeys::Set {
-                    body: set.body,
-                    max_age: set.max_age,
-                    from_loopback: client.base_url().is_loopback(),
-                }),
-                Ok(None) => Ok(FetchedKeys::Unchanged),
-                Err(error) => {
-                    // A wrong project id or base URL shows here first.
-                    tracing::warn!(
-                        %error,
-                        project_id = %client.project_id(),
-                        base_url = client.base_url().as_str(),
-                        "the project's keys could not be fetched"
-                    );
-                    Err(FetchFailed {
-                        retry_after: error.retry_after(),
-                    })
-                }
-            }
-        });
-        fetched
-    });
-    Keys::remote(fetch, algorithms, times, clock)
-}
-
-fn issuers(client: &Client, mut issuers: Vec<String>) -> Box<[String]> {
-    let project = client.project_id();
-    let own = BaseUrl::for_project(project);
-    issuers.push(project.as_str().to_owned());
-    for base in [client.base_url(), &own] {
-        issuers.push(format!("{}/{project}", base.as_str()));
-        issuers.push(format!("{}/v1/apps/{project}", base.as_str()));
-    }
-    issuers.dedup();
-    issuers.into()
-}
-
-fn kinds(default: &str, names: &[String]) -> Box<[String]> {
-    let mut kinds = vec![default.to_owned()];
-    kinds.extend(names.iter().filter(|name| *name != default).cloned());
-    kinds.into()
-}
-
-fn parse_origin(origin: &str) -> Result<String, ConfigError> {
-    normalize_origin(origin).ok_or_else(|| ConfigError::Origin(origin.to_owned()))
-}
-
-/// A domain as browsers compare it (RFC 6265 section 5.2.3).
-fn bare_domain(domain: &str) -> String {
-    domain.trim_start_matches('.').to_ascii_lowercase()
-}
-
-/// What browsers demand of cookies with the `__Host-` prefix.
-fn check_host_cookies(cookies: &CookieConfig) -> Result<(), ConfigError> {
-    let conflict = if let Some(domain) = &cookies.domain {
-        format!("cookie_domain({domain:?})")
-    } else if cookies.path != "/" {
-        format!("cookie_path({:?})", cookies.path)
-    } else if !cookies.secure {
-        "dangerous_insecure_cookies()".to_owned()
-    } else {
-        return Ok(());
-    };
-    Err(ConfigError::Cookie(format!(
-        "host_cookies() and {conflict} exclude each other: browsers drop a cookie whose name begins with __Host- \
-         unless it is Secure, has Path=/ and no Domain"
-    )))
-}
-
-/// Puts the name with the `__Host-` prefix before the others.
-fn prefix(names: &mut Vec<String>) {
-    let Some(first) = names.first() else { return };
-    if first.starts_with(HOST_PREFIX) {
-        return;
-    }
-    let first = format!("{HOST_PREFIX}{first}");
-    names.retain(|name| *name != first);
-    names.insert(0, first);
-}
-
-fn check_cookies(cookies: &CookieConfig) -> Result<(), ConfigError> {
-    if cookies.session.is_empty() || cookies.refresh.is_empty() {
-        return Err(ConfigError::Cookie("a cookie has no name".to_owned()));
-    }
-    for name in cookies.session.iter().chain(&cookies.refresh) {
-        if !is_cookie_name(name) {
-            return Err(ConfigError::Cookie(format!("not a cookie name: {name:?}")));
-        }
-        // Browsers ignore a cookie whose prefix its attributes contradict (RFC 6265bis section 4.1.3).
-        let host_only = cookies.domain.is_none() && cookies.path == "/";
-        if (name.starts_with("__Host-") && !(host_only && cookies.secure))
-            || (name.starts_with("__Secure-") && !cookies.secure)
-        {
-            return Err(ConfigError::Cookie(format!(
-                "the prefix of {name} needs Secure cookies, and __Host- also Path=/ and no Domain"
-            )));
-        }
-    }
-    // Each of the names stands for a kind of token, whatever else is configured.
-    for (names, other, ours, theirs) in [
-        (&cookies.session, "DSR", "session", "refresh"),
-        (&cookies.refresh, "DS", "refresh", "session"),
-    ] {
-        let is_other = |name: &&String| {
-            let prefixes = [HOST_PREFIX, "__Secure-", ""];
-            let mut bare = prefixes
-                .iter()
-                .filter_map(|prefix| name.strip_prefix(prefix));
-            bare.any(|bare| bare == other)
-        };
-        if let Some(name) = names.iter().find(is_other) {
-            return Err(ConfigError::Cookie(format!(
-                "{name} cannot be a name of the {ours} cookie: it is Descope's name for the {theirs} cookie, and \
-                 {theirs} JWTs would pass for {ours} JWTs"
-            )));
-        }
-    }
-    if let Some(name) = cookies
-        .session
-        .iter()
-        .find(|name| cookies.refresh.contains(name))
-    {
-        return Err(ConfigError::Cookie(format!(
-            "{name} is the name of both the session and the refresh cookie"
-        )));
-    }
-    if cookies.same_site == SameSite::None && !cookies.secure {
-        return Err(ConfigError::Cookie(
-            "SameSite=None needs Secure cookies".to_owned(),
-        ));
-    }
-    let domains = cookies.domain.iter().chain(&cookies.former_domains);
-    for value in domains.chain([&cookies.path]) {
-        if !is_attribute_value(value) {
-            return Err(ConfigError::Cookie(format!(
-                "not a cookie attribute: {value:?}"
-            )));
-        }
-    }
-    Ok(())
 }

@@ -2,6 +2,7 @@
 
 mod builder;
 mod error;
+mod options;
 mod revocation;
 
 use std::fmt;
