@@ -7,6 +7,7 @@
 #[cfg(feature = "routes")]
 mod delivery;
 mod profiles;
+mod set_cookie;
 
 use std::fmt;
 use std::sync::Arc;

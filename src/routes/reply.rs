@@ -19,7 +19,6 @@ use crate::descope::Descope;
 use crate::headers::{Unwritable, forbid_caching};
 use crate::project::Project;
 use crate::refresh::{Accepted, Issued, Presented, Tokens};
-use crate::session::deletions;
 use crate::token::{Unverified, Verified};
 use crate::wire::JwtResponse;
 
@@ -175,17 +174,8 @@ pub(super) fn renewed(
 
 /// `Set-Cookie` values for what was issued.
 pub(super) fn stores(inner: &Project, tokens: &Tokens) -> Result<Vec<HeaderValue>, RouteError> {
-    let names = &inner.cookies;
-    [
-        (names.session_name(), &tokens.session),
-        (names.refresh_name(), &tokens.refresh),
-    ]
-    .into_iter()
-    .filter_map(|(name, issued)| Some((name, issued.as_ref()?)))
-    // Only the leeway keeps such a token valid, and `Max-Age=0` would delete the cookie.
-    .filter(|(_, issued)| !inner.verifier.remaining(&issued.verified.claims).is_zero())
-    .flat_map(|(name, issued)| leftover(inner, name).chain([store(inner, name, issued)]))
-    .collect()
+    let cookies = inner.store_cookies(tokens);
+    cookies.into_iter().map(writable).collect()
 }
 
 /// `Set-Cookie` values that delete the session under every name.
@@ -195,7 +185,8 @@ pub(super) fn sign_out_cookies(caller: &Caller) -> Vec<HeaderValue> {
         return Vec::new();
     }
     // Names and attributes were checked when the handle was built.
-    deletions(&caller.0)
+    inner
+        .delete_cookies(caller.0.cookie_lines())
         .into_iter()
         .filter_map(Result::ok)
         .collect()
@@ -215,21 +206,21 @@ fn sign_in_cookies(
     let [session_name, refresh_name] = names;
     let tokens = &accepted.tokens;
     let session = match &tokens.session {
-        Some(session) => store(inner, session_name, session),
-        None => deletion(inner, session_name),
+        Some(session) => writable(inner.store_cookie(session_name, session)),
+        None => writable(inner.cookies.delete(session_name)),
     };
     let is_users = |token: &&Presented| owner.is_of(&token.verified);
     let refresh = if let Some(refresh) = &tokens.refresh {
-        Some(store(inner, refresh_name, refresh))
+        Some(writable(inner.store_cookie(refresh_name, refresh)))
     } else if let Some(unverified) = &accepted.unverified {
         let max_age = inner.verifier.remaining_of(unverified);
         let cookie = inner.cookies.store(refresh_name, unverified.jwt(), max_age);
         Some(writable(cookie))
     } else if let Some(renewed) = previous.undelivered().filter(is_users) {
         let renewed = Issued::from(renewed.clone());
-        Some(store(inner, refresh_name, &renewed))
+        Some(writable(inner.store_cookie(refresh_name, &renewed)))
     } else if previous.live.as_ref().filter(is_users).is_none() {
-        Some(deletion(inner, refresh_name))
+        Some(writable(inner.cookies.delete(refresh_name)))
     } else {
         None
     };
@@ -297,21 +288,12 @@ fn user_of(tokens: &Tokens, same_user: Option<&Presented>) -> Option<Arc<Verifie
         .or_else(|| same_user.map(|token| token.verified.clone()))
 }
 
-fn store(inner: &Project, name: &str, issued: &Issued) -> Result<HeaderValue, RouteError> {
-    let max_age = inner.verifier.remaining(&issued.verified.claims);
-    writable(inner.cookies.store(name, &issued.jwt, max_age))
-}
-
 fn leftover(
     inner: &Project,
     name: &str,
 ) -> impl Iterator<Item = Result<HeaderValue, RouteError>> + use<> {
     let leftovers = inner.cookies.delete_leftovers(name);
     leftovers.into_iter().map(writable)
-}
-
-fn deletion(inner: &Project, name: &str) -> Result<HeaderValue, RouteError> {
-    writable(inner.cookies.delete(name))
 }
 
 fn writable(cookie: Result<HeaderValue, Unwritable>) -> Result<HeaderValue, RouteError> {

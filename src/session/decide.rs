@@ -15,7 +15,7 @@ use crate::error::{AuthError, AuthErrorKind};
 use crate::headers::CookieLines;
 use crate::headers::{Bearer, Credentials, MAX_COOKIE};
 use crate::project::Project;
-use crate::refresh::{self, Presented, Tokens};
+use crate::refresh::{self, Presented};
 use crate::token::{Failure, InvalidToken, Kind, Times, Verified};
 
 /// The answer, or what it takes to get one.
@@ -204,7 +204,7 @@ pub(crate) async fn decide_bearer(project: &Project, token: &[u8]) -> Decided {
 pub(crate) async fn renew(project: &Project, presented: Presented) -> Decided {
     let outcome = project.renewer.renew(&presented).await;
     let result = match &*outcome {
-        refresh::Outcome::Renewed(tokens) => match oversized(project, tokens) {
+        refresh::Outcome::Renewed(tokens) => match project.oversized_cookie(tokens) {
             Some(size) => {
                 tracing::error!(
                     size,
@@ -230,18 +230,6 @@ pub(crate) async fn renew(project: &Project, presented: Presented) -> Decided {
         early: None,
         unclear: false,
     }
-}
-
-/// The size of a cookie that browsers would drop.
-fn oversized(project: &Project, tokens: &Tokens) -> Option<usize> {
-    let cookies = &project.cookies;
-    [
-        (&tokens.session, cookies.session_name()),
-        (&tokens.refresh, cookies.refresh_name()),
-    ]
-    .into_iter()
-    .filter_map(|(issued, name)| Some(issued.as_ref()?.jwt.len() + name.len()))
-    .find(|size| *size > MAX_COOKIE)
 }
 
 fn by_bearer(verdict: Result<Arc<Verified>, Failure>) -> Decided {

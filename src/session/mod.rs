@@ -89,6 +89,4 @@ pub use self::service::SessionService;
 #[cfg(feature = "routes")]
 pub(crate) use self::state::RefreshJwt;
 pub(crate) use self::state::Session;
-#[cfg(feature = "routes")]
-pub(crate) use self::write_back::deletions;
 pub use crate::headers::SameSite;

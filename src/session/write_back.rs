@@ -1,10 +1,9 @@
 //! What the session layer adds to a response.
 
-use http::HeaderValue;
 use http::header::HeaderMap;
 
 use super::state::Session;
-use crate::headers::{Unwritable, append_all, forbid_caching, keep_private, sets_cookie};
+use crate::headers::{append_all, forbid_caching, keep_private, sets_cookie};
 use crate::refresh::{Outcome, Presented};
 
 /// Adds the cookies of a renewal and keeps shared caches away from what belongs to one user.
@@ -52,22 +51,9 @@ fn write_cookies(
     match outcome {
         Outcome::Refused { clear: false } => {}
         // Under every name that is read: the one that was refused may be of an older configuration.
-        Outcome::Refused { clear: true } => values = deletions(session),
+        Outcome::Refused { clear: true } => values = project.delete_cookies(session.cookie_lines()),
         outcome @ (Outcome::Renewed(_) | Outcome::Unavailable { .. }) => {
-            let tokens = outcome.tokens();
-            for (name, issued) in [
-                (session_name, tokens.session),
-                (refresh_name, tokens.refresh),
-            ] {
-                let Some(issued) = issued else { continue };
-                let max_age = project.verifier.remaining(&issued.verified.claims);
-                if max_age.is_zero() {
-                    // Only the leeway keeps this token valid, and `Max-Age=0` would delete the cookie.
-                    continue;
-                }
-                values.extend(cookies.delete_leftovers(name));
-                values.push(cookies.store(name, &issued.jwt, max_age));
-            }
+            values = project.store_cookies(&outcome.tokens());
         }
     }
     if values.is_empty() {
@@ -78,22 +64,4 @@ fn write_cookies(
     }
     project.renewer.delivered(presented, &outcome.tokens());
     true
-}
-
-/// Deletion of both cookies under every name that is read, except where the request carries a cookie of that name that
-/// says to be of another project, and none else: that one is not ours to delete.
-pub(crate) fn deletions(session: &Session) -> Vec<Result<HeaderValue, Unwritable>> {
-    let project = session.project();
-    let cookies = &project.cookies;
-    let mut values = Vec::new();
-    for name in cookies.session.iter().chain(&cookies.refresh) {
-        let mut sent = session.cookie_lines().values(name).peekable();
-        if sent.peek().is_some() && sent.all(|value| project.verifier.claims_other_issuer(value)) {
-            project.tell_shared_cookies(name);
-            continue;
-        }
-        values.extend(cookies.delete_leftovers(name));
-        values.push(cookies.delete(name));
-    }
-    values
 }
