@@ -99,8 +99,9 @@
 //! | `redis-tls` | | the same over TLS (`rediss://`), with rustls and aws-lc-rs |
 //! | `shared-store` | | the same through a store that you implement |
 //!
-//! One of `aws-lc` and `rust-crypto` is needed; with both, `aws-lc` is used. Neither touches the process-wide
-//! backend of jsonwebtoken, so that an app's own use of that crate is undisturbed.
+//! One of `aws-lc` and `rust-crypto` is needed; with both, `aws-lc` is used. Of jsonwebtoken
+//! this crate uses types alone, without features: it neither chooses nor asks for the process-wide backend of that
+//! crate, so that an app's own use of it is undisturbed.
 //!
 //! # Minimum Rust version
 //!
@@ -110,7 +111,7 @@
 //! # Foreign types in the public API
 //!
 //! `http`, `http-body`, `bytes`, `tower-layer`, `tower-service`, `axum-core`, `axum` (`Router`), `serde`,
-//! `serde_json`, `utoipa` (`OpenApi`) and `reqwest` (`Client`, as a transport). A new major version of one of them is
+//! `serde_json`, `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as a transport). A new major version of one of them is
 //! one of this crate.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]

@@ -14,7 +14,7 @@ use crate::refresh::Renewer;
 use crate::store::SharedStore;
 use crate::token::keys::{KeyTimes, Keys};
 use crate::token::{
-    Audience, KeySet, Revoked, Rules, SignatureAlgorithm, TokenCache, Tokens, Verifier,
+    Audience, KeySet, MAX_LEEWAY, Revoked, Rules, SignatureAlgorithm, TokenCache, Tokens, Verifier,
 };
 
 /// Configures a [`Descope`] handle. Every option has a default that is right for production.
@@ -449,7 +449,7 @@ impl DescopeBuilder {
     /// What contradicts itself in the options, or why the default transport cannot be built: no TLS, or no CA
     /// certificates on this machine.
     pub fn build(mut self) -> Result<Descope, ConfigError> {
-        if self.leeway > Duration::from_secs(60) {
+        if self.leeway > MAX_LEEWAY {
             return Err(ConfigError::OutOfRange("the leeway is more than 60 s"));
         }
         if self.algorithms.is_empty() {

@@ -8,10 +8,10 @@ use std::time::Duration;
 use super::config::Config;
 use super::error::{EmulatorError, EmulatorErrorKind};
 use super::handle::Emulator;
+use super::instance::Instance;
 use super::keys::{KeyRing, SigningKey};
 use super::running::{self, Running, Tasks};
 use super::server::Limits;
-use super::shared::Shared;
 use super::snapshot::{self, Snapshot};
 use super::state::State;
 use crate::clock::{Clock, SystemClock};
@@ -34,8 +34,15 @@ pub struct EmulatorBuilder {
     read_timeout: Duration,
 }
 
+impl Emulator {
+    /// An emulator of the development project on a free loopback port, unless told otherwise.
+    pub fn builder() -> EmulatorBuilder {
+        EmulatorBuilder::new()
+    }
+}
+
 impl EmulatorBuilder {
-    pub(crate) fn new() -> Self {
+    fn new() -> Self {
         Self {
             project_id: DEVELOPMENT_PROJECT_ID.to_owned(),
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
@@ -236,10 +243,10 @@ impl EmulatorBuilder {
         let listener = TcpListener::bind(self.listen).map_err(cannot_bind)?;
         listener.set_nonblocking(true).map_err(cannot_bind)?;
         let addr = listener.local_addr().map_err(cannot_bind)?;
-        let shared = Arc::new(Shared::new(state, format!("http://{}", reachable(addr))));
+        let instance = Arc::new(Instance::new(state, format!("http://{}", reachable(addr))));
         if let Some(path) = &self.snapshot_file {
             // A file that cannot be written is better known now than after the first sign-in.
-            snapshot::save(&shared, path)?;
+            snapshot::save(&instance, path)?;
         }
         let running = start(Tasks {
             listener,
@@ -247,14 +254,14 @@ impl EmulatorBuilder {
                 head: self.read_timeout,
                 body: self.read_timeout,
             },
-            shared: Arc::clone(&shared),
+            instance: Arc::clone(&instance),
             snapshot_file: self.snapshot_file.clone(),
         })
         .map_err(cannot_bind)?;
         Ok(Emulator::new(
             self.project_id,
             addr,
-            shared,
+            instance,
             running,
             self.snapshot_file,
         ))

@@ -25,7 +25,7 @@ use super::api::{self, Peer};
 use super::control;
 use super::error::ApiError;
 use super::fault::{Fault, FaultKind};
-use super::shared::Shared;
+use super::instance::Instance;
 use crate::wire::code;
 
 /// The answer is that the connection breaks.
@@ -35,17 +35,17 @@ pub(crate) struct ConnectionReset;
 /// Both doors.
 #[derive(Clone)]
 pub(crate) struct Edge {
-    shared: Arc<Shared>,
+    instance: Arc<Instance>,
     api: Router,
     control: Router,
 }
 
 impl Edge {
-    pub(crate) fn new(shared: Arc<Shared>) -> Self {
+    pub(crate) fn new(instance: Arc<Instance>) -> Self {
         Self {
-            api: api::router().with_state(Arc::clone(&shared)),
-            control: control::router().with_state(Arc::clone(&shared)),
-            shared,
+            api: api::router().with_state(Arc::clone(&instance)),
+            control: control::router().with_state(Arc::clone(&instance)),
+            instance,
         }
     }
 
@@ -74,14 +74,14 @@ impl Edge {
     /// Never limited, never delayed, never faulty, and without a single CORS header.
     async fn answer_control(&self, request: Request<Body>) -> Response {
         let (parts, body) = request.into_parts();
-        if let Err(refused) = control::check_origin(&parts) {
+        if let Err(refused) = control::require_local(&parts) {
             return refused.into_response();
         }
         // The page asks every other second; that changes nothing.
         let changes = parts.method != Method::GET;
         let response = call(self.control.clone(), Request::from_parts(parts, body)).await;
         if changes {
-            self.shared.changed.notify_one();
+            self.instance.changed.notify_one();
         }
         response
     }
@@ -96,7 +96,7 @@ impl Edge {
             return Ok(preflight(request.headers(), origin));
         }
         let (fault, latency) = {
-            let mut state = self.shared.state();
+            let mut state = self.instance.state();
             state.count_call(request.uri().path());
             let fault = state.faults.take(request.uri().path());
             (fault, state.config.latency_ms)
@@ -122,7 +122,7 @@ impl Edge {
         let response = call(self.api.clone(), request).await;
         tracing::debug!(%method, path, status = response.status().as_u16(), "emulator");
         // At once: the client may not wait for what delays the answer, and this future ends with it.
-        self.shared.changed.notify_one();
+        self.instance.changed.notify_one();
         response
     }
 }

@@ -6,13 +6,12 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::builder::EmulatorBuilder;
 use super::config::Config;
 use super::control;
 use super::error::EmulatorError;
 use super::fault::Fault;
+use super::instance::Instance;
 use super::running::Running;
-use super::shared::Shared;
 use super::snapshot;
 use super::state::{Message, NewAccessKey};
 use crate::wire::UserProfile;
@@ -21,6 +20,8 @@ use crate::wire::UserProfile;
 /// one exception is described at [`EmulatorBuilder::on_this_runtime`]. Dropping the handle stops the server and
 /// closes all connections, a moment later; [`shutdown`](Self::shutdown) waits for that. Both are allowed inside and
 /// outside a runtime.
+///
+/// [`EmulatorBuilder::on_this_runtime`]: super::EmulatorBuilder::on_this_runtime
 ///
 /// Nothing is static: tests can run as many as they like side by side.
 ///
@@ -43,28 +44,23 @@ use crate::wire::UserProfile;
 pub struct Emulator {
     project_id: String,
     addr: SocketAddr,
-    shared: Arc<Shared>,
+    instance: Arc<Instance>,
     running: Running,
     snapshot_file: Option<PathBuf>,
 }
 
 impl Emulator {
-    /// An emulator of the development project on a free loopback port, unless told otherwise.
-    pub fn builder() -> EmulatorBuilder {
-        EmulatorBuilder::new()
-    }
-
     pub(crate) fn new(
         project_id: String,
         addr: SocketAddr,
-        shared: Arc<Shared>,
+        instance: Arc<Instance>,
         running: Running,
         snapshot_file: Option<PathBuf>,
     ) -> Self {
         Self {
             project_id,
             addr,
-            shared,
+            instance,
             running,
             snapshot_file,
         }
@@ -72,7 +68,7 @@ impl Emulator {
 
     /// The base URL for clients, without a trailing slash: `http://127.0.0.1:40123`.
     pub fn base_url(&self) -> &str {
-        &self.shared.base_url
+        &self.instance.base_url
     }
 
     /// The project that is served.
@@ -82,7 +78,7 @@ impl Emulator {
 
     /// The page that shows messages and users: `{base}/emulator`.
     pub fn inbox_url(&self) -> String {
-        format!("{}/emulator", self.shared.base_url)
+        format!("{}/emulator", self.instance.base_url)
     }
 
     /// The address that is listened on.
@@ -94,12 +90,12 @@ impl Emulator {
     ///
     /// `GET /emulator/v1/messages?to=…`
     pub fn messages(&self, to: &str) -> Vec<Message> {
-        self.shared.state().messages(Some(to))
+        self.instance.state().messages(Some(to))
     }
 
     /// All messages, oldest first. `GET /emulator/v1/messages`
     pub fn inbox(&self) -> Vec<Message> {
-        self.shared.state().messages(None)
+        self.instance.state().messages(None)
     }
 
     /// The code of the newest message to this address or number.
@@ -121,7 +117,7 @@ impl Emulator {
         pending_ref: &str,
         from: Option<&str>,
     ) -> Result<(), EmulatorError> {
-        self.shared.state().complete_notp(pending_ref, from)?;
+        self.instance.state().complete_notp(pending_ref, from)?;
         Ok(())
     }
 
@@ -130,8 +126,8 @@ impl Emulator {
     ///
     /// `POST /emulator/v1/reset`
     pub fn reset(&self) {
-        self.shared.state().reset();
-        self.shared.changed.notify_one();
+        self.instance.state().reset();
+        self.instance.changed.notify_one();
     }
 
     /// Moves the emulator's clock by this many seconds, also back, and answers what it shows then (Unix
@@ -139,7 +135,7 @@ impl Emulator {
     ///
     /// `POST /emulator/v1/clock`
     pub fn advance_clock(&self, seconds: i64) -> i64 {
-        let mut state = self.shared.state();
+        let mut state = self.instance.state();
         state.advance(seconds);
         state.now()
     }
@@ -167,14 +163,14 @@ impl Emulator {
     }
 
     async fn rotate(&self, retire_old: bool) -> Result<String, EmulatorError> {
-        let kid = control::rotate(&self.shared, retire_old).await?;
-        self.shared.changed.notify_one();
+        let kid = control::rotate(&self.instance, retire_old).await?;
+        self.instance.changed.notify_one();
         Ok(kid)
     }
 
     /// The settings. `PATCH /emulator/v1/config` with `{}`
     pub fn config(&self) -> Config {
-        self.shared.state().config.clone()
+        self.instance.state().config.clone()
     }
 
     /// Changes settings and answers all of them. Takes effect with the next call.
@@ -194,7 +190,7 @@ impl Emulator {
         // The closure is the caller's code: it runs without the lock, so it may use the handle.
         let mut config = self.config();
         change(&mut config);
-        self.shared.state().config = config.clone();
+        self.instance.state().config = config.clone();
         config
     }
 
@@ -222,34 +218,34 @@ impl Emulator {
         login_id: &str,
         change: impl FnOnce(&mut UserProfile),
     ) -> Result<UserProfile, EmulatorError> {
-        let profile = self.shared.state().put_user(login_id, |profile| {
+        let profile = self.instance.state().put_user(login_id, |profile| {
             change(profile);
             Ok(())
         })?;
-        self.shared.changed.notify_one();
+        self.instance.changed.notify_one();
         Ok(profile)
     }
 
     /// All users. `GET /emulator/v1/users`
     pub fn users(&self) -> Vec<UserProfile> {
-        self.shared.state().users()
+        self.instance.state().users()
     }
 
     /// Lets something go wrong with the next calls of a path. `POST /emulator/v1/faults`
     pub fn fault(&self, fault: Fault) {
-        self.shared.state().faults.push(fault);
+        self.instance.state().faults.push(fault);
     }
 
     /// How often each path of the API was called since the last reset, faults included.
     ///
     /// `GET /emulator/v1/stats`
     pub fn stats(&self) -> BTreeMap<String, u64> {
-        self.shared.state().calls.clone()
+        self.instance.state().calls.clone()
     }
 
     /// How often this path of the API was called since the last reset.
     pub fn calls(&self, path: &str) -> u64 {
-        self.shared.state().calls.get(path).copied().unwrap_or(0)
+        self.instance.state().calls.get(path).copied().unwrap_or(0)
     }
 
     /// Makes an access key and answers its text. `POST /emulator/v1/accesskeys`
@@ -258,8 +254,8 @@ impl Emulator {
     ///
     /// `Refused`, if there is no randomness.
     pub fn create_access_key(&self, rights: NewAccessKey) -> Result<String, EmulatorError> {
-        let key = self.shared.state().create_access_key(rights)?;
-        self.shared.changed.notify_one();
+        let key = self.instance.state().create_access_key(rights)?;
+        self.instance.changed.notify_one();
         Ok(key)
     }
 
@@ -271,7 +267,7 @@ impl Emulator {
     pub async fn shutdown(mut self) -> Result<(), EmulatorError> {
         self.running.stop().await;
         match self.snapshot_file.take() {
-            Some(path) => snapshot::save_for_good(&self.shared, &path),
+            Some(path) => snapshot::save_for_good(&self.instance, &path),
             None => Ok(()),
         }
     }
@@ -280,7 +276,7 @@ impl Emulator {
 impl Drop for Emulator {
     fn drop(&mut self) {
         if let Some(path) = self.snapshot_file.take()
-            && let Err(error) = snapshot::save_for_good(&self.shared, &path)
+            && let Err(error) = snapshot::save_for_good(&self.instance, &path)
         {
             tracing::error!(%error, "the emulator's snapshot was not written");
         }

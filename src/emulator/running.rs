@@ -11,15 +11,15 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
 use super::edge::Edge;
+use super::instance::Instance;
 use super::server::{self, Limits};
-use super::shared::Shared;
 use super::snapshot;
 
 /// What the tasks need.
 pub(crate) struct Tasks {
     pub(crate) listener: TcpListener,
     pub(crate) limits: Limits,
-    pub(crate) shared: Arc<Shared>,
+    pub(crate) instance: Arc<Instance>,
     pub(crate) snapshot_file: Option<PathBuf>,
 }
 
@@ -94,13 +94,13 @@ impl Drop for Running {
 impl Tasks {
     fn spawn(self) -> std::io::Result<Vec<JoinHandle<()>>> {
         let listener = tokio::net::TcpListener::from_std(self.listener)?;
-        let edge = Edge::new(Arc::clone(&self.shared));
+        let edge = Edge::new(Arc::clone(&self.instance));
         let limits = self.limits;
         let server =
             tokio::spawn(async move { match server::serve(listener, edge, limits).await {} });
         let saver = self
             .snapshot_file
-            .map(|path| tokio::spawn(snapshot::keep_saving(self.shared, path)));
+            .map(|path| tokio::spawn(snapshot::keep_saving(self.instance, path)));
         Ok([Some(server), saver].into_iter().flatten().collect())
     }
 }

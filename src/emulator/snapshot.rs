@@ -13,8 +13,8 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::error::{ApiError, EmulatorError, EmulatorErrorKind};
+use super::instance::Instance;
 use super::keys::{KeyRing, SavedKey};
-use super::shared::Shared;
 use super::state::{SavedAccessKey, SavedSessions, SavedUsers, State};
 
 #[derive(Serialize, Deserialize)]
@@ -99,18 +99,18 @@ fn failure(what: &str, path: &Path) -> EmulatorError {
 }
 
 /// Writes the state of this moment.
-pub(crate) fn save(shared: &Shared, path: &Path) -> Result<(), EmulatorError> {
-    write_unless_closed(shared, path, false)
+pub(crate) fn save(instance: &Instance, path: &Path) -> Result<(), EmulatorError> {
+    write_unless_closed(instance, path, false)
 }
 
 /// Writes the state for the last time: a save that is still under way must not overwrite what the next emulator
 /// writes into the file.
-pub(crate) fn save_for_good(shared: &Shared, path: &Path) -> Result<(), EmulatorError> {
-    write_unless_closed(shared, path, true)
+pub(crate) fn save_for_good(instance: &Instance, path: &Path) -> Result<(), EmulatorError> {
+    write_unless_closed(instance, path, true)
 }
 
-fn write_unless_closed(shared: &Shared, path: &Path, close: bool) -> Result<(), EmulatorError> {
-    let mut closed = shared
+fn write_unless_closed(instance: &Instance, path: &Path, close: bool) -> Result<(), EmulatorError> {
+    let mut closed = instance
         .saved_for_good
         .lock()
         .unwrap_or_else(PoisonError::into_inner);
@@ -118,19 +118,19 @@ fn write_unless_closed(shared: &Shared, path: &Path, close: bool) -> Result<(), 
         return Ok(());
     }
     *closed = close;
-    let snapshot = Snapshot::of(&shared.state());
+    let snapshot = Snapshot::of(&instance.state());
     snapshot?.write(path)
 }
 
 /// Writes the state soon after each change, until the task is aborted.
-pub(crate) async fn keep_saving(shared: Arc<Shared>, path: PathBuf) {
+pub(crate) async fn keep_saving(instance: Arc<Instance>, path: PathBuf) {
     loop {
-        shared.changed.notified().await;
+        instance.changed.notified().await;
         // Changes come in bunches.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let task = {
-            let (shared, path) = (Arc::clone(&shared), path.clone());
-            tokio::task::spawn_blocking(move || save(&shared, &path))
+            let (instance, path) = (Arc::clone(&instance), path.clone());
+            tokio::task::spawn_blocking(move || save(&instance, &path))
         };
         if let Ok(Err(error)) = task.await {
             tracing::error!(%error, "the emulator's snapshot was not written");

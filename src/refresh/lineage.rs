@@ -5,14 +5,12 @@ use std::time::Duration;
 
 use crate::ledger::Ledger;
 use crate::seldom::Seldom;
-use crate::token::{TokenId, Verified};
+use crate::token::{MAX_LEEWAY, TokenId, Verified};
 
 /// Refresh JWTs that are remembered, with up to 500 bytes for each: 50 MB. When there are more, the one that was noted
 /// longest ago is forgotten. A logout then ends the session JWTs that it presents, and the others of that refresh JWT
 /// expire by themselves within a session's life.
 const CAPACITY: usize = 100_000;
-/// The most leeway that those who check a session can be given: so long it counts after its end.
-const LEEWAY: i64 = 60;
 
 /// See the module's documentation.
 pub(crate) struct Lineage {
@@ -153,7 +151,7 @@ impl Family {
 impl Session {
     /// When it counts no longer, since the Unix epoch.
     fn end(&self) -> Duration {
-        let end = self.exp.saturating_add(LEEWAY);
+        let end = self.exp.saturating_add(MAX_LEEWAY.as_secs() as i64);
         Duration::from_secs(u64::try_from(end).unwrap_or(0))
     }
 }

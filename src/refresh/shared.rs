@@ -11,7 +11,7 @@ use crate::store::{
     Count, Lease, Listener, Notice, Replicas, SharedOutcome, SharedStore, SharedTokens, StoreKey,
     Turn,
 };
-use crate::token::{Failure, LONGEST_TOKEN, Name, Times, Unverified};
+use crate::token::{Failure, LONGEST_TOKEN, MAX_LEEWAY, Name, Times, Unverified};
 use crate::wire::JwtResponse;
 
 /// By how much the clocks of two replicas may differ. A revocation that is dated further into the future is dated by
@@ -101,7 +101,7 @@ impl Renewer {
             // A little longer than the token, for the leeway of those who check it.
             Notice::Token { exp, .. } | Notice::Session { exp, .. } => {
                 let left = self.verifier.until(*exp);
-                left.saturating_add(Duration::from_secs(60))
+                left.saturating_add(MAX_LEEWAY)
             }
             Notice::Renewal { .. } => self.patience.saturating_add(self.memo),
             Notice::Subject { .. } => LONGEST_TOKEN,

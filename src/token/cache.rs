@@ -15,7 +15,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, Equivalent, Weighter};
 
 use super::Verified;
-use super::striped::Counter;
+use super::counter::StripedCounter;
 
 /// Longer tokens are verified each time: few have them, and a cookie does not hold them.
 const MAX_TOKEN: usize = 4096;
@@ -84,8 +84,8 @@ impl Default for TokenCache {
 pub(crate) struct Tokens {
     cache: Option<Weighted>,
     max_age: u64,
-    hits: Counter,
-    misses: Counter,
+    hits: StripedCounter,
+    misses: StripedCounter,
 }
 
 type Weighted = Cache<Token, Entry, Bytes, DefaultHashBuilder, DefaultLifecycle<Token, Entry>>;
@@ -118,8 +118,8 @@ impl Tokens {
         Self {
             cache,
             max_age: bounds.max_age.as_secs(),
-            hits: Counter::default(),
-            misses: Counter::default(),
+            hits: StripedCounter::default(),
+            misses: StripedCounter::default(),
         }
     }
 

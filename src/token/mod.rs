@@ -1,11 +1,13 @@
-//! What is a valid token: the checks, in the order of their cost.
+//! What is a valid token.
 
 mod cache;
 mod claims;
 mod compact;
+mod counter;
 pub(crate) mod crypto;
 mod error;
 mod expiry;
+mod failure;
 #[cfg(feature = "__fuzzing")]
 pub(crate) mod fuzzing;
 mod header;
@@ -15,336 +17,23 @@ mod nesting;
 mod revoked;
 mod roca;
 mod rules;
-mod striped;
 mod unverified;
-
-use std::fmt;
-use std::sync::Arc;
-use std::time::Duration;
-
-use arc_swap::ArcSwapOption;
-use serde::de::DeserializeOwned;
+mod verifier;
 
 pub use self::cache::TokenCache;
 pub(crate) use self::cache::Tokens;
 pub(crate) use self::claims::Claims;
-use self::compact::KnownHeader;
 pub(crate) use self::compact::is_token;
 pub use self::crypto::SignatureAlgorithm;
 pub(crate) use self::crypto::TokenId;
 pub use self::error::InvalidToken;
+pub(crate) use self::failure::Failure;
 pub(crate) use self::jwk::KeySet;
 #[cfg(feature = "emulator")]
 pub(crate) use self::jwk::is_publicly_known;
-use self::keys::{Keys, KeysUnavailable, Lookup, Reason};
 #[cfg(feature = "shared-store")]
 pub(crate) use self::revoked::LONGEST_TOKEN;
 pub(crate) use self::revoked::{Mark, Name, Revoked};
-pub(crate) use self::rules::{Audience, Kind, Rules};
+pub(crate) use self::rules::{Audience, Kind, MAX_LEEWAY, Rules};
 pub(crate) use self::unverified::Unverified;
-use crate::clock::Clock;
-
-/// A token that passed every check except, on request, those of time.
-pub(crate) struct Verified {
-    pub(crate) claims: Claims,
-    pub(crate) id: TokenId,
-    /// Shared with the key of the cache, so that a look-up does not read the line of memory where this is counted.
-    jwt: Arc<[u8]>,
-}
-
-impl Verified {
-    /// The claims as a type of the caller's.
-    pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
-        let payload = self.jwt.split(|byte| *byte == b'.').nth(1);
-        let json = compact::decode(payload.unwrap_or_default())
-            .map_err(|_| serde::de::Error::custom("not base64url"))?;
-        serde_json::from_slice(&json)
-    }
-}
-
-impl fmt::Debug for Verified {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the token.
-        self.claims.fmt(f)
-    }
-}
-
-/// Why there is no verdict, or a negative one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Failure {
-    Invalid(InvalidToken),
-    Expired,
-    Unavailable(KeysUnavailable),
-}
-
-/// A verdict, or what it takes to reach one.
-enum Attempt {
-    Verdict(Result<Arc<Verified>, Failure>),
-    Needs(Missing),
-}
-
-/// What the key endpoint has to be asked for.
-enum Missing {
-    /// Any keys that may be used, for a token of this kid.
-    Keys(Box<str>),
-    /// A key of this kid.
-    Kid(Box<str>),
-}
-
-/// Whether times are part of the verdict.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Times {
-    Check,
-    /// For tokens that upstream has issued this very moment: a skewed clock here must not lose them.
-    Ignore,
-}
-
-/// Verifies tokens of one project.
-#[derive(Debug)]
-pub(crate) struct Verifier {
-    pub(crate) rules: Rules,
-    pub(crate) keys: Arc<Keys>,
-    pub(crate) tokens: Tokens,
-    pub(crate) header: ArcSwapOption<KnownHeader>,
-    pub(crate) revoked: Revoked,
-    pub(crate) clock: Arc<dyn Clock>,
-}
-
-impl Verifier {
-    /// The verdict, if it can be had without I/O.
-    pub(crate) fn verify_now(
-        &self,
-        token: &[u8],
-        kind: Kind,
-    ) -> Option<Result<Arc<Verified>, Failure>> {
-        match self.attempt(token, kind, Times::Check) {
-            Attempt::Verdict(verdict) => Some(verdict),
-            Attempt::Needs(_) => None,
-        }
-    }
-
-    /// The verdict, after fetching keys if need be.
-    pub(crate) async fn verify(
-        &self,
-        token: &[u8],
-        kind: Kind,
-        times: Times,
-    ) -> Result<Arc<Verified>, Failure> {
-        let kid = match self.attempt(token, kind, times) {
-            Attempt::Verdict(verdict) => return verdict,
-            Attempt::Needs(Missing::Keys(kid) | Missing::Kid(kid)) => kid,
-        };
-        self.keys
-            .update(Reason::UnknownKid(&kid))
-            .await
-            .map_err(Failure::Unavailable)?;
-        match self.attempt(token, kind, times) {
-            Attempt::Verdict(verdict) => verdict,
-            // The endpoint was asked once, which is enough for a kid that anybody may have made up.
-            Attempt::Needs(Missing::Kid(kid)) if !self.keys.is_expected(&kid) => {
-                Err(InvalidToken::UnknownKey.into())
-            }
-            Attempt::Needs(_) => Err(Failure::Unavailable(KeysUnavailable {
-                retry_after: Duration::from_secs(1),
-            })),
-        }
-    }
-
-    /// The verdict on a token that a call has issued just now, which began at `mark`.
-    pub(crate) async fn verify_issued(
-        &self,
-        token: &[u8],
-        kind: Kind,
-        times: Times,
-        mark: Option<Mark>,
-    ) -> Result<Arc<Verified>, Failure> {
-        let verdict = self.verify(token, kind, times).await;
-        let (Some(mark), Err(Failure::Invalid(InvalidToken::Revoked))) = (mark, &verdict) else {
-            return verdict;
-        };
-        // Revoked is what a token is that is good in every other respect.
-        if let Ok(Ok((Verified { claims, id, .. }, _))) =
-            self.verify_signature(token, kind, None, &mut Vec::new())
-        {
-            self.revoked
-                .spare(&id, &claims, mark, self.until(claims.exp));
-        }
-        self.verify(token, kind, times).await
-    }
-
-    /// A token that is refused only because it was revoked, if the revocation ends before the token does. Whoever
-    /// revokes it has to say so again: the one before may come from somebody who can write to a shared store, and who
-    /// wants the token to live.
-    pub(crate) fn denied_too_briefly(&self, token: &[u8], kind: Kind) -> Option<Arc<Verified>> {
-        if self.revoked.is_unused() {
-            return None;
-        }
-        let checked = self.verify_signature(token, kind, None, &mut Vec::new());
-        let (verified, _) = checked.ok()?.ok()?;
-        let Verified { id, claims, .. } = &verified;
-        let known = self.revoked.is_denied_for(id, self.until(claims.exp));
-        let denied = self.revoked.contains(id, claims, self.clock.unix());
-        (denied && !known && !self.is_expired(claims)).then(|| Arc::new(verified))
-    }
-
-    /// A session JWT that the project has signed, whenever it ended. `None` also if that takes a key that is not at
-    /// hand. It says who the user was, and signs nobody in.
-    pub(crate) fn signed(&self, token: &[u8]) -> Option<Verified> {
-        let verdict = self.verify_signature(token, Kind::Session, None, &mut Vec::new());
-        verdict.ok()?.ok().map(|(verified, _)| verified)
-    }
-
-    /// Whether a token says that it is of this user. Nothing is proven.
-    pub(crate) fn claims_user(&self, token: &[u8], id: &str) -> bool {
-        compact::split(token, self.rules.max_token_bytes)
-            .and_then(|parts| compact::decode(parts.payload))
-            .and_then(|payload| claims::parse(&payload, |_| Ok(())))
-            .is_ok_and(|claims| claims.id() == id)
-    }
-
-    /// Whether a token says that somebody else than this project has issued it. Nothing is proven.
-    pub(crate) fn claims_other_issuer(&self, token: &[u8]) -> bool {
-        let mut is_other = false;
-        let payload = compact::split(token, self.rules.max_token_bytes)
-            .and_then(|parts| compact::decode(parts.payload));
-        if let Ok(payload) = payload {
-            // What else is wrong with it does not matter.
-            let _ = claims::parse(&payload, |checks| {
-                is_other = checks
-                    .iss
-                    .as_deref()
-                    .is_some_and(|iss| !self.rules.issuers.iter().any(|issuer| issuer == iss));
-                Ok(())
-            });
-        }
-        is_other
-    }
-
-    fn attempt(&self, token: &[u8], kind: Kind, times: Times) -> Attempt {
-        let mut scratch = Vec::new();
-        match self.attempt_with(token, kind, times, &mut scratch) {
-            Ok(Ok(verified)) => Attempt::Verdict(Ok(verified)),
-            Ok(Err(missing)) => Attempt::Needs(missing),
-            Err(failure) => Attempt::Verdict(Err(failure)),
-        }
-    }
-
-    fn attempt_with(
-        &self,
-        token: &[u8],
-        kind: Kind,
-        times: Times,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Result<Arc<Verified>, Missing>, Failure> {
-        let now = self.clock.unix();
-        let cached = match kind {
-            Kind::Session => self
-                .keys
-                .generation(now)
-                .and_then(|generation| self.tokens.get(token, now.as_secs(), generation)),
-            Kind::Refresh => None,
-        };
-        let verified = match cached {
-            Some(verified) => verified,
-            None => match self.verify_signature(
-                token,
-                kind,
-                (times == Times::Check).then_some(now),
-                scratch,
-            )? {
-                Ok((verified, generation)) => {
-                    let verified = Arc::new(verified);
-                    // What is over is not worth a place. Everything else about now is asked at every hit.
-                    if kind == Kind::Session && !self.rules.is_expired(&verified.claims, now) {
-                        self.tokens.insert(&verified, now.as_secs(), generation);
-                    }
-                    verified
-                }
-                Err(missing) => return Ok(Err(missing)),
-            },
-        };
-        if times == Times::Check {
-            self.rules.check_times(&verified.claims, now)?;
-        }
-        if self.revoked.contains(&verified.id, &verified.claims, now) {
-            return Err(InvalidToken::Revoked.into());
-        }
-        Ok(Ok(verified))
-    }
-
-    /// Everything that stays true of a token while its key does. With a time, tokens that are over by then are spared
-    /// the signature.
-    #[allow(clippy::type_complexity)]
-    fn verify_signature(
-        &self,
-        token: &[u8],
-        kind: Kind,
-        now: Option<Duration>,
-        scratch: &mut Vec<u8>,
-    ) -> Result<Result<(Verified, u64), Missing>, Failure> {
-        // Size, alphabet, parts, header: no key and no claim is looked at before these hold.
-        let known = self.header.load();
-        let known = known.as_deref();
-        let compact = compact::parse(token, self.rules.max_token_bytes, known, scratch)?;
-        if !self.rules.algorithms.contains(&compact.algorithm) {
-            return Err(InvalidToken::Algorithm.into());
-        }
-        let checked = self.keys.with_key(&compact.kid, |key, generation| {
-            if key.algorithm() != compact.algorithm {
-                return Err(InvalidToken::Algorithm);
-            }
-            let payload = compact::decode(compact.payload)?;
-            if now.is_some_and(|now| self.rules.is_surely_over(&payload, now)) {
-                return Ok(None);
-            }
-            let signature = compact::decode(compact.signature)?;
-            let id = key
-                .verify(compact.signing_input, &signature)
-                .ok_or(InvalidToken::Signature)?;
-            Ok(Some((id, generation, payload)))
-        });
-        let (id, generation, payload) = match checked {
-            Lookup::Known(verdict) => verdict?.ok_or(Failure::Expired)?,
-            Lookup::Unknown => return Err(InvalidToken::UnknownKey.into()),
-            // A token that brings its own key is not Descope's. Its kid is not worth a question.
-            Lookup::UnknownKid | Lookup::Undecided(_) if compact.offers_key => {
-                return Err(InvalidToken::UnknownKey.into());
-            }
-            Lookup::Undecided(unavailable) => return Err(Failure::Unavailable(unavailable)),
-            Lookup::UnknownKid => return Ok(Err(Missing::Kid((*compact.kid).into()))),
-            Lookup::Outdated => return Ok(Err(Missing::Keys((*compact.kid).into()))),
-        };
-        if let Some(header) = compact.to_remember(known) {
-            self.header.store(Some(Arc::new(header)));
-        }
-        let claims = claims::parse(&payload, |checks| self.rules.check(checks, kind))?;
-        let verified = Verified {
-            claims,
-            id,
-            jwt: token.into(),
-        };
-        Ok(Ok((verified, generation)))
-    }
-
-    /// Whether the session is over by now.
-    pub(crate) fn is_expired(&self, claims: &Claims) -> bool {
-        self.rules.is_expired(claims, self.clock.unix())
-    }
-
-    /// Seconds until the token's own expiry, without leeway; 0 when it is over.
-    pub(crate) fn remaining(&self, claims: &Claims) -> Duration {
-        self.until(claims.exp)
-    }
-
-    /// From now until this Unix second; 0 when it is over.
-    pub(crate) fn until(&self, exp: i64) -> Duration {
-        let now = self.clock.unix().as_secs();
-        Duration::from_secs(u64::try_from(exp).unwrap_or(0).saturating_sub(now))
-    }
-}
-
-impl From<InvalidToken> for Failure {
-    fn from(reason: InvalidToken) -> Self {
-        Self::Invalid(reason)
-    }
-}
+pub(crate) use self::verifier::{Times, Verified, Verifier};

@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use super::claims::Claims;
 use super::crypto::TokenId;
+use super::rules::MAX_LEEWAY;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::seldom::Seldom;
@@ -55,9 +56,6 @@ impl Default for Capacity {
 /// Life that is assumed for a user-wide revocation, whose tokens we may not know. Refresh JWTs count as well: one that
 /// outlived the denial would bring the session back.
 pub(crate) const LONGEST_TOKEN: Duration = Duration::from_secs(366 * 24 * 60 * 60);
-
-/// By how much an entry outlives its token, for the leeway of those who check it.
-const MARGIN: Duration = Duration::from_secs(60);
 
 /// See the module's documentation.
 pub(crate) struct Revoked {
@@ -231,7 +229,7 @@ impl Revoked {
 
 /// When an entry for a token may go.
 fn over(now: Duration, remaining: Duration) -> Duration {
-    now.saturating_add(remaining).saturating_add(MARGIN)
+    now.saturating_add(remaining).saturating_add(MAX_LEEWAY)
 }
 
 impl Subject {

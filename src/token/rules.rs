@@ -9,6 +9,10 @@ use super::crypto::SignatureAlgorithm;
 use super::error::InvalidToken;
 use super::expiry;
 
+/// The most tolerance for clocks that differ that can be configured. What is remembered of a token is kept for that
+/// much longer than the token lives, because until then somebody may still accept it.
+pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(60);
+
 /// The two kinds of token, both signed with the same keys and never interchangeable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {

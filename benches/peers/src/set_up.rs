@@ -14,7 +14,7 @@ use serde::Deserialize;
 use tower_descope::{Descope, TokenCache, User};
 use tower_descope_benches::signer::PROJECT;
 
-use crate::contender::App;
+use crate::app::App;
 use crate::issuer::Issuer;
 
 /// The claims that every crate makes of a token.

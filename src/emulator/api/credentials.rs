@@ -9,7 +9,7 @@ use http::header::{AUTHORIZATION, COOKIE};
 use http::request::Parts;
 
 use super::super::error::ApiError;
-use super::super::shared::Shared;
+use super::super::instance::Instance;
 use super::super::state::Presented;
 use super::super::token;
 
@@ -108,11 +108,14 @@ fn trim_blanks(mut bytes: &[u8]) -> &[u8] {
     bytes
 }
 
-impl FromRequestParts<Arc<Shared>> for Credentials {
+impl FromRequestParts<Arc<Instance>> for Credentials {
     type Rejection = ApiError;
 
-    async fn from_request_parts(parts: &mut Parts, shared: &Arc<Shared>) -> Result<Self, ApiError> {
-        let project_id = shared.state().project_id().to_owned();
+    async fn from_request_parts(
+        parts: &mut Parts,
+        instance: &Arc<Instance>,
+    ) -> Result<Self, ApiError> {
+        let project_id = instance.state().project_id().to_owned();
         Self::read(&parts.headers, &project_id)
     }
 }

@@ -19,7 +19,7 @@ use serde_json::json;
 
 use self::credentials::Credentials;
 use super::error::ApiError;
-use super::shared::Shared;
+use super::instance::Instance;
 
 pub(super) use self::body::Payload;
 pub(super) use self::credentials::Peer;
@@ -29,7 +29,7 @@ pub(super) use self::segment::Segment;
 /// What every handler answers.
 pub(super) type Reply = Result<Response, ApiError>;
 
-pub(super) fn router() -> Router<Arc<Shared>> {
+pub(super) fn router() -> Router<Arc<Instance>> {
     Router::new()
         .route("/v1/auth/otp/signup/{method}", post(otp::sign_up))
         .route("/v1/auth/otp/signin/{method}", post(otp::sign_in))
@@ -74,17 +74,20 @@ pub(super) fn router() -> Router<Arc<Shared>> {
         .method_not_allowed_fallback(method_not_allowed)
 }
 
-async fn keys_v2(State(shared): State<Arc<Shared>>, Segment(project_id): Segment) -> Reply {
-    let keys = published_keys(&shared, &project_id)?;
+async fn keys_v2(State(instance): State<Arc<Instance>>, Segment(project_id): Segment) -> Reply {
+    let keys = published_keys(&instance, &project_id)?;
     Ok(json(&json!({ "keys": keys })))
 }
 
-async fn keys_v1(State(shared): State<Arc<Shared>>, Segment(project_id): Segment) -> Reply {
-    published_keys(&shared, &project_id).map(|keys| json(&keys))
+async fn keys_v1(State(instance): State<Arc<Instance>>, Segment(project_id): Segment) -> Reply {
+    published_keys(&instance, &project_id).map(|keys| json(&keys))
 }
 
-fn published_keys(shared: &Shared, project_id: &str) -> Result<Vec<serde_json::Value>, ApiError> {
-    let state = shared.state();
+fn published_keys(
+    instance: &Instance,
+    project_id: &str,
+) -> Result<Vec<serde_json::Value>, ApiError> {
+    let state = instance.state();
     if state.project_id() == project_id {
         Ok(state.keys.jwks())
     } else {

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
+use super::super::instance::Instance;
 use super::super::qr;
-use super::super::shared::Shared;
 use super::super::state::StartedFlow;
 use super::credentials::{Credentials, Peer};
 use super::{Payload, Reply, Segment, json, reply};
@@ -15,10 +15,10 @@ use crate::wire::{
 };
 
 /// The link names the message, not the `pendingRef`: the phone that opens it need not be able to poll.
-fn link(shared: &Shared, started: StartedFlow) -> Reply {
+fn link(instance: &Instance, started: StartedFlow) -> Reply {
     let redirect_url = format!(
         "{}/emulator/whatsapp/{}",
-        shared.base_url, started.message_code
+        instance.base_url, started.message_code
     );
     Ok(json(&NotpLinkResponse {
         pending_ref: started.pending_ref,
@@ -28,60 +28,60 @@ fn link(shared: &Shared, started: StartedFlow) -> Reply {
 }
 
 pub(super) async fn sign_up(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Segment(provider): Segment,
     _: Credentials,
     Payload(request): Payload<NotpSignUpRequest>,
 ) -> Reply {
-    let started = shared.state().notp_sign_up(&provider, request)?;
-    link(&shared, started)
+    let started = instance.state().notp_sign_up(&provider, request)?;
+    link(&instance, started)
 }
 
 pub(super) async fn sign_in(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Segment(provider): Segment,
     credentials: Credentials,
     Payload(request): Payload<NotpSignInRequest>,
 ) -> Reply {
     let started =
-        shared
+        instance
             .state()
             .notp_sign_in(&provider, request, false, &credentials.presented())?;
-    link(&shared, started)
+    link(&instance, started)
 }
 
 pub(super) async fn sign_up_or_in(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Segment(provider): Segment,
     credentials: Credentials,
     Payload(request): Payload<NotpSignInRequest>,
 ) -> Reply {
     let started =
-        shared
+        instance
             .state()
             .notp_sign_in(&provider, request, true, &credentials.presented())?;
-    link(&shared, started)
+    link(&instance, started)
 }
 
 pub(super) async fn update(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Segment(provider): Segment,
     credentials: Credentials,
     Payload(request): Payload<NotpUpdateRequest>,
 ) -> Reply {
-    let started = shared
+    let started = instance
         .state()
         .notp_update(&provider, request, &credentials.presented())?;
-    link(&shared, started)
+    link(&instance, started)
 }
 
 pub(super) async fn pending_session(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     peer: Peer,
     _: Credentials,
     Payload(request): Payload<PendingSessionRequest>,
 ) -> Reply {
-    let grant = shared
+    let grant = instance
         .state()
         .notp_pending_session(&request.pending_ref, &peer.ip())?;
     reply::tokens(grant)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 
 use super::super::error::ApiError;
-use super::super::shared::Shared;
+use super::super::instance::Instance;
 use super::credentials::{Credentials, Peer};
 use super::{Payload, Reply, Segment, json, reply};
 use crate::wire::{
@@ -21,60 +21,60 @@ fn known(method: &str) -> Result<DeliveryMethod, ApiError> {
 }
 
 pub(super) async fn sign_up(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Segment(method): Segment,
     _: Credentials,
     Payload(request): Payload<OtpSignUpRequest>,
 ) -> Reply {
     let method = known(&method)?;
-    let masked = shared.state().otp_sign_up(method, request)?;
+    let masked = instance.state().otp_sign_up(method, request)?;
     Ok(json(&masked))
 }
 
 pub(super) async fn sign_in(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Segment(method): Segment,
     credentials: Credentials,
     Payload(request): Payload<OtpSignInRequest>,
 ) -> Reply {
     let method = known(&method)?;
-    let masked = shared
+    let masked = instance
         .state()
         .otp_sign_in(method, request, &credentials.presented())?;
     Ok(json(&masked))
 }
 
 pub(super) async fn sign_up_or_in(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Segment(method): Segment,
     credentials: Credentials,
     Payload(request): Payload<OtpSignInRequest>,
 ) -> Reply {
     let method = known(&method)?;
-    let masked = shared
+    let masked = instance
         .state()
         .otp_sign_up_or_in(method, request, &credentials.presented())?;
     Ok(json(&masked))
 }
 
 pub(super) async fn verify(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Segment(method): Segment,
     peer: Peer,
     _: Credentials,
     Payload(request): Payload<OtpVerifyRequest>,
 ) -> Reply {
     let method = known(&method)?;
-    let grant = shared.state().otp_verify(method, &request, &peer.ip())?;
+    let grant = instance.state().otp_verify(method, &request, &peer.ip())?;
     reply::tokens(grant)
 }
 
 pub(super) async fn update_email(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     credentials: Credentials,
     Payload(request): Payload<OtpUpdateEmailRequest>,
 ) -> Reply {
-    let masked = shared.state().otp_update(
+    let masked = instance.state().otp_update(
         DeliveryMethod::Email,
         &request.login_id,
         request.email,
@@ -85,7 +85,7 @@ pub(super) async fn update_email(
 }
 
 pub(super) async fn update_phone(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Segment(method): Segment,
     credentials: Credentials,
     Payload(request): Payload<OtpUpdatePhoneRequest>,
@@ -94,7 +94,7 @@ pub(super) async fn update_phone(
     if !method.is_phone() {
         return Err(ApiError::not_found("No such delivery method"));
     }
-    let masked = shared.state().otp_update(
+    let masked = instance.state().otp_update(
         method,
         &request.login_id,
         request.phone,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
-use super::super::shared::Shared;
+use super::super::instance::Instance;
 use super::credentials::Credentials;
 use super::{Payload, Reply, empty_object, json, reply};
 use crate::wire::{
@@ -12,21 +12,21 @@ use crate::wire::{
 };
 
 pub(super) async fn refresh(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     credentials: Credentials,
     _: Payload<RefreshRequest>,
 ) -> Reply {
-    let grant = shared.state().refresh(&credentials.presented())?;
+    let grant = instance.state().refresh(&credentials.presented())?;
     reply::tokens(grant)
 }
 
 /// The web SDK asks at page load; somebody who is not signed in is no error then.
 pub(super) async fn try_refresh(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     credentials: Credentials,
     _: Payload<RefreshRequest>,
 ) -> Reply {
-    let grant = shared.state().refresh(&credentials.presented());
+    let grant = instance.state().refresh(&credentials.presented());
     match grant {
         Ok(grant) => reply::tokens(grant),
         Err(error) if error.status.is_server_error() => Err(error),
@@ -35,68 +35,74 @@ pub(super) async fn try_refresh(
 }
 
 pub(super) async fn logout(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     credentials: Credentials,
     _: Payload<LogoutRequest>,
 ) -> Reply {
-    let mut state = shared.state();
+    let mut state = instance.state();
     state.logout(&credentials.presented())?;
     reply::signed_out(state.config.token_delivery)
 }
 
 pub(super) async fn logout_all(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     credentials: Credentials,
     _: Payload<LogoutRequest>,
 ) -> Reply {
-    let mut state = shared.state();
+    let mut state = instance.state();
     state.logout_all(&credentials.presented())?;
     reply::signed_out(state.config.token_delivery)
 }
 
-pub(super) async fn me(State(shared): State<Arc<Shared>>, credentials: Credentials) -> Reply {
-    let user = shared.state().me(&credentials.presented())?;
+pub(super) async fn me(State(instance): State<Arc<Instance>>, credentials: Credentials) -> Reply {
+    let user = instance.state().me(&credentials.presented())?;
     Ok(json(&user))
 }
 
-pub(super) async fn history(State(shared): State<Arc<Shared>>, credentials: Credentials) -> Reply {
-    let history = shared.state().history(&credentials.presented())?;
+pub(super) async fn history(
+    State(instance): State<Arc<Instance>>,
+    credentials: Credentials,
+) -> Reply {
+    let history = instance.state().history(&credentials.presented())?;
     Ok(json(&history))
 }
 
 pub(super) async fn my_tenants(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     credentials: Credentials,
     Payload(request): Payload<MyTenantsRequest>,
 ) -> Reply {
-    let tenants = shared
+    let tenants = instance
         .state()
         .my_tenants(&credentials.presented(), &request)?;
     Ok(json(&tenants))
 }
 
 pub(super) async fn select_tenant(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     credentials: Credentials,
     Payload(request): Payload<TenantSelectRequest>,
 ) -> Reply {
-    let grant = shared
+    let grant = instance
         .state()
         .select_tenant(&credentials.presented(), &request.tenant)?;
     reply::tokens(grant)
 }
 
-pub(super) async fn validate(State(shared): State<Arc<Shared>>, credentials: Credentials) -> Reply {
-    let claims = shared.state().validate(credentials.jwt())?;
+pub(super) async fn validate(
+    State(instance): State<Arc<Instance>>,
+    credentials: Credentials,
+) -> Reply {
+    let claims = instance.state().validate(credentials.jwt())?;
     Ok(json(&claims))
 }
 
 pub(super) async fn exchange_access_key(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     credentials: Credentials,
     Payload(request): Payload<AccessKeyExchangeRequest>,
 ) -> Reply {
-    let grant = shared
+    let grant = instance
         .state()
         .exchange_access_key(credentials.access_key(), request)?;
     Ok(json(&grant.sign()?))

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use axum::extract::State;
 
+use super::super::instance::Instance;
 use super::super::qr;
-use super::super::shared::Shared;
 use super::super::state::ShownKey;
 use super::credentials::{Credentials, Peer};
 use super::{Payload, Reply, json, reply};
@@ -20,32 +20,32 @@ fn enrolment(key: ShownKey) -> Reply {
 }
 
 pub(super) async fn sign_up(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     _: Credentials,
     Payload(request): Payload<TotpSignUpRequest>,
 ) -> Reply {
-    let key = shared.state().totp_sign_up(request)?;
+    let key = instance.state().totp_sign_up(request)?;
     enrolment(key)
 }
 
 pub(super) async fn update(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     credentials: Credentials,
     Payload(request): Payload<TotpUpdateRequest>,
 ) -> Reply {
-    let key = shared
+    let key = instance
         .state()
         .totp_update(&request, &credentials.presented())?;
     enrolment(key)
 }
 
 pub(super) async fn verify(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     peer: Peer,
     credentials: Credentials,
     Payload(request): Payload<TotpVerifyRequest>,
 ) -> Reply {
-    let grant = shared
+    let grant = instance
         .state()
         .totp_verify(&request, &credentials.presented(), &peer.ip())?;
     reply::tokens(grant)

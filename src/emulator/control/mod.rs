@@ -1,7 +1,7 @@
 //! The side door: what a person would do (read the SMS, send the WhatsApp message) or an operator would
 //! (settings, clock, keys). It hands out codes, so web pages of other origins and other machines stay out.
 
-mod guard;
+mod local_only;
 mod pages;
 
 use std::collections::HashMap;
@@ -17,14 +17,14 @@ use serde_json::{Map, Value, json};
 use super::api::{Payload, Reply, Segment, empty_object, json, method_not_allowed, not_found};
 use super::error::ApiError;
 use super::fault::Fault;
+use super::instance::Instance;
 use super::keys::SigningKey;
-use super::shared::Shared;
 use super::state::NewAccessKey;
 use crate::wire::{UserProfile, nullable};
 
-pub(super) use self::guard::check as check_origin;
+pub(super) use self::local_only::require_local;
 
-pub(super) fn router() -> Router<Arc<Shared>> {
+pub(super) fn router() -> Router<Arc<Instance>> {
     pages::router()
         .route("/emulator/v1/project", get(project))
         .route("/emulator/v1/messages", get(messages))
@@ -47,29 +47,31 @@ pub(super) fn router() -> Router<Arc<Shared>> {
 }
 
 /// What a client is to be configured with.
-async fn project(State(shared): State<Arc<Shared>>) -> Reply {
-    let project_id = shared.state().project_id().to_owned();
+async fn project(State(instance): State<Arc<Instance>>) -> Reply {
+    let project_id = instance.state().project_id().to_owned();
     Ok(json(
-        &json!({ "baseUrl": shared.base_url, "projectId": project_id }),
+        &json!({ "baseUrl": instance.base_url, "projectId": project_id }),
     ))
 }
 
 async fn messages(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     query: Result<Query<HashMap<String, String>>, QueryRejection>,
 ) -> Reply {
     let Query(query) = query.map_err(|error| ApiError::bad_request(error.body_text()))?;
-    let messages = shared.state().messages(query.get("to").map(String::as_str));
+    let messages = instance
+        .state()
+        .messages(query.get("to").map(String::as_str));
     Ok(json(&json!({ "messages": messages })))
 }
 
-async fn users(State(shared): State<Arc<Shared>>) -> Reply {
-    let users = shared.state().users();
+async fn users(State(instance): State<Arc<Instance>>) -> Reply {
+    let users = instance.state().users();
     Ok(json(&json!({ "users": users })))
 }
 
 async fn put_user(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Payload(body): Payload<Map<String, Value>>,
 ) -> Reply {
     let login_id = match body.get("loginId") {
@@ -77,7 +79,7 @@ async fn put_user(
         Some(_) => return Err(ApiError::bad_request("loginId: expected a string")),
         None => return Err(ApiError::missing("loginId")),
     };
-    let profile = shared
+    let profile = instance
         .state()
         .put_user(&login_id, |profile| overlay(profile, body))?;
     Ok(json(&profile))
@@ -102,19 +104,19 @@ struct Sender {
 }
 
 async fn complete_notp(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Segment(pending_ref): Segment,
     Payload(sender): Payload<Sender>,
 ) -> Reply {
-    shared
+    instance
         .state()
         .complete_notp(&pending_ref, sender.from.as_deref())?;
     Ok(empty_object())
 }
 
 /// What the page that plays WhatsApp shows.
-async fn whatsapp_message(State(shared): State<Arc<Shared>>, Segment(code): Segment) -> Reply {
-    let page = shared.state().notp_page(&code)?;
+async fn whatsapp_message(State(instance): State<Arc<Instance>>, Segment(code): Segment) -> Reply {
+    let page = instance.state().notp_page(&code)?;
     Ok(json(&page))
 }
 
@@ -128,20 +130,20 @@ struct WhatsappMessage {
 }
 
 async fn receive_whatsapp(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Payload(message): Payload<WhatsappMessage>,
 ) -> Reply {
     if message.from.is_empty() {
         return Err(ApiError::missing("from"));
     }
-    shared
+    instance
         .state()
         .receive_notp_message(&message.from, &message.text)?;
     Ok(empty_object())
 }
 
-async fn reset(State(shared): State<Arc<Shared>>, _: Payload<Map<String, Value>>) -> Reply {
-    shared.state().reset();
+async fn reset(State(instance): State<Arc<Instance>>, _: Payload<Map<String, Value>>) -> Reply {
+    instance.state().reset();
     Ok(empty_object())
 }
 
@@ -152,8 +154,8 @@ struct Advance {
     advance_seconds: i64,
 }
 
-async fn clock(State(shared): State<Arc<Shared>>, Payload(body): Payload<Advance>) -> Reply {
-    let mut state = shared.state();
+async fn clock(State(instance): State<Arc<Instance>>, Payload(body): Payload<Advance>) -> Reply {
+    let mut state = instance.state();
     state.advance(body.advance_seconds);
     Ok(json(
         &json!({ "now": state.now(), "offsetSeconds": state.offset() }),
@@ -167,45 +169,48 @@ struct Rotate {
     retire_old: bool,
 }
 
-async fn rotate_keys(State(shared): State<Arc<Shared>>, Payload(body): Payload<Rotate>) -> Reply {
-    let kid = rotate(&shared, body.retire_old).await?;
+async fn rotate_keys(
+    State(instance): State<Arc<Instance>>,
+    Payload(body): Payload<Rotate>,
+) -> Reply {
+    let kid = rotate(&instance, body.retire_old).await?;
     Ok(json(&json!({ "kid": kid })))
 }
 
 /// Makes a key away from the runtime's threads and signs with it from now on.
-pub(super) async fn rotate(shared: &Shared, retire_old: bool) -> Result<String, ApiError> {
+pub(super) async fn rotate(instance: &Instance, retire_old: bool) -> Result<String, ApiError> {
     let key = tokio::task::spawn_blocking(SigningKey::generate)
         .await
         .map_err(|_| ApiError::internal("no key was generated"))??;
     let kid = key.kid().to_owned();
-    shared.state().keys.rotate(key, retire_old);
+    instance.state().keys.rotate(key, retire_old);
     Ok(kid)
 }
 
 async fn patch_config(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Payload(patch): Payload<Map<String, Value>>,
 ) -> Reply {
-    let mut state = shared.state();
+    let mut state = instance.state();
     state.config = state.config.patched(patch)?;
     Ok(json(&state.config))
 }
 
-async fn push_fault(State(shared): State<Arc<Shared>>, Payload(body): Payload<Value>) -> Reply {
+async fn push_fault(State(instance): State<Arc<Instance>>, Payload(body): Payload<Value>) -> Reply {
     let fault = Fault::from_json(body)?;
-    shared.state().faults.push(fault);
+    instance.state().faults.push(fault);
     Ok(empty_object())
 }
 
-async fn stats(State(shared): State<Arc<Shared>>) -> Reply {
-    let calls = shared.state().calls.clone();
+async fn stats(State(instance): State<Arc<Instance>>) -> Reply {
+    let calls = instance.state().calls.clone();
     Ok(json(&json!({ "calls": calls })))
 }
 
 async fn create_access_key(
-    State(shared): State<Arc<Shared>>,
+    State(instance): State<Arc<Instance>>,
     Payload(rights): Payload<NewAccessKey>,
 ) -> Reply {
-    let key = shared.state().create_access_key(rights)?;
+    let key = instance.state().create_access_key(rights)?;
     Ok(json(&json!({ "key": key })))
 }

@@ -5,6 +5,7 @@
 
 mod access_keys;
 mod account;
+mod checks;
 mod codes;
 mod delivery;
 mod grant;

@@ -7,17 +7,16 @@ use http::StatusCode;
 
 use super::super::error::ApiError;
 use super::super::random;
+use super::checks::{check_custom_claims, mfa_options};
 use super::delivery::looks_like_phone;
-use super::otp::check_custom_claims;
 use super::sessions::{Presented, SignIn};
-use super::update::mfa_options;
 use super::{Grant, State};
 use crate::wire::{
     LoginOptions, NotpSignInRequest, NotpSignUpRequest, NotpUpdateRequest, SignUpUser,
     UpdateOptions, code,
 };
 
-enum Kind {
+enum FlowKind {
     SignUp(SignUpUser),
     SignIn,
     SignUpOrIn,
@@ -29,7 +28,7 @@ enum Kind {
 
 /// A started flow.
 pub(super) struct Flow {
-    kind: Kind,
+    kind: FlowKind,
     /// May be empty: then the phone tells who it is.
     login_id: String,
     /// The only phone that may complete the flow, if the start named one.
@@ -80,7 +79,7 @@ impl State {
             .find(|phone| looks_like_phone(phone))
             .cloned();
         self.start_flow(
-            Kind::SignUp(request.user),
+            FlowKind::SignUp(request.user),
             request.login_id,
             phone,
             request.login_options,
@@ -113,9 +112,9 @@ impl State {
             _ => looks_like_phone(&login_id).then(|| login_id.clone()),
         };
         let kind = if may_sign_up {
-            Kind::SignUpOrIn
+            FlowKind::SignUpOrIn
         } else {
-            Kind::SignIn
+            FlowKind::SignIn
         };
         self.start_flow(kind, login_id, expected_phone, request.login_options, base)
     }
@@ -136,7 +135,7 @@ impl State {
         let base = request.options.mfa.then_some(caller.session_id);
         let options = mfa_options(&request.options);
         self.start_flow(
-            Kind::Update {
+            FlowKind::Update {
                 user_id: caller.user_id,
                 options: request.options,
             },
@@ -149,7 +148,7 @@ impl State {
 
     fn start_flow(
         &mut self,
-        kind: Kind,
+        kind: FlowKind,
         login_id: String,
         expected_phone: Option<String>,
         options: LoginOptions,
@@ -212,7 +211,7 @@ impl State {
         let (user_id, first_seen) = self.settle_flow(&flow, &phone, now)?;
         // A merge that kept the other user has ended the caller's sessions.
         let base = match &flow.kind {
-            Kind::Update {
+            FlowKind::Update {
                 user_id: caller, ..
             } if *caller != user_id => None,
             _ => flow.base.as_deref(),
@@ -234,7 +233,7 @@ impl State {
         phone: &str,
         now: i64,
     ) -> Result<(String, bool), ApiError> {
-        if let Kind::Update { user_id, options } = &flow.kind {
+        if let FlowKind::Update { user_id, options } = &flow.kind {
             return self
                 .change_address(user_id, phone, true, options)
                 .map(|user_id| (user_id, false));
@@ -245,9 +244,9 @@ impl State {
             self.directory.id_of(&flow.login_id).map(str::to_owned)
         };
         let details = match (&flow.kind, existing) {
-            (Kind::SignUp(_), Some(_)) => return Err(ApiError::user_exists()),
-            (Kind::SignIn, None) => return Err(ApiError::user_not_found()),
-            (Kind::SignUp(user), None) => user.clone(),
+            (FlowKind::SignUp(_), Some(_)) => return Err(ApiError::user_exists()),
+            (FlowKind::SignIn, None) => return Err(ApiError::user_not_found()),
+            (FlowKind::SignUp(user), None) => user.clone(),
             (_, None) => SignUpUser::default(),
             (_, Some(user_id)) => {
                 let user = self

@@ -1,14 +1,13 @@
 //! One-time codes: sign-up, sign-in, update and verify.
 
 use super::super::error::ApiError;
+use super::checks::{check_custom_claims, mfa_options, require_login_id};
 use super::codes::Purpose;
 use super::delivery::delivery_address;
 use super::sessions::{Presented, SignIn};
-use super::update::mfa_options;
 use super::{Grant, State};
 use crate::wire::{
-    DeliveryMethod, LoginOptions, MaskedAddress, OtpSignInRequest, OtpSignUpRequest,
-    OtpVerifyRequest,
+    DeliveryMethod, MaskedAddress, OtpSignInRequest, OtpSignUpRequest, OtpVerifyRequest,
 };
 
 impl State {
@@ -161,29 +160,6 @@ impl State {
         } else {
             refusal
         }
-    }
-}
-
-pub(super) fn require_login_id(login_id: &str) -> Result<(), ApiError> {
-    if login_id.trim().is_empty() {
-        Err(ApiError::missing("loginId"))
-    } else {
-        Ok(())
-    }
-}
-
-/// Descope's documented limits: 60 characters for a name, 500 for a value.
-pub(super) fn check_custom_claims(options: &LoginOptions) -> Result<(), ApiError> {
-    let too_long = options.custom_claims.iter().any(|(name, value)| {
-        name.chars().count() > 60
-            || value
-                .as_str()
-                .is_some_and(|text| text.chars().count() > 500)
-    });
-    if too_long {
-        Err(ApiError::invalid("A custom claim is too long"))
-    } else {
-        Ok(())
     }
 }
 

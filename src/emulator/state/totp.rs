@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::fmt;
 
 use super::super::error::ApiError;
-use super::otp::{check_custom_claims, require_login_id};
+use super::checks::{check_custom_claims, require_login_id};
 use super::sessions::{Presented, SignIn};
 use super::totp_key::{STEP, ShownKey, TotpKey};
 use super::{Grant, State};

@@ -2,10 +2,10 @@
 
 use super::super::error::ApiError;
 use super::State;
+use super::checks::require_login_id;
 use super::codes::Purpose;
-use super::otp::require_login_id;
 use super::sessions::Presented;
-use crate::wire::{DeliveryMethod, LoginOptions, MaskedAddress, UpdateOptions};
+use crate::wire::{DeliveryMethod, MaskedAddress, UpdateOptions};
 
 impl State {
     /// `POST /v1/auth/otp/update/email` and `…/update/phone/{method}`. The new address is live after verify.
@@ -94,14 +94,6 @@ impl State {
         }
         user.profile.modified_time = now;
         Ok(user_id)
-    }
-}
-
-/// The login options that an update stands for.
-pub(super) fn mfa_options(options: &UpdateOptions) -> LoginOptions {
-    LoginOptions {
-        mfa: options.mfa,
-        ..LoginOptions::default()
     }
 }
 

@@ -57,6 +57,28 @@ impl fmt::Display for SignatureAlgorithm {
     }
 }
 
+impl From<SignatureAlgorithm> for jsonwebtoken::Algorithm {
+    fn from(algorithm: SignatureAlgorithm) -> Self {
+        match algorithm {
+            SignatureAlgorithm::Rs256 => Self::RS256,
+            SignatureAlgorithm::Es256 => Self::ES256,
+            SignatureAlgorithm::Es384 => Self::ES384,
+        }
+    }
+}
+
+/// The algorithm itself is the error when session JWTs are never signed with it.
+impl TryFrom<jsonwebtoken::Algorithm> for SignatureAlgorithm {
+    type Error = jsonwebtoken::Algorithm;
+
+    fn try_from(algorithm: jsonwebtoken::Algorithm) -> Result<Self, Self::Error> {
+        Self::ALL
+            .into_iter()
+            .find(|known| jsonwebtoken::Algorithm::from(*known) == algorithm)
+            .ok_or(algorithm)
+    }
+}
+
 /// A digest of the signing input. It names a token: two tokens with the same digest carry the same header and
 /// claims, whatever was done to the signature (an ECDSA signature has a second valid form).
 pub(crate) type TokenId = [u8; 32];

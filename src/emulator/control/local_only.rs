@@ -1,4 +1,4 @@
-//! Who may come in by the side door.
+//! Who may use the control API: programs and pages of this machine.
 
 use http::header::{HOST, ORIGIN};
 use http::request::Parts;
@@ -9,7 +9,7 @@ use super::super::error::ApiError;
 ///
 /// The host rule defeats DNS rebinding: a page of `evil.example` whose name suddenly points to 127.0.0.1 still
 /// sends its own name. The origin rule stops blind writes, which browsers send without asking first.
-pub(in super::super) fn check(parts: &Parts) -> Result<(), ApiError> {
+pub(in super::super) fn require_local(parts: &Parts) -> Result<(), ApiError> {
     let mut hosts = parts.headers.get_all(HOST).iter();
     let host = match (hosts.next(), hosts.next()) {
         (Some(host), None) => host.to_str().unwrap_or_default(),
@@ -54,7 +54,7 @@ mod tests {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        check(&request.body(()).unwrap().into_parts().0).is_ok()
+        require_local(&request.body(()).unwrap().into_parts().0).is_ok()
     }
 
     #[test]

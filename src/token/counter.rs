@@ -13,14 +13,14 @@ thread_local! {
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
-pub(super) struct Counter([Stripe; STRIPES]);
+pub(super) struct StripedCounter([Stripe; STRIPES]);
 
 /// A pair of cache lines of its own: processors fetch them in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Stripe(AtomicU64);
 
-impl Counter {
+impl StripedCounter {
     pub(super) fn add_one(&self) {
         // A thread that is about to end counts somewhere else.
         let stripe = MINE.try_with(|mine| *mine).unwrap_or_default();
@@ -39,7 +39,7 @@ mod tests {
 
     #[test]
     fn nothing_is_lost() {
-        let counter = Counter::default();
+        let counter = StripedCounter::default();
         std::thread::scope(|scope| {
             for _ in 0..STRIPES + 1 {
                 scope.spawn(|| (0..1000).for_each(|_| counter.add_one()));

@@ -1,4 +1,4 @@
-//! What the server's tasks and the handle have in common.
+//! One running emulator, as its handle and the tasks of its server share it.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 use super::state::State;
 
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Instance {
     state: Mutex<State>,
     pub(crate) base_url: String,
     /// Whether the snapshot file was written for the last time; held while it is being written.
@@ -16,7 +16,7 @@ pub(crate) struct Shared {
     pub(crate) changed: Notify,
 }
 
-impl Shared {
+impl Instance {
     pub(crate) fn new(state: State, base_url: String) -> Self {
         Self {
             state: Mutex::new(state),
