@@ -10,6 +10,8 @@ use serde::Serialize;
 use super::error::{ClientError, UnavailableReason};
 use super::transport::{TransportError, TransportErrorKind};
 use super::{Client, reply, retry_after};
+use crate::wire::Credential;
+use crate::wire::endpoint::{Call as Row, Request as _};
 
 /// What is sent.
 pub(super) struct Call<'a> {
@@ -25,7 +27,58 @@ pub(super) struct Call<'a> {
 }
 
 impl Client {
-    pub(super) fn post<'a, B: Serialize>(
+    /// Makes the call of a row: checks what the request has to have, sends the credential that the row asks for and
+    /// no other, and reads the answer.
+    pub(super) async fn call<C: Row>(
+        &self,
+        request: &C::Request,
+        credential: Option<&str>,
+    ) -> Result<C::Answer, ClientError> {
+        self.call_with::<C>(None, request, credential).await
+    }
+
+    /// The same where the path has a parameter.
+    pub(super) async fn call_with<C: Row>(
+        &self,
+        parameter: Option<&'static str>,
+        request: &C::Request,
+        credential: Option<&str>,
+    ) -> Result<C::Answer, ClientError> {
+        let response = self.respond::<C>(parameter, request, credential).await?;
+        reply::answer(&self.inner.cookies, &response)
+    }
+
+    /// The same, for answers that are read in another way.
+    pub(super) async fn respond<C: Row>(
+        &self,
+        parameter: Option<&'static str>,
+        request: &C::Request,
+        credential: Option<&str>,
+    ) -> Result<Response<Bytes>, ClientError> {
+        if let Some(missing) = request.missing() {
+            return Err(ClientError::invalid(missing.empty));
+        }
+        let credential = match (C::ENDPOINT.credential, request.login_options(), credential) {
+            (Credential::Nothing, ..) => None,
+            (Credential::StepUp, Some(options), _) if !options.needs_refresh_token() => None,
+            (Credential::StepUp, _, None) => {
+                return Err(ClientError::invalid(
+                    "step-up and mfa need the refresh token of the session",
+                ));
+            }
+            (_, _, credential) => credential,
+        };
+        let path = C::ENDPOINT
+            .path_with(parameter)
+            .ok_or_else(|| ClientError::invalid("e-mail does not reach a phone"))?;
+        let call = match C::ENDPOINT.method {
+            "GET" => self.get(&path, credential),
+            _ => self.post(&path, request, credential)?,
+        };
+        self.send(call).await
+    }
+
+    fn post<'a, B: Serialize>(
         &self,
         path: &'a str,
         body: &B,
@@ -35,11 +88,8 @@ impl Client {
             .map_err(|_| ClientError::invalid("the body cannot be written as json"))?;
         Ok(Call {
             method: Method::POST,
-            path,
             body: body.into(),
-            credential,
-            managed: true,
-            deadline: self.inner.deadline,
+            ..self.get(path, credential)
         })
     }
 

@@ -66,17 +66,16 @@ impl Client {
             })
             .await?;
 
-        let body = match reply::first_byte(response.body()) {
-            Some(b'[') => Value::Array(reply::array(&response)?),
-            None if matches!(path, path::LOGOUT | path::LOGOUT_ALL) => Value::Object(Map::new()),
-            _ => {
-                let reply::UniqueObject(mut body) = reply::object(&response)?;
-                self.inner
-                    .cookies
-                    .move_tokens(response.headers(), &mut body);
-                Value::Object(body)
+        let mut body = match path {
+            path::LOGOUT | path::LOGOUT_ALL if reply::is_blank(response.body()) => {
+                Value::Object(Map::new())
             }
+            _ => reply::value(&response)?,
         };
+        if let Value::Object(members) = &mut body {
+            let cookies = &self.inner.cookies;
+            cookies.move_tokens(response.headers(), members);
+        }
         Ok(Reply {
             status: response.status(),
             body,

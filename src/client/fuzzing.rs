@@ -4,8 +4,9 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use serde_json::{Map, Value};
 
-use super::reply::{self, UniqueObject};
+use super::reply::{self, CookieNames};
 use super::retry_after;
 use crate::wire::{
     AccessKeyExchangeResponse, HistoryEntry, JwtResponse, MaskedAddress, NotpLinkResponse,
@@ -14,15 +15,20 @@ use crate::wire::{
 
 pub(crate) fn upstream_json(body: &[u8]) {
     let response = Response::new(Bytes::copy_from_slice(body));
-    let _ = reply::object::<JwtResponse>(&response);
-    let _ = reply::object::<UserProfile>(&response);
-    let _ = reply::object::<MaskedAddress>(&response);
-    let _ = reply::object::<NotpLinkResponse>(&response);
-    let _ = reply::object::<TotpEnrolment>(&response);
-    let _ = reply::object::<TenantsResponse>(&response);
-    let _ = reply::object::<AccessKeyExchangeResponse>(&response);
-    let _ = reply::object::<UniqueObject>(&response);
-    let _ = reply::array::<Vec<HistoryEntry>>(&response);
+    let names = CookieNames {
+        session: vec!["DS".to_owned()],
+        refresh: vec!["DSR".to_owned()],
+    };
+    let _ = reply::answer::<JwtResponse>(&names, &response);
+    let _ = reply::answer::<UserProfile>(&names, &response);
+    let _ = reply::answer::<MaskedAddress>(&names, &response);
+    let _ = reply::answer::<NotpLinkResponse>(&names, &response);
+    let _ = reply::answer::<TotpEnrolment>(&names, &response);
+    let _ = reply::answer::<TenantsResponse>(&names, &response);
+    let _ = reply::answer::<AccessKeyExchangeResponse>(&names, &response);
+    let _ = reply::answer::<Map<String, Value>>(&names, &response);
+    let _ = reply::answer::<Vec<HistoryEntry>>(&names, &response);
+    let _ = reply::value(&response);
     let _ = reply::acknowledgement(&response);
     let _ = reply::error_body(body);
 }

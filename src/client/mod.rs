@@ -76,7 +76,7 @@ use std::time::Duration;
 pub use self::base_url::{BaseUrl, InvalidBaseUrl};
 pub use self::builder::ClientBuilder;
 pub use self::error::{ClientError, ClientErrorKind, UnavailableReason};
-pub use self::notp::{Notp, NotpProvider, WaitOptions};
+pub use self::notp::{Notp, WaitOptions};
 pub use self::otp::Otp;
 pub use self::project::{InvalidProjectId, ProjectId};
 pub use self::reqwest::BuildError;
@@ -89,10 +89,9 @@ pub use self::transport::{Transport, TransportError, TransportErrorKind, Transpo
 #[allow(unused_imports)]
 pub(crate) use self::forward::{KeySet, Reply};
 
-use self::call::Call;
 use self::reply::CookieNames;
 use crate::clock::Clock;
-use crate::wire::{JwtResponse, LoginOptions};
+pub use crate::wire::NotpProvider;
 
 /// A client of one project. Cheap to clone; clones share the connections.
 #[derive(Clone)]
@@ -146,16 +145,6 @@ impl Client {
     pub fn base_url(&self) -> &BaseUrl {
         &self.inner.base_url
     }
-
-    /// Makes a call whose answer must have a token; which of the two, the caller looks.
-    async fn send_for_tokens(&self, call: Call<'_>) -> Result<JwtResponse, ClientError> {
-        let response = self.send(call).await?;
-        let reply = self.inner.cookies.tokens(&response)?;
-        if reply.session_jwt.is_empty() && reply.refresh_jwt.is_empty() {
-            return Err(ClientError::malformed(response.status()));
-        }
-        Ok(reply)
-    }
 }
 
 impl fmt::Debug for Client {
@@ -167,24 +156,6 @@ impl fmt::Debug for Client {
     }
 }
 
-fn require(text: &str, otherwise: &'static str) -> Result<(), ClientError> {
-    if text.trim().is_empty() {
-        Err(ClientError::invalid(otherwise))
-    } else {
-        Ok(())
-    }
-}
-
-/// The token that the options demand. Others are not sent: the call would not change that session.
-fn step_up<'a>(
-    options: &LoginOptions,
-    token: Option<&'a RefreshToken>,
-) -> Result<Option<&'a str>, ClientError> {
-    match token {
-        _ if !options.needs_refresh_token() => Ok(None),
-        Some(token) => Ok(Some(token.expose())),
-        None => Err(ClientError::invalid(
-            "step-up and mfa need the refresh token of the session",
-        )),
-    }
+fn expose(token: Option<&RefreshToken>) -> Option<&str> {
+    token.map(RefreshToken::expose)
 }

@@ -1,41 +1,15 @@
 //! Sign-in by a message that the user sends.
 
-use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
 use tokio::time::{Instant, sleep};
 
 use super::error::{ClientError, ClientErrorKind};
-use super::{Client, RefreshToken, reply, require, step_up};
+use super::{Client, RefreshToken, expose};
 use crate::wire::{
-    JwtResponse, NotpLinkResponse, NotpSignInRequest, NotpSignUpRequest, NotpUpdateRequest,
-    PendingSessionRequest, path,
+    JwtResponse, NotpLinkResponse, NotpProvider, NotpSignInRequest, NotpSignUpRequest,
+    NotpUpdateRequest, PendingSessionRequest, notp,
 };
-
-/// The messenger; a segment of the path.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-#[non_exhaustive]
-pub enum NotpProvider {
-    /// WhatsApp, the only one that the official SDKs know.
-    #[default]
-    Whatsapp,
-}
-
-impl NotpProvider {
-    /// The path segment.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Whatsapp => "whatsapp",
-        }
-    }
-}
-
-impl fmt::Display for NotpProvider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
 
 /// How [`Notp::wait`] waits.
 #[derive(Clone, Copy, Debug)]
@@ -90,7 +64,10 @@ impl Notp<'_> {
         provider: NotpProvider,
         request: &NotpSignUpRequest,
     ) -> Result<NotpLinkResponse, ClientError> {
-        self.link(provider, "signup", request, None).await
+        let provider = Some(provider.as_str());
+        self.client
+            .call_with::<notp::SignUp>(provider, request, None)
+            .await
     }
 
     /// A link for a registered user (`POST /v1/auth/notp/{provider}/signin`).
@@ -102,8 +79,10 @@ impl Notp<'_> {
         request: &NotpSignInRequest,
         token: Option<&RefreshToken>,
     ) -> Result<NotpLinkResponse, ClientError> {
-        let credential = step_up(&request.login_options, token)?;
-        self.link(provider, "signin", request, credential).await
+        let provider = Some(provider.as_str());
+        self.client
+            .call_with::<notp::SignIn>(provider, request, expose(token))
+            .await
     }
 
     /// A link for anybody (`POST /v1/auth/notp/{provider}/signup-in`).
@@ -115,8 +94,10 @@ impl Notp<'_> {
         request: &NotpSignInRequest,
         token: Option<&RefreshToken>,
     ) -> Result<NotpLinkResponse, ClientError> {
-        let credential = step_up(&request.login_options, token)?;
-        self.link(provider, "signup-in", request, credential).await
+        let provider = Some(provider.as_str());
+        self.client
+            .call_with::<notp::SignUpOrIn>(provider, request, expose(token))
+            .await
     }
 
     /// A link that moves a user to a new phone (`POST /v1/auth/notp/{provider}/update`).
@@ -126,9 +107,9 @@ impl Notp<'_> {
         request: &NotpUpdateRequest,
         token: &RefreshToken,
     ) -> Result<NotpLinkResponse, ClientError> {
-        require(&request.login_id, "the login id is empty")?;
-        require(&request.phone, "the phone number is empty")?;
-        self.link(provider, "update", request, Some(token.expose()))
+        let provider = Some(provider.as_str());
+        self.client
+            .call_with::<notp::Update>(provider, request, Some(token.expose()))
             .await
     }
 
@@ -136,12 +117,10 @@ impl Notp<'_> {
     ///
     /// While it has not, the error's [`is_notp_pending`](ClientError::is_notp_pending) is true.
     pub async fn pending_session(self, pending_ref: &str) -> Result<JwtResponse, ClientError> {
-        require(pending_ref, "the pending reference is empty")?;
         let request = PendingSessionRequest::new(pending_ref);
-        let call = self
-            .client
-            .post(path::NOTP_PENDING_SESSION, &request, None)?;
-        self.client.send_for_tokens(call).await
+        self.client
+            .call::<notp::PendingSession>(&request, None)
+            .await
     }
 
     /// Polls [`pending_session`](Self::pending_session) until the message has arrived.
@@ -180,23 +159,6 @@ impl Notp<'_> {
             sleep(pause).await;
         }
     }
-
-    async fn link<B: Serialize>(
-        self,
-        provider: NotpProvider,
-        step: &str,
-        request: &B,
-        credential: Option<&str>,
-    ) -> Result<NotpLinkResponse, ClientError> {
-        let path = format!("{}/{provider}/{step}", path::NOTP);
-        let call = self.client.post(&path, request, credential)?;
-        let response = self.client.send(call).await?;
-        let link: NotpLinkResponse = reply::object(&response)?;
-        if link.pending_ref.is_empty() {
-            return Err(ClientError::malformed(response.status()));
-        }
-        Ok(link)
-    }
 }
 
 const MIN_INTERVAL: Duration = Duration::from_secs(1);
@@ -206,6 +168,7 @@ mod tests {
     use super::*;
     use crate::client::TransportErrorKind;
     use crate::client::testing::Script;
+    use crate::wire::path;
 
     const PENDING: &str = r#"{"errorCode":"E066103"}"#;
     const TOKENS: &str = r#"{"sessionJwt":"s.s.s","refreshJwt":"r.r.r"}"#;

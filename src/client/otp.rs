@@ -1,10 +1,10 @@
 //! One-time codes.
 
 use super::error::ClientError;
-use super::{Client, RefreshToken, reply, require, step_up};
+use super::{Client, RefreshToken, expose};
 use crate::wire::{
     DeliveryMethod, JwtResponse, MaskedAddress, OtpSignInRequest, OtpSignUpRequest,
-    OtpUpdateEmailRequest, OtpUpdatePhoneRequest, OtpVerifyRequest, path,
+    OtpUpdateEmailRequest, OtpUpdatePhoneRequest, OtpVerifyRequest, otp,
 };
 
 /// Calls of `/v1/auth/otp`; see [`Client::otp`].
@@ -25,10 +25,10 @@ impl Otp<'_> {
         method: DeliveryMethod,
         request: &OtpSignUpRequest,
     ) -> Result<MaskedAddress, ClientError> {
-        require(&request.login_id, "the login id is empty")?;
-        let path = format!("{}/signup/{method}", path::OTP);
-        let call = self.client.post(&path, request, None)?;
-        reply::masked(&self.client.send(call).await?)
+        let method = Some(method.as_str());
+        self.client
+            .call_with::<otp::SignUp>(method, request, None)
+            .await
     }
 
     /// Sends a code to a registered user (`POST /v1/auth/otp/signin/{method}`).
@@ -41,11 +41,10 @@ impl Otp<'_> {
         request: &OtpSignInRequest,
         token: Option<&RefreshToken>,
     ) -> Result<MaskedAddress, ClientError> {
-        require(&request.login_id, "the login id is empty")?;
-        let credential = step_up(&request.login_options, token)?;
-        let path = format!("{}/signin/{method}", path::OTP);
-        let call = self.client.post(&path, request, credential)?;
-        reply::masked(&self.client.send(call).await?)
+        let method = Some(method.as_str());
+        self.client
+            .call_with::<otp::SignIn>(method, request, expose(token))
+            .await
     }
 
     /// Sends a code, whether the user is registered or not (`POST /v1/auth/otp/signup-in/{method}`).
@@ -57,11 +56,10 @@ impl Otp<'_> {
         request: &OtpSignInRequest,
         token: Option<&RefreshToken>,
     ) -> Result<MaskedAddress, ClientError> {
-        require(&request.login_id, "the login id is empty")?;
-        let credential = step_up(&request.login_options, token)?;
-        let path = format!("{}/signup-in/{method}", path::OTP);
-        let call = self.client.post(&path, request, credential)?;
-        reply::masked(&self.client.send(call).await?)
+        let method = Some(method.as_str());
+        self.client
+            .call_with::<otp::SignUpOrIn>(method, request, expose(token))
+            .await
     }
 
     /// Turns a code into a session (`POST /v1/auth/otp/verify/{method}`).
@@ -73,11 +71,10 @@ impl Otp<'_> {
         method: DeliveryMethod,
         request: &OtpVerifyRequest,
     ) -> Result<JwtResponse, ClientError> {
-        require(&request.login_id, "the login id is empty")?;
-        require(&request.code, "the code is empty")?;
-        let path = format!("{}/verify/{method}", path::OTP);
-        let call = self.client.post(&path, request, None)?;
-        self.client.send_for_tokens(call).await
+        let method = Some(method.as_str());
+        self.client
+            .call_with::<otp::Verify>(method, request, None)
+            .await
     }
 
     /// Sends a code to a user's new e-mail address (`POST /v1/auth/otp/update/email`).
@@ -88,12 +85,9 @@ impl Otp<'_> {
         request: &OtpUpdateEmailRequest,
         token: &RefreshToken,
     ) -> Result<MaskedAddress, ClientError> {
-        require(&request.login_id, "the login id is empty")?;
-        require(&request.email, "the e-mail address is empty")?;
-        let call = self
-            .client
-            .post(path::OTP_UPDATE_EMAIL, request, Some(token.expose()))?;
-        reply::masked(&self.client.send(call).await?)
+        self.client
+            .call::<otp::UpdateEmail>(request, Some(token.expose()))
+            .await
     }
 
     /// Sends a code to a user's new phone number (`POST /v1/auth/otp/update/phone/{method}`).
@@ -105,13 +99,9 @@ impl Otp<'_> {
         request: &OtpUpdatePhoneRequest,
         token: &RefreshToken,
     ) -> Result<MaskedAddress, ClientError> {
-        if !method.is_phone() {
-            return Err(ClientError::invalid("e-mail does not reach a phone"));
-        }
-        require(&request.login_id, "the login id is empty")?;
-        require(&request.phone, "the phone number is empty")?;
-        let path = format!("{}/{method}", path::OTP_UPDATE_PHONE);
-        let call = self.client.post(&path, request, Some(token.expose()))?;
-        reply::masked(&self.client.send(call).await?)
+        let method = Some(method.as_str());
+        self.client
+            .call_with::<otp::UpdatePhone>(method, request, Some(token.expose()))
+            .await
     }
 }

@@ -6,36 +6,48 @@ use bytes::Bytes;
 use http::header::SET_COOKIE;
 use http::{HeaderMap, Response};
 use serde::Deserialize;
-use serde::de::{DeserializeOwned, Error as _, MapAccess, Visitor};
+use serde::de::{Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::error::ClientError;
 use super::secret::is_token;
-use crate::wire::{ErrorBody, JwtResponse, MaskedAddress};
+use crate::wire::ErrorBody;
+use crate::wire::endpoint::{Answer, has_needed, is_blank as has_nothing};
 
-/// The body as a `T` that is written as a JSON object.
-pub(super) fn object<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<T, ClientError> {
-    decode(response, b'{')
-}
-
-/// The answer to a call that sent a code. The API's documentation still speaks of an empty object; one with other
-/// members and no address is the answer to something else.
-pub(super) fn masked(response: &Response<Bytes>) -> Result<MaskedAddress, ClientError> {
-    let address: MaskedAddress = object(response)?;
-    let is_answer = !address.as_str().is_empty()
-        || object::<Map<String, Value>>(response)?
-            .values()
-            .all(Value::is_null);
-    if is_answer {
-        Ok(address)
-    } else {
-        Err(ClientError::malformed(response.status()))
+/// The answer to a call, if it is one: of the form that the call has, with what it needs.
+pub(super) fn answer<A: Answer>(
+    cookies: &CookieNames,
+    response: &Response<Bytes>,
+) -> Result<A, ClientError> {
+    let malformed = || ClientError::malformed(response.status());
+    match value(response)? {
+        Value::Object(mut members) if !A::IS_LIST => {
+            let from_cookies =
+                A::ISSUES_TOKENS && cookies.move_tokens(response.headers(), &mut members);
+            let blank = A::MAY_BE_BLANK && has_nothing(&members);
+            if !blank && !has_needed::<A>(&members) {
+                return Err(malformed());
+            }
+            if from_cookies {
+                return serde_json::from_value(Value::Object(members)).map_err(|_| malformed());
+            }
+        }
+        Value::Array(_) if A::IS_LIST => {}
+        _ => return Err(malformed()),
     }
+    // Read once more from the text, because that refuses a member that occurs twice further inside, too.
+    serde_json::from_slice(response.body()).map_err(|_| malformed())
 }
 
-/// The body as a `T` that is written as a JSON array.
-pub(super) fn array<T: DeserializeOwned>(response: &Response<Bytes>) -> Result<T, ClientError> {
-    decode(response, b'[')
+/// Any answer: an object in which no member occurs twice, or an array.
+pub(super) fn value(response: &Response<Bytes>) -> Result<Value, ClientError> {
+    let body = response.body();
+    let value = match first_byte(body) {
+        Some(b'{') => serde_json::from_slice(body).map(|UniqueObject(it)| Value::Object(it)),
+        Some(b'[') => serde_json::from_slice(body).map(Value::Array),
+        _ => return Err(ClientError::malformed(response.status())),
+    };
+    value.map_err(|_| ClientError::malformed(response.status()))
 }
 
 /// A body that may hold anything of no interest, or nothing; but not a page of somebody else.
@@ -43,16 +55,10 @@ pub(super) fn acknowledgement(response: &Response<Bytes>) -> Result<(), ClientEr
     if is_blank(response.body()) {
         return Ok(());
     }
-    object::<UniqueObject>(response).map(drop)
-}
-
-// serde's structs accept arrays too, and a struct whose members are all optional accepts an empty one.
-fn decode<T: DeserializeOwned>(response: &Response<Bytes>, first: u8) -> Result<T, ClientError> {
-    let body = response.body();
-    if first_byte(body) != Some(first) {
-        return Err(ClientError::malformed(response.status()));
+    match value(response)? {
+        Value::Object(_) => Ok(()),
+        _ => Err(ClientError::malformed(response.status())),
     }
-    serde_json::from_slice(body).map_err(|_| ClientError::malformed(response.status()))
 }
 
 /// The error body of an answer other than 2xx, if it has an error code.
@@ -78,24 +84,9 @@ pub(super) struct CookieNames {
 }
 
 impl CookieNames {
-    /// A token reply, from the body or from `Set-Cookie`, whichever the project is set to.
-    pub(super) fn tokens(&self, response: &Response<Bytes>) -> Result<JwtResponse, ClientError> {
-        let mut reply: JwtResponse = object(response)?;
-        for (member, names) in [
-            (&mut reply.session_jwt, &self.session),
-            (&mut reply.refresh_jwt, &self.refresh),
-        ] {
-            if member.is_empty()
-                && let Some(token) = set_cookie(response.headers(), names)
-            {
-                *member = token.to_owned();
-            }
-        }
-        Ok(reply)
-    }
-
-    /// The same on an object whose other members stay as they are.
-    pub(super) fn move_tokens(&self, headers: &HeaderMap, body: &mut Map<String, Value>) {
+    /// Moves tokens into the members that are empty, from `Set-Cookie`. Whether there were any.
+    pub(super) fn move_tokens(&self, headers: &HeaderMap, body: &mut Map<String, Value>) -> bool {
+        let mut moved = false;
         for (member, names) in [("sessionJwt", &self.session), ("refreshJwt", &self.refresh)] {
             let is_empty = match body.get(member) {
                 None | Some(Value::Null) => true,
@@ -104,8 +95,10 @@ impl CookieNames {
             };
             if is_empty && let Some(token) = set_cookie(headers, names) {
                 body.insert(member.to_owned(), token.into());
+                moved = true;
             }
         }
+        moved
     }
 }
 
@@ -134,7 +127,7 @@ fn set_cookie<'a>(headers: &'a HeaderMap, names: &[String]) -> Option<&'a str> {
 ///
 /// `serde_json::Map` alone takes the last of two, and what reads the body after us may take the first.
 #[derive(Debug)]
-pub(super) struct UniqueObject(pub(super) Map<String, Value>);
+struct UniqueObject(Map<String, Value>);
 
 impl<'de> Deserialize<'de> for UniqueObject {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -187,7 +180,7 @@ mod tests {
 
     use super::*;
     use crate::client::{ClientErrorKind, UnavailableReason};
-    use crate::wire::HistoryEntry;
+    use crate::wire::{HistoryEntry, JwtResponse, MaskedAddress, UserProfile};
 
     fn response(body: &str, cookies: &[&str]) -> Response<Bytes> {
         let mut response = Response::new(Bytes::from(body.to_owned()));
@@ -212,17 +205,17 @@ mod tests {
         for bad in [
             "", " ", "[]", "[\"a\"]", "null", "1", "\"x\"", "{", "{}x", "<html>", "{\"a\":1",
         ] {
-            let error = object::<MaskedAddress>(&response(bad, &[])).unwrap_err();
+            let error = answer::<MaskedAddress>(&names(), &response(bad, &[])).unwrap_err();
             assert_eq!(error.kind(), ClientErrorKind::Unavailable, "{bad}");
             assert_eq!(
                 error.unavailable_reason(),
                 Some(UnavailableReason::Malformed)
             );
         }
-        assert!(object::<MaskedAddress>(&response(" \r\n{} ", &[])).is_ok());
-        assert!(array::<Vec<HistoryEntry>>(&response("{}", &[])).is_err());
+        assert!(answer::<MaskedAddress>(&names(), &response(" \r\n{} ", &[])).is_ok());
+        assert!(answer::<Vec<HistoryEntry>>(&names(), &response("{}", &[])).is_err());
         assert!(
-            array::<Vec<HistoryEntry>>(&response("[]", &[]))
+            answer::<Vec<HistoryEntry>>(&names(), &response("[]", &[]))
                 .unwrap()
                 .is_empty()
         );
@@ -236,7 +229,10 @@ mod tests {
             r#"{"maskedEmail":"j***@example.com","new":{}}"#,
             r#"{"maskedPhone":"+1***7"}"#,
         ] {
-            assert!(masked(&response(good, &[])).is_ok(), "{good}");
+            assert!(
+                answer::<MaskedAddress>(&names(), &response(good, &[])).is_ok(),
+                "{good}"
+            );
         }
         for bad in [
             r#"{"sessionJwt":1}"#,
@@ -246,7 +242,7 @@ mod tests {
             r#"{"verificationAttempts":3}"#,
             "[]",
         ] {
-            let error = masked(&response(bad, &[])).unwrap_err();
+            let error = answer::<MaskedAddress>(&names(), &response(bad, &[])).unwrap_err();
             assert_eq!(
                 error.unavailable_reason(),
                 Some(UnavailableReason::Malformed),
@@ -258,11 +254,22 @@ mod tests {
     #[test]
     fn members_occur_once() {
         let twice = response(r#"{"sessionJwt":"a","sessionJwt":"b"}"#, &[]);
-        assert!(names().tokens(&twice).is_err());
-        assert!(object::<UniqueObject>(&twice).is_err());
-        assert!(object::<UniqueObject>(&response(r#"{"x":1,"x":1}"#, &[])).is_err());
+        assert!(answer::<JwtResponse>(&names(), &twice).is_err());
+        assert!(value(&twice).is_err());
+        assert!(value(&response(r#"{"x":1,"x":1}"#, &[])).is_err());
+        let inside = r#"{"userId":"u","userTenants":[{"tenantId":"a","tenantId":"b"}]}"#;
+        assert!(answer::<UserProfile>(&names(), &response(inside, &[])).is_err());
         let fine = response(r#"{"x":1.5,"y":{"z":[1]}}"#, &[]);
-        assert_eq!(object::<UniqueObject>(&fine).unwrap().0.len(), 2);
+        assert_eq!(value(&fine).unwrap().as_object().unwrap().len(), 2);
+    }
+
+    /// The tokens of an answer, wherever they came.
+    fn tokens(response: &Response<Bytes>) -> JwtResponse {
+        let Value::Object(mut members) = value(response).unwrap() else {
+            panic!("no object")
+        };
+        names().move_tokens(response.headers(), &mut members);
+        serde_json::from_value(Value::Object(members)).unwrap()
     }
 
     #[test]
@@ -273,28 +280,22 @@ mod tests {
             "DSR=r.r.r; Domain=.example",
             "evil=1; Domain=.example",
         ];
-        let reply = names()
-            .tokens(&response(r#"{"sessionJwt":""}"#, &cookies))
-            .unwrap();
+        let reply = tokens(&response(r#"{"sessionJwt":""}"#, &cookies));
         assert_eq!(
             (&*reply.session_jwt, &*reply.refresh_jwt),
             ("s.s.s", "r.r.r")
         );
 
-        let reply = names()
-            .tokens(&response(
-                r#"{"sessionJwt":"b.b.b","refreshJwt":null}"#,
-                &cookies,
-            ))
-            .unwrap();
+        let reply = tokens(&response(
+            r#"{"sessionJwt":"b.b.b","refreshJwt":null}"#,
+            &cookies,
+        ));
         assert_eq!(
             (&*reply.session_jwt, &*reply.refresh_jwt),
             ("b.b.b", "r.r.r")
         );
 
-        let reply = names()
-            .tokens(&response("{}", &["DS=s.s.s", "app_s=c.c.c"]))
-            .unwrap();
+        let reply = tokens(&response("{}", &["DS=s.s.s", "app_s=c.c.c"]));
         assert_eq!(reply.session_jwt, "c.c.c");
     }
 
@@ -315,13 +316,11 @@ mod tests {
             "x=1, DS=a.b.c",
             "DS=\u{e9}",
         ] {
-            let reply = names().tokens(&response("{}", &[cookie])).unwrap();
+            let reply = tokens(&response("{}", &[cookie]));
             assert_eq!(reply.session_jwt, "", "{cookie}");
         }
         // Blanks around name and value are not part of them (RFC 6265bis, 5.6).
-        let reply = names()
-            .tokens(&response("{}", &[" DS\t= a.b.c ;x"]))
-            .unwrap();
+        let reply = tokens(&response("{}", &[" DS\t= a.b.c ;x"]));
         assert_eq!(reply.session_jwt, "a.b.c");
     }
 

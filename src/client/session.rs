@@ -4,10 +4,12 @@ use serde_json::{Map, Value};
 
 use super::error::ClientError;
 use super::{AccessKey, Client, RefreshToken, SessionToken, reply};
+use crate::wire::endpoint::{Call, has_needed};
+use crate::wire::session::{NoBody, ValidateRequest};
 use crate::wire::{
     AccessKeyExchangeRequest, AccessKeyExchangeResponse, AccessKeyLoginOptions, HistoryEntry,
     JwtResponse, LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest,
-    TenantsResponse, UserProfile, code, path,
+    TenantsResponse, UserProfile, code, session,
 };
 
 /// Calls that need a token of the user; see [`Client::session`].
@@ -25,12 +27,9 @@ impl Sessions<'_> {
     /// The answer has a new session JWT. A refresh JWT is in it only when the project rotates them; the old one
     /// is dead then. Never repeated after a connection was established.
     pub async fn refresh(self, token: &RefreshToken) -> Result<JwtResponse, ClientError> {
-        let call = self.client.post(
-            path::REFRESH,
-            &RefreshRequest::default(),
-            Some(token.expose()),
-        )?;
-        self.client.send_for_tokens(call).await
+        let request = RefreshRequest::default();
+        let token = Some(token.expose());
+        self.client.call::<session::Refresh>(&request, token).await
     }
 
     /// Renews the session if the token is still good (`POST /v1/auth/try-refresh`).
@@ -40,15 +39,22 @@ impl Sessions<'_> {
         self,
         token: &RefreshToken,
     ) -> Result<Option<JwtResponse>, ClientError> {
-        let call = self.client.post(
-            path::TRY_REFRESH,
-            &RefreshRequest::default(),
-            Some(token.expose()),
-        )?;
-        let response = self.client.send(call).await?;
-        let reply = self.client.inner.cookies.tokens(&response)?;
-        let has_tokens = !reply.session_jwt.is_empty() || !reply.refresh_jwt.is_empty();
-        Ok(has_tokens.then_some(reply))
+        let request = RefreshRequest::default();
+        let response = self
+            .client
+            .respond::<session::TryRefresh>(None, &request, Some(token.expose()))
+            .await?;
+        match reply::value(&response)? {
+            Value::Object(mut members) => {
+                let cookies = &self.client.inner.cookies;
+                cookies.move_tokens(response.headers(), &mut members);
+                let has_tokens = has_needed::<JwtResponse>(&members);
+                let reply: JwtResponse = serde_json::from_value(Value::Object(members))
+                    .map_err(|_| ClientError::malformed(response.status()))?;
+                Ok(has_tokens.then_some(reply))
+            }
+            _ => Err(ClientError::malformed(response.status())),
+        }
     }
 
     /// Ends the session (`POST /v1/auth/logout`), at Descope and nowhere else.
@@ -69,27 +75,22 @@ impl Sessions<'_> {
     /// For jobs and command line tools, which hold the token themselves, the call is complete. A process that also
     /// verifies tokens stops doing so with [`Descope::revoke`](crate::Descope::revoke).
     pub async fn logout(self, token: &RefreshToken) -> Result<(), ClientError> {
-        self.end(path::LOGOUT, token).await
+        self.end::<session::Logout>(token).await
     }
 
     /// Ends all sessions of the user (`POST /v1/auth/logoutall`), at Descope and nowhere else.
     ///
     /// What [`logout`](Self::logout) says about handlers holds here too.
     pub async fn logout_all(self, token: &RefreshToken) -> Result<(), ClientError> {
-        self.end(path::LOGOUT_ALL, token).await
+        self.end::<session::LogoutAll>(token).await
     }
 
     /// The user object (`GET /v1/auth/me`).
     ///
     /// Repeated once when the connection fails.
     pub async fn me(self, token: &RefreshToken) -> Result<UserProfile, ClientError> {
-        let call = self.client.get(path::ME, Some(token.expose()));
-        let response = self.client.send(call).await?;
-        let user: UserProfile = reply::object(&response)?;
-        if user.user_id.is_empty() {
-            return Err(ClientError::malformed(response.status()));
-        }
-        Ok(user)
+        let (none, token) = (NoBody::default(), Some(token.expose()));
+        self.client.call::<session::Me>(&none, token).await
     }
 
     /// The tenants of the user (`POST /v1/auth/me/tenants`).
@@ -105,18 +106,16 @@ impl Sessions<'_> {
                 "ask for the current tenant or for a list of tenants",
             ));
         }
-        let call = self
-            .client
-            .post(path::ME_TENANTS, request, Some(token.expose()))?;
-        reply::object(&self.client.send(call).await?)
+        let token = Some(token.expose());
+        self.client.call::<session::MyTenants>(request, token).await
     }
 
     /// The sign-ins of the user (`GET /v1/auth/me/history`).
     ///
     /// Repeated once when the connection fails.
     pub async fn history(self, token: &RefreshToken) -> Result<Vec<HistoryEntry>, ClientError> {
-        let call = self.client.get(path::ME_HISTORY, Some(token.expose()));
-        reply::array(&self.client.send(call).await?)
+        let (none, token) = (NoBody::default(), Some(token.expose()));
+        self.client.call::<session::History>(&none, token).await
     }
 
     /// Moves the session into a tenant (`POST /v1/auth/tenant/select`).
@@ -127,10 +126,10 @@ impl Sessions<'_> {
         request: &TenantSelectRequest,
         token: &RefreshToken,
     ) -> Result<JwtResponse, ClientError> {
-        let call = self
-            .client
-            .post(path::TENANT_SELECT, request, Some(token.expose()))?;
-        self.client.send_for_tokens(call).await
+        let token = Some(token.expose());
+        self.client
+            .call::<session::SelectTenant>(request, token)
+            .await
     }
 
     /// Has Descope check a session JWT (`POST /v1/auth/validate`); the answer is its claims.
@@ -138,15 +137,8 @@ impl Sessions<'_> {
     /// Unlike in the JWT, times are RFC 3339 texts. For a check per request use the session layer, which needs no
     /// network.
     pub async fn validate(self, token: &SessionToken) -> Result<Map<String, Value>, ClientError> {
-        let call =
-            self.client
-                .post(path::VALIDATE, &serde_json::json!({}), Some(token.expose()))?;
-        let response = self.client.send(call).await?;
-        let reply::UniqueObject(claims) = reply::object(&response)?;
-        if claims.is_empty() {
-            return Err(ClientError::malformed(response.status()));
-        }
-        Ok(claims)
+        let (nothing, token) = (ValidateRequest::default(), Some(token.expose()));
+        self.client.call::<session::Validate>(&nothing, token).await
     }
 
     /// Turns an access key into a session JWT (`POST /v1/auth/accesskey/exchange`).
@@ -160,26 +152,24 @@ impl Sessions<'_> {
         let request = AccessKeyExchangeRequest {
             login_options: options.clone(),
         };
-        let call = self
-            .client
-            .post(path::ACCESS_KEY_EXCHANGE, &request, Some(key.expose()))?;
-        let response = self.client.send(call).await?;
-        let reply: AccessKeyExchangeResponse = reply::object(&response)?;
-        if reply.session_jwt.is_empty() {
-            return Err(ClientError::malformed(response.status()));
-        }
-        Ok(reply)
+        let key = Some(key.expose());
+        self.client
+            .call::<session::ExchangeAccessKey>(&request, key)
+            .await
     }
 
-    async fn end(self, path: &str, token: &RefreshToken) -> Result<(), ClientError> {
-        let call = self
-            .client
-            .post(path, &LogoutRequest::default(), Some(token.expose()))?;
-        let response = self.client.send(call).await.inspect_err(|error| {
+    async fn end<C: Call<Request = LogoutRequest>>(
+        self,
+        token: &RefreshToken,
+    ) -> Result<(), ClientError> {
+        let request = LogoutRequest::default();
+        let token = Some(token.expose());
+        let response = self.client.respond::<C>(None, &request, token).await;
+        let response = response.inspect_err(|error| {
             let is_spent = error.code() == Some(code::TOKEN_LOGGED_OUT);
             if is_spent && error.is_definite_refusal() {
                 tracing::warn!(
-                    path,
+                    path = C::ENDPOINT.path,
                     "descope refused a sign-out: the refresh token was replaced or ended before, and the session that \
                      replaced it goes on; in a handler below a session layer, send the request to \
                      Descope::routes_service() instead, which knows the new token (see the module `routes`)"

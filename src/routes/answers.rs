@@ -1,7 +1,73 @@
 //! What the answers of the routes may have in them. The OpenAPI document shows the same.
 
+use serde_json::{Map, Value};
+
 use super::shape::Kind::{Flag, Flags, Free, List, Nested, NestedList, Own, Text, Token, Whole};
 use super::shape::{Member, Shape, shape};
+#[cfg(feature = "utoipa")]
+use super::table::Documented;
+use crate::wire::endpoint::Answer;
+use crate::wire::session::Acknowledgement;
+use crate::wire::{
+    HistoryEntry, JwtResponse, MaskedAddress, NotpLinkResponse, TenantsResponse, TotpEnrolment,
+    UserProfile,
+};
+
+/// An answer of the API, and what of it the page may see.
+pub(super) trait Shown: Answer {
+    const SHAPE: Shape;
+
+    #[cfg(feature = "utoipa")]
+    const DOCUMENTED: Documented = match Self::IS_LIST {
+        true => Documented::List(Self::SHAPE.name),
+        false => Documented::Object(Self::SHAPE.name),
+    };
+}
+
+impl Shown for MaskedAddress {
+    const SHAPE: Shape = MASKED_ADDRESS;
+}
+
+impl Shown for TotpEnrolment {
+    const SHAPE: Shape = TOTP_ENROLMENT;
+}
+
+impl Shown for NotpLinkResponse {
+    const SHAPE: Shape = NOTP_LINK;
+}
+
+impl Shown for JwtResponse {
+    const SHAPE: Shape = SESSION;
+}
+
+impl Shown for UserProfile {
+    const SHAPE: Shape = USER;
+}
+
+impl Shown for TenantsResponse {
+    const SHAPE: Shape = TENANTS;
+}
+
+impl Shown for Vec<HistoryEntry> {
+    const SHAPE: Shape = HISTORY_ENTRY;
+}
+
+impl Shown for Acknowledgement {
+    const SHAPE: Shape = NOTHING;
+
+    #[cfg(feature = "utoipa")]
+    const DOCUMENTED: Documented = Documented::Empty;
+}
+
+// Claims have any name; the handler takes those that the JWT itself has.
+impl Shown for Map<String, Value> {
+    const SHAPE: Shape = NOTHING;
+
+    #[cfg(feature = "utoipa")]
+    const DOCUMENTED: Documented = Documented::Claims;
+}
+
+const NOTHING: Shape = shape("", &[]);
 
 /// To a call that sent a code.
 pub(super) const MASKED_ADDRESS: Shape = shape(

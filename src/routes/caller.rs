@@ -9,7 +9,7 @@ use http::request::Parts;
 
 use super::TokenDelivery;
 use super::error::RouteError;
-use crate::descope::Descope;
+use crate::project::Project;
 use crate::refresh::{Issued, Outcome, Presented};
 use crate::session::{RefreshJwt, Session};
 use crate::token::Mark;
@@ -18,14 +18,16 @@ use crate::wire::LoginOptions;
 /// The session layer's outcome where one ran, else the same read from the request, without a renewal.
 pub(super) struct Caller(pub(super) Session, Mark);
 
-impl FromRequestParts<Descope> for Caller {
+impl FromRequestParts<Arc<Project>> for Caller {
     type Rejection = RouteError;
 
-    async fn from_request_parts(parts: &mut Parts, descope: &Descope) -> Result<Self, RouteError> {
-        let project = descope.project();
+    async fn from_request_parts(
+        parts: &mut Parts,
+        project: &Arc<Project>,
+    ) -> Result<Self, RouteError> {
         let began = project.verifier.revoked.mark();
         if project.delivery == TokenDelivery::Body {
-            let headers = body_mode_headers(&parts.headers, descope);
+            let headers = body_mode_headers(&parts.headers, project);
             let session = Session::without_renewal(project, &headers).await;
             return Ok(Self(session, began));
         }
@@ -41,6 +43,10 @@ impl FromRequestParts<Descope> for Caller {
 }
 
 impl Caller {
+    pub(super) fn project(&self) -> &Arc<Project> {
+        self.0.project()
+    }
+
     /// Before anything was done for this request.
     pub(super) fn began(&self) -> Mark {
         self.1
@@ -134,13 +140,13 @@ impl Previous {
 
 /// A native app sends its token as Descope's API wants it, `Bearer <project id>:<JWT>`, and no cookie counts. The
 /// token takes the place of both: which of the two it is, verification finds out.
-fn body_mode_headers(headers: &HeaderMap, descope: &Descope) -> HeaderMap {
+fn body_mode_headers(headers: &HeaderMap, project: &Project) -> HeaderMap {
     let mut result = HeaderMap::new();
     for field in headers.get_all(AUTHORIZATION) {
         result.append(AUTHORIZATION, field.clone());
     }
-    let cookies = &descope.project().cookies;
-    if let Some(token) = api_token(&result, descope)
+    let cookies = &project.cookies;
+    if let Some(token) = api_token(&result, project)
         && let Ok(line) = HeaderValue::try_from(format!(
             "{}={token}; {}={token}",
             cookies.session_name(),
@@ -152,7 +158,7 @@ fn body_mode_headers(headers: &HeaderMap, descope: &Descope) -> HeaderMap {
     result
 }
 
-fn api_token<'a>(headers: &'a HeaderMap, descope: &Descope) -> Option<&'a str> {
+fn api_token<'a>(headers: &'a HeaderMap, project: &Project) -> Option<&'a str> {
     let mut fields = headers.get_all(AUTHORIZATION).into_iter();
     let (Some(field), None) = (fields.next(), fields.next()) else {
         return None;
@@ -163,7 +169,7 @@ fn api_token<'a>(headers: &'a HeaderMap, descope: &Descope) -> Option<&'a str> {
     }
     let rest = rest
         .trim_matches([' ', '\t'])
-        .strip_prefix(descope.project_id().as_str())?;
+        .strip_prefix(project.client.project_id().as_str())?;
     // A management key may follow; it is none of ours to pass on.
     let token = rest.strip_prefix(':')?.split(':').next()?;
     let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);

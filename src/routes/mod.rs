@@ -36,38 +36,12 @@
 //!
 //! # What is mounted
 //!
-//! | method | path below the prefix | call of [`Client`](crate::Client) | handler of the emulator |
-//! |---|---|---|---|
-//! | POST | `/v1/auth/otp/signup/{method}` | `otp().sign_up` | `api::otp::sign_up` |
-//! | POST | `/v1/auth/otp/signin/{method}` | `otp().sign_in` | `api::otp::sign_in` |
-//! | POST | `/v1/auth/otp/signup-in/{method}` | `otp().sign_up_or_in` | `api::otp::sign_up_or_in` |
-//! | POST | `/v1/auth/otp/verify/{method}` | `otp().verify` | `api::otp::verify` |
-//! | POST | `/v1/auth/otp/update/email` | `otp().update_email` | `api::otp::update_email` |
-//! | POST | `/v1/auth/otp/update/phone/{method}` | `otp().update_phone` | `api::otp::update_phone` |
-//! | POST | `/v1/auth/totp/signup` | `totp().sign_up` | `api::totp::sign_up` |
-//! | POST | `/v1/auth/totp/update` | `totp().update` | `api::totp::update` |
-//! | POST | `/v1/auth/totp/verify` | `totp().verify` | `api::totp::verify` |
-//! | POST | `/v1/auth/notp/{provider}/signup` | `notp().sign_up` | `api::notp::sign_up` |
-//! | POST | `/v1/auth/notp/{provider}/signin` | `notp().sign_in` | `api::notp::sign_in` |
-//! | POST | `/v1/auth/notp/{provider}/signup-in` | `notp().sign_up_or_in` | `api::notp::sign_up_or_in` |
-//! | POST | `/v1/auth/notp/{provider}/update` | `notp().update` | `api::notp::update` |
-//! | POST | `/v1/auth/notp/pending-session` | `notp().pending_session` | `api::notp::pending_session` |
-//! | POST | `/v1/auth/refresh` | `session().refresh` | `api::session::refresh` |
-//! | POST | `/v1/auth/try-refresh` | `session().try_refresh` | `api::session::try_refresh` |
-//! | POST | `/v1/auth/logout` | `session().logout` | `api::session::logout` |
-//! | POST | `/v1/auth/logoutall` | `session().logout_all` | `api::session::logout_all` |
-//! | GET | `/v1/auth/me` | `session().me` | `api::session::me` |
-//! | POST | `/v1/auth/me/tenants` | `session().my_tenants` | `api::session::my_tenants` |
-//! | GET | `/v1/auth/me/history` | `session().history` | `api::session::history` |
-//! | POST | `/v1/auth/tenant/select` | `session().select_tenant` | `api::session::select_tenant` |
-//! | POST | `/v1/auth/validate` | `session().validate` | `api::session::validate` |
-//! | POST | `/v1/auth/accesskey/exchange`, not mounted | `session().exchange_access_key` | `api::session::exchange_access_key` |
-//! | GET | `/v2/keys/{project_id}`, not mounted | by the verifier | `api::keys_v2` |
+#![doc = include_str!("endpoints.md")]
 //!
 //! `{method}` is `email`, `sms`, `voice`, `whatsapp` or `im`, `{provider}` is `whatsapp`. Anything else is a 404 in
 //! JSON. On purpose not mounted: `accesskey/exchange`, which puts the key where the browser's SDK puts its project id,
 //! so that a cookie would win over it; the key set; flows and their pages; and `GET` on `refresh`, which would let an
-//! image tag renew. [`ENDPOINTS`] is the same list for programs, without the last two.
+//! image tag renew. [`ENDPOINTS`] is the same list for programs.
 //!
 //! With the feature `utoipa`, `openapi` makes an OpenAPI 3.1 document of the list, and
 //! `DescopeBuilder::serve_openapi` mounts it as `openapi.json`.
@@ -194,19 +168,19 @@
 //! ```
 
 mod answers;
+mod call;
 mod caller;
 mod error;
-mod notp;
 #[cfg(feature = "utoipa")]
 mod openapi;
-mod otp;
 mod reply;
 mod request;
 mod service;
 mod session;
 mod shape;
 mod table;
-mod totp;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{DefaultBodyLimit, Request, State};
@@ -220,9 +194,11 @@ pub use self::error::code;
 #[cfg(feature = "utoipa")]
 pub use self::openapi::openapi;
 pub use self::service::{RoutesFuture, RoutesService};
-pub use self::table::{ENDPOINTS, Endpoint};
+pub use self::table::ENDPOINTS;
 use crate::descope::Descope;
+use crate::project::Project;
 pub use crate::project::TokenDelivery;
+pub use crate::wire::Endpoint;
 
 impl Descope {
     /// Sign-up, sign-in, verification and sessions as routes of an axum app; see [`routes`](self).
@@ -246,11 +222,14 @@ impl Descope {
     where
         S: Clone + Send + Sync + 'static,
     {
-        let router = ENDPOINTS.iter().fold(Router::new(), |router, endpoint| {
-            router.route(endpoint.path, (endpoint.handler)())
-        });
+        let project = self.project();
+        let router = table::MOUNTED
+            .iter()
+            .fold(Router::new(), |router, mounted| {
+                router.route(mounted.endpoint.path, (mounted.handler)())
+            });
         #[cfg(feature = "utoipa")]
-        let router = if self.project().serve_openapi {
+        let router = if project.serve_openapi {
             router.route(openapi::PATH, axum::routing::get(openapi::serve))
         } else {
             router
@@ -259,8 +238,8 @@ impl Descope {
             .method_not_allowed_fallback(async || RouteError::method_not_allowed())
             .fallback(async || RouteError::not_found())
             .layer(DefaultBodyLimit::max(request::MAX_BODY))
-            .layer(middleware::from_fn_with_state(self.clone(), guard))
-            .with_state(self.clone())
+            .layer(middleware::from_fn_with_state(project.clone(), guard))
+            .with_state(project.clone())
     }
 
     /// The same as a tower service, for hyper and other servers; see [`RoutesService`].
@@ -270,10 +249,9 @@ impl Descope {
 }
 
 /// What holds for every request, also for those that no route wants.
-async fn guard(State(descope): State<Descope>, request: Request, next: Next) -> Response {
-    let inner = descope.project();
+async fn guard(State(project): State<Arc<Project>>, request: Request, next: Next) -> Response {
     // Tokens that travel in headers and bodies are not ambient: a page of another site has none to send.
-    if inner.delivery != TokenDelivery::Body && inner.origins.refuses(&request) {
+    if project.delivery != TokenDelivery::Body && project.origins.refuses(&request) {
         return RouteError::cross_origin().into_response();
     }
     let mut response = next.run(request).await;

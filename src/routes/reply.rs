@@ -10,64 +10,53 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::TokenDelivery;
-use super::answers::{NATIVE_SESSION, SESSION};
+use super::answers::{NATIVE_SESSION, SESSION, Shown};
 use super::caller::{Caller, Previous};
 use super::error::RouteError;
-use super::shape::Shape;
 use crate::client::ClientError;
-use crate::descope::Descope;
 use crate::headers::{Unwritable, forbid_caching};
 use crate::project::Project;
 use crate::refresh::{Accepted, Issued, Presented, Tokens};
 use crate::token::{Unverified, Verified};
-use crate::wire::JwtResponse;
+use crate::wire::endpoint::{has_needed, is_blank};
+use crate::wire::{Endpoint, JwtResponse};
 
 /// Makes a call upstream with what is left of a request after parsing.
-pub(super) async fn post<T: Serialize>(
-    descope: &Descope,
-    path: &str,
-    request: &T,
-    token: Option<&Presented>,
-) -> Result<Value, ClientError> {
-    post_with(descope, path, request, token.map(|token| &*token.jwt)).await
-}
-
-/// [`post`] with a token that need not be verified, because upstream is the one to know it.
-pub(super) async fn post_with<T: Serialize>(
-    descope: &Descope,
+///
+/// The token need not be verified, because upstream is the one to know it.
+pub(super) async fn send<T: Serialize>(
+    project: &Project,
+    endpoint: &Endpoint,
     path: &str,
     request: &T,
     token: Option<&str>,
 ) -> Result<Value, ClientError> {
-    let body = serde_json::to_vec(request)
-        .map_err(|_| ClientError::invalid("the body cannot be written as json"))?;
-    let client = descope.client();
-    let reply = client
-        .forward(Method::POST, path, Some(body.into()), token)
-        .await?;
+    let (method, body) = match endpoint.method {
+        "GET" => (Method::GET, None),
+        _ => {
+            let body = serde_json::to_vec(request)
+                .map_err(|_| ClientError::invalid("the body cannot be written as json"))?;
+            (Method::POST, Some(body.into()))
+        }
+    };
+    let reply = project.client.forward(method, path, body, token).await?;
     Ok(reply.body)
 }
 
-/// The answer of a call that is no sign-in: what the shape knows of it. One of `needed` has to be there, or upstream has
-/// not answered this call.
-pub(super) fn plain(body: Value, shape: &Shape, needed: &[&str]) -> Result<Response, RouteError> {
-    let mut body = object(body)?;
-    shape.keep(&mut body);
-    let is_there = |name: &&str| match body.get(*name) {
-        Some(Value::String(text)) => !text.is_empty(),
-        value => value.is_some(),
-    };
-    if needed.iter().any(is_there) {
-        Ok(Json(body).into_response())
-    } else {
-        Err(RouteError::upstream_invalid())
+/// The answer of a call that issued no tokens: what the page may see of it. `None` if it is an answer to something else.
+pub(super) fn plain<A: Shown>(body: Value) -> Option<Response> {
+    match body {
+        Value::Object(members) if A::MAY_BE_BLANK && is_blank(&members) => Some(empty(Vec::new())),
+        Value::Object(mut members) if !A::IS_LIST => {
+            A::SHAPE.keep(&mut members);
+            has_needed::<A>(&members).then(|| Json(members).into_response())
+        }
+        Value::Array(mut elements) if A::IS_LIST => {
+            A::SHAPE.keep_each(&mut elements);
+            Some(Json(elements).into_response())
+        }
+        _ => None,
     }
-}
-
-/// Whether an object has nothing in it, as the API's documentation allows in some places.
-pub(super) fn is_blank(body: &Value) -> bool {
-    body.as_object()
-        .is_some_and(|body| body.values().all(Value::is_null))
 }
 
 /// Anything else than an object is no answer of the API.
@@ -87,12 +76,11 @@ pub(super) fn empty(cookies: Vec<HeaderValue>) -> Response {
 ///
 /// `same_user` is whose session it was, for calls that continue one.
 pub(super) async fn signed_in(
-    descope: &Descope,
     caller: &Caller,
     body: Value,
     same_user: Option<&Presented>,
 ) -> Result<Response, RouteError> {
-    let inner = descope.project();
+    let project = caller.project();
     let mut body = object(body)?;
     let issued = JwtResponse {
         session_jwt: token_member(&body, "sessionJwt")?,
@@ -103,7 +91,7 @@ pub(super) async fn signed_in(
         return Err(RouteError::upstream_invalid());
     }
     let parent = same_user.map(|token| &*token.verified);
-    let accepted = inner
+    let accepted = project
         .renewer
         .accept(&issued, parent, caller.began())
         .await?;
@@ -115,14 +103,14 @@ pub(super) async fn signed_in(
     };
 
     let previous = caller.previous().await;
-    let cookies = sign_in_cookies(inner, &accepted, &previous, &owner)?;
-    settle(inner, caller, &accepted, &previous, &owner).await;
+    let cookies = sign_in_cookies(project, &accepted, &previous, &owner)?;
+    settle(project, caller, &accepted, &previous, &owner).await;
     if let Owner::Known(user) = owner {
-        inner.profiles.invalidate(user.claims.id());
+        project.profiles.invalidate(user.claims.id());
     }
 
-    rewrite(inner, &mut body, &accepted.tokens);
-    if accepted.lacks_session && inner.delivery != TokenDelivery::Body {
+    rewrite(project, &mut body, &accepted.tokens);
+    if accepted.lacks_session && project.delivery != TokenDelivery::Body {
         // The page has no such session.
         for member in ["sessionJwt", "sessionExpiration", "claims"] {
             body.remove(member);
@@ -133,13 +121,13 @@ pub(super) async fn signed_in(
 
 /// The answer to a renewal. It is made from the tokens, because many calls share one of upstream.
 pub(super) fn renewed(
-    inner: &Project,
+    project: &Project,
     presented: &Presented,
     tokens: &Tokens,
 ) -> Result<Response, RouteError> {
-    let cookies = match inner.delivery {
+    let cookies = match project.delivery {
         TokenDelivery::Body => Vec::new(),
-        _ => stores(inner, tokens)?,
+        _ => stores(project, tokens)?,
     };
     let mut body = Map::new();
     // The Swift SDK cannot do without it, and Python takes a missing one for `true`.
@@ -159,33 +147,33 @@ pub(super) fn renewed(
             body.insert(name.to_owned(), (*issued.jwt).into());
         }
     }
-    if inner.delivery == TokenDelivery::Body {
+    if project.delivery == TokenDelivery::Body {
         let token = tokens.refresh.as_ref().map(|issued| &issued.verified);
-        let life = inner
+        let life = project
             .verifier
             .remaining(&token.unwrap_or(&presented.verified).claims);
-        body.insert("cookiePath".to_owned(), (*inner.cookies.path).into());
+        body.insert("cookiePath".to_owned(), (*project.cookies.path).into());
         body.insert("cookieMaxAge".to_owned(), life.as_secs().into());
     }
-    rewrite(inner, &mut body, tokens);
-    inner.renewer.delivered(presented, tokens);
+    rewrite(project, &mut body, tokens);
+    project.renewer.delivered(presented, tokens);
     Ok(with_cookies(body, cookies))
 }
 
 /// `Set-Cookie` values for what was issued.
-pub(super) fn stores(inner: &Project, tokens: &Tokens) -> Result<Vec<HeaderValue>, RouteError> {
-    let cookies = inner.store_cookies(tokens);
+pub(super) fn stores(project: &Project, tokens: &Tokens) -> Result<Vec<HeaderValue>, RouteError> {
+    let cookies = project.store_cookies(tokens);
     cookies.into_iter().map(writable).collect()
 }
 
 /// `Set-Cookie` values that delete the session under every name.
 pub(super) fn sign_out_cookies(caller: &Caller) -> Vec<HeaderValue> {
-    let inner = caller.0.project();
-    if inner.delivery == TokenDelivery::Body {
+    let project = caller.project();
+    if project.delivery == TokenDelivery::Body {
         return Vec::new();
     }
     // Names and attributes were checked when the handle was built.
-    inner
+    project
         .delete_cookies(caller.0.cookie_lines())
         .into_iter()
         .filter_map(Result::ok)
@@ -194,33 +182,38 @@ pub(super) fn sign_out_cookies(caller: &Caller) -> Vec<HeaderValue> {
 
 /// Both cookies belong to who signed in: what was not issued is deleted, unless it is the same user's.
 fn sign_in_cookies(
-    inner: &Project,
+    project: &Project,
     accepted: &Accepted,
     previous: &Previous,
     owner: &Owner<'_>,
 ) -> Result<Vec<HeaderValue>, RouteError> {
-    if inner.delivery == TokenDelivery::Body {
+    if project.delivery == TokenDelivery::Body {
         return Ok(Vec::new());
     }
-    let names = [inner.cookies.session_name(), inner.cookies.refresh_name()];
+    let names = [
+        project.cookies.session_name(),
+        project.cookies.refresh_name(),
+    ];
     let [session_name, refresh_name] = names;
     let tokens = &accepted.tokens;
     let session = match &tokens.session {
-        Some(session) => writable(inner.store_cookie(session_name, session)),
-        None => writable(inner.cookies.delete(session_name)),
+        Some(session) => writable(project.store_cookie(session_name, session)),
+        None => writable(project.cookies.delete(session_name)),
     };
     let is_users = |token: &&Presented| owner.is_of(&token.verified);
     let refresh = if let Some(refresh) = &tokens.refresh {
-        Some(writable(inner.store_cookie(refresh_name, refresh)))
+        Some(writable(project.store_cookie(refresh_name, refresh)))
     } else if let Some(unverified) = &accepted.unverified {
-        let max_age = inner.verifier.remaining_of(unverified);
-        let cookie = inner.cookies.store(refresh_name, unverified.jwt(), max_age);
+        let max_age = project.verifier.remaining_of(unverified);
+        let cookie = project
+            .cookies
+            .store(refresh_name, unverified.jwt(), max_age);
         Some(writable(cookie))
     } else if let Some(renewed) = previous.undelivered().filter(is_users) {
         let renewed = Issued::from(renewed.clone());
-        Some(writable(inner.store_cookie(refresh_name, &renewed)))
+        Some(writable(project.store_cookie(refresh_name, &renewed)))
     } else if previous.live.as_ref().filter(is_users).is_none() {
-        Some(writable(inner.cookies.delete(refresh_name)))
+        Some(writable(project.cookies.delete(refresh_name)))
     } else {
         None
     };
@@ -229,7 +222,7 @@ fn sign_in_cookies(
         .into_iter()
         .zip([Some(session), refresh])
         .filter_map(|(name, cookie)| Some((name, cookie?)))
-        .flat_map(|(name, cookie)| leftover(inner, name).chain([cookie]))
+        .flat_map(|(name, cookie)| leftover(project, name).chain([cookie]))
         .collect()
 }
 
@@ -239,7 +232,7 @@ fn sign_in_cookies(
 /// That goes for a user who is only claimed, too: what is ended is what this caller presented, whose cookies are
 /// replaced in any case, and nothing that others hold.
 async fn settle(
-    inner: &Project,
+    project: &Project,
     caller: &Caller,
     accepted: &Accepted,
     previous: &Previous,
@@ -248,18 +241,18 @@ async fn settle(
     let has_refresh = accepted.tokens.refresh.is_some() || accepted.unverified.is_some();
     for token in previous.tokens() {
         if !owner.is_of(&token.verified) {
-            inner.end_session(Some(token), None);
+            project.end_session(Some(token), None);
         } else if has_refresh {
-            inner.renewer.forget(token);
+            project.renewer.forget(token);
         }
     }
     for session in caller.0.session_cookies().await {
         if !owner.is_of(&session.verified) {
-            inner.end_session(None, Some(&session.verified));
+            project.end_session(None, Some(&session.verified));
         }
     }
     if let (Some(presented), Some(outcome)) = (&previous.presented, &previous.outcome) {
-        inner.renewer.delivered(presented, &outcome.tokens());
+        project.renewer.delivered(presented, &outcome.tokens());
     }
 }
 
@@ -289,10 +282,10 @@ fn user_of(tokens: &Tokens, same_user: Option<&Presented>) -> Option<Arc<Verifie
 }
 
 fn leftover(
-    inner: &Project,
+    project: &Project,
     name: &str,
 ) -> impl Iterator<Item = Result<HeaderValue, RouteError>> + use<> {
-    let leftovers = inner.cookies.delete_leftovers(name);
+    let leftovers = project.cookies.delete_leftovers(name);
     leftovers.into_iter().map(writable)
 }
 
@@ -327,13 +320,13 @@ fn token_member(body: &Map<String, Value>, name: &str) -> Result<String, RouteEr
 }
 
 /// What the browser's SDK needs, and nothing that script could sign in with.
-fn rewrite(inner: &Project, body: &mut Map<String, Value>, tokens: &Tokens) {
+fn rewrite(project: &Project, body: &mut Map<String, Value>, tokens: &Tokens) {
     // Those of the session JWT take their place.
     body.remove("claims");
-    if inner.delivery == TokenDelivery::Body {
+    if project.delivery == TokenDelivery::Body {
         NATIVE_SESSION.keep(body);
     } else {
-        let session = match inner.delivery {
+        let session = match project.delivery {
             TokenDelivery::CookiesAndSession => body.remove("sessionJwt"),
             _ => None,
         };
@@ -341,7 +334,7 @@ fn rewrite(inner: &Project, body: &mut Map<String, Value>, tokens: &Tokens) {
         if let Some(session) = session {
             body.insert("sessionJwt".to_owned(), session);
             // Without it the SDK's own cookie lands on the page's directory and shadows ours.
-            body.insert("cookiePath".to_owned(), (*inner.cookies.path).into());
+            body.insert("cookiePath".to_owned(), (*project.cookies.path).into());
         }
     }
     for (name, issued) in [

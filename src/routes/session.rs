@@ -1,4 +1,4 @@
-//! Sessions, and the user behind one.
+//! The calls that are not just passed on: renewing, signing out, and validating a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,35 +6,31 @@ use std::time::Duration;
 use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::Method;
 use http::header::HeaderMap;
-use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::task::JoinSet;
 
 use super::TokenDelivery;
-use super::answers::{HISTORY_ENTRY, TENANTS, USER};
 use super::caller::{Caller, Previous};
 use super::error::RouteError;
-use super::reply::{
-    empty, is_blank, object, plain, post, post_with, renewed, sign_out_cookies, signed_in, stores,
-};
-use super::request::{Input, OptionalInput};
+use super::reply::{empty, object, renewed, send, sign_out_cookies, stores};
+use super::request::Input;
 use super::shape::without_tokens;
-use crate::client::ClientError;
-use crate::descope::Descope;
 use crate::headers::Bearer;
+use crate::project::Project;
 use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
 use crate::token::{Kind, Name, Unverified, Verified};
-use crate::wire::{LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest, path};
+use crate::wire::endpoint::Call;
+use crate::wire::session::ValidateRequest;
+use crate::wire::{LogoutRequest, RefreshRequest, session};
 
 pub(super) async fn refresh(
-    State(descope): State<Descope>,
+    State(project): State<Arc<Project>>,
     caller: Caller,
-    OptionalInput(_): OptionalInput<RefreshRequest>,
+    Input(_): Input<RefreshRequest>,
 ) -> Result<Response, RouteError> {
-    match renew(&descope, &caller).await {
-        Renewal::Renewed { presented, tokens } => renewed(descope.project(), &presented, &tokens),
+    match renew(&project, &caller).await {
+        Renewal::Renewed { presented, tokens } => renewed(&project, &presented, &tokens),
         Renewal::Missing => Err(RouteError::unauthorized(false)),
         Renewal::Refused { clear } => {
             let error = RouteError::unauthorized(true);
@@ -43,21 +39,21 @@ pub(super) async fn refresh(
                 false => error,
             })
         }
-        Renewal::Unavailable(unavailable) => Err(unavailable.into_error(&descope)),
+        Renewal::Unavailable(unavailable) => Err(unavailable.into_error(&project)),
     }
 }
 
 /// The same for pages that do not know whether anybody is signed in: nobody is no error.
 pub(super) async fn try_refresh(
-    State(descope): State<Descope>,
+    State(project): State<Arc<Project>>,
     caller: Caller,
-    OptionalInput(_): OptionalInput<RefreshRequest>,
+    Input(_): Input<RefreshRequest>,
 ) -> Result<Response, RouteError> {
-    match renew(&descope, &caller).await {
-        Renewal::Renewed { presented, tokens } => renewed(descope.project(), &presented, &tokens),
+    match renew(&project, &caller).await {
+        Renewal::Renewed { presented, tokens } => renewed(&project, &presented, &tokens),
         Renewal::Missing | Renewal::Refused { clear: false } => Ok(empty(Vec::new())),
         Renewal::Refused { clear: true } => Ok(empty(sign_out_cookies(&caller))),
-        Renewal::Unavailable(unavailable) => Err(unavailable.into_error(&descope)),
+        Renewal::Unavailable(unavailable) => Err(unavailable.into_error(&project)),
     }
 }
 
@@ -80,7 +76,7 @@ struct Unavailable {
 }
 
 impl Unavailable {
-    fn into_error(self, descope: &Descope) -> RouteError {
+    fn into_error(self, project: &Arc<Project>) -> RouteError {
         let error = RouteError::unavailable(Some(self.retry_after));
         let Some((presented, rescued)) = self.rescued else {
             return error;
@@ -89,9 +85,9 @@ impl Unavailable {
             refresh: Some(rescued),
             ..Tokens::default()
         };
-        match stores(descope.project(), &tokens) {
+        match stores(project, &tokens) {
             Ok(cookies) => {
-                descope.project().renewer.delivered(&presented, &tokens);
+                project.renewer.delivered(&presented, &tokens);
                 error.with_cookies(cookies)
             }
             Err(_) => error,
@@ -101,8 +97,8 @@ impl Unavailable {
 
 /// What the layer's renewal of this request brought, else one that is shared with everybody who asks at the same
 /// time. The token is never spent here.
-async fn renew(descope: &Descope, caller: &Caller) -> Renewal {
-    let renewer = &descope.project().renewer;
+async fn renew(project: &Arc<Project>, caller: &Caller) -> Renewal {
+    let renewer = &project.renewer;
     let (presented, outcome) = match caller.0.renewal() {
         Some(renewal) => (renewal.presented.clone(), renewal.outcome.clone()),
         None => match caller.0.presented().await {
@@ -130,7 +126,7 @@ async fn renew(descope: &Descope, caller: &Caller) -> Renewal {
             rescued,
             ..
         } => match rescued {
-            Some(rescued) if descope.project().delivery == TokenDelivery::Body => {
+            Some(rescued) if project.delivery == TokenDelivery::Body => {
                 use_rescued(renewer, presented, rescued, *retry_after).await
             }
             _ => Renewal::Unavailable(Unavailable {
@@ -184,34 +180,30 @@ async fn use_rescued(
 }
 
 pub(super) async fn logout(
-    State(descope): State<Descope>,
+    State(project): State<Arc<Project>>,
     caller: Caller,
-    OptionalInput(request): OptionalInput<LogoutRequest>,
+    Input(request): Input<LogoutRequest>,
 ) -> Response {
     let ended = Ended::of(&caller).await;
-    ended.end(&descope);
-    sign_out(&descope, &caller, &ended, path::LOGOUT, &request).await
+    ended.end(&project);
+    sign_out::<session::Logout>(&project, &caller, &ended, &request).await
 }
 
 pub(super) async fn logout_all(
-    State(descope): State<Descope>,
+    State(project): State<Arc<Project>>,
     caller: Caller,
-    OptionalInput(request): OptionalInput<LogoutRequest>,
+    Input(request): Input<LogoutRequest>,
 ) -> Response {
     let ended = Ended::of(&caller).await;
-    ended.end(&descope);
+    ended.end(&project);
     if let Some(user) = ended.sessions().next() {
-        descope
-            .project()
-            .end_all_sessions(user.claims.id(), Name::Id);
+        project.end_all_sessions(user.claims.id(), Name::Id);
     }
     for token in ended.of_other_users() {
-        descope
-            .project()
-            .end_all_sessions(token.verified.claims.id(), Name::Id);
+        project.end_all_sessions(token.verified.claims.id(), Name::Id);
     }
-    let second_over = descope.project().renewer.second_over();
-    let answer = sign_out(&descope, &caller, &ended, path::LOGOUT_ALL, &request).await;
+    let second_over = project.renewer.second_over();
+    let answer = sign_out::<session::LogoutAll>(&project, &caller, &ended, &request).await;
     // Whoever signs in after this answer has tokens that every replica sees to be newer.
     second_over.await;
     answer
@@ -266,29 +258,27 @@ impl Ended {
         others.filter(move |other| Some(other.verified.claims.id()) != user)
     }
 
-    fn end(&self, descope: &Descope) {
-        let inner = descope.project();
+    fn end(&self, project: &Arc<Project>) {
         let tokens = self.tokens.tokens().chain(&self.denied_refresh);
         for token in tokens.chain(&self.others) {
-            inner.end_session(Some(token), None);
+            project.end_session(Some(token), None);
         }
         for token in &self.denied_sessions {
-            inner.end_session(None, Some(&token.verified));
+            project.end_session(None, Some(&token.verified));
         }
         for session in self.sessions() {
-            inner.end_session(None, Some(session));
-            inner.profiles.invalidate(session.claims.id());
+            project.end_session(None, Some(session));
+            project.profiles.invalidate(session.claims.id());
         }
     }
 }
 
 /// The session is over here already, so that nothing renews it meanwhile. Whatever upstream says, the browser is
 /// signed out.
-async fn sign_out(
-    descope: &Descope,
+async fn sign_out<C: Call<Request = LogoutRequest>>(
+    project: &Arc<Project>,
     caller: &Caller,
     ended: &Ended,
-    path: &'static str,
     request: &LogoutRequest,
 ) -> Response {
     let live = ended.tokens.live.as_ref().map(|token| &*token.jwt);
@@ -298,8 +288,11 @@ async fn sign_out(
     // At the same time: a request may carry several, and an outage would make the browser wait for each in turn.
     let mut calls = JoinSet::new();
     for token in ours.into_iter().chain(others) {
-        let (descope, request, token) = (descope.clone(), request.clone(), token.to_owned());
-        calls.spawn(async move { post_with(&descope, path, &request, Some(&token)).await });
+        let (project, request, token) = (project.clone(), request.clone(), token.to_owned());
+        calls.spawn(async move {
+            let (endpoint, token) = (C::ENDPOINT, Some(&*token));
+            send(&project, &endpoint, endpoint.path, &request, token).await
+        });
     }
     while let Some(ended) = calls.join_next().await {
         if let Ok(Err(error)) = ended {
@@ -309,113 +302,31 @@ async fn sign_out(
     empty(sign_out_cookies(caller))
 }
 
-/// A call with the session's refresh JWT, a POST if there is a body. Answers also which JWT that was in the end: a
-/// renewal beside the call may have replaced the one that was sent first.
-async fn call<T: Serialize>(
-    descope: &Descope,
-    caller: &Caller,
-    path: &str,
-    request: Option<&T>,
-) -> Result<(Presented, Result<Value, ClientError>), RouteError> {
-    let token = caller.refresh_jwt().await?;
-    let reply = send(descope, path, request, &token).await;
-    if let Err(error) = &reply
-        && let Some(newer) = descope.project().renewer.replaced(&token, error).await
-    {
-        let reply = send(descope, path, request, &newer).await;
-        return Ok((newer, reply));
-    }
-    Ok((token, reply))
-}
-
-async fn send<T: Serialize>(
-    descope: &Descope,
-    path: &str,
-    request: Option<&T>,
-    token: &Presented,
-) -> Result<Value, ClientError> {
-    if let Some(request) = request {
-        return post(descope, path, request, Some(token)).await;
-    }
-    let client = descope.client();
-    let reply = client.forward(Method::GET, path, None, Some(&token.jwt));
-    Ok(reply.await?.body)
-}
-
-pub(super) async fn me(
-    State(descope): State<Descope>,
-    caller: Caller,
-) -> Result<Response, RouteError> {
-    let (_, reply) = call(&descope, &caller, path::ME, None::<&()>).await?;
-    let user = reply.map_err(|error| RouteError::reading_session(&error))?;
-    plain(user, &USER, &["userId"]).map_err(|_| RouteError::unavailable(None))
-}
-
-pub(super) async fn my_tenants(
-    State(descope): State<Descope>,
-    caller: Caller,
-    OptionalInput(request): OptionalInput<MyTenantsRequest>,
-) -> Result<Response, RouteError> {
-    let (_, reply) = call(&descope, &caller, path::ME_TENANTS, Some(&request)).await?;
-    let tenants = reply.map_err(|error| RouteError::reading_session(&error))?;
-    // An empty list may be a null.
-    if is_blank(&tenants) {
-        return Ok(empty(Vec::new()));
-    }
-    plain(tenants, &TENANTS, &["tenants"]).map_err(|_| RouteError::unavailable(None))
-}
-
-/// The one answer that is an array.
-pub(super) async fn history(
-    State(descope): State<Descope>,
-    caller: Caller,
-) -> Result<Response, RouteError> {
-    let (_, reply) = call(&descope, &caller, path::ME_HISTORY, None::<&()>).await?;
-    match reply.map_err(|error| RouteError::reading_session(&error))? {
-        Value::Array(mut entries) => {
-            HISTORY_ENTRY.keep_each(&mut entries);
-            Ok(Json(entries).into_response())
-        }
-        _ => Err(RouteError::unavailable(None)),
-    }
-}
-
-pub(super) async fn select_tenant(
-    State(descope): State<Descope>,
-    caller: Caller,
-    Input(request): Input<TenantSelectRequest>,
-) -> Result<Response, RouteError> {
-    let (token, reply) = call(&descope, &caller, path::TENANT_SELECT, Some(&request)).await?;
-    let reply = reply.map_err(|error| RouteError::upstream(&error))?;
-    signed_in(&descope, &caller, reply, Some(&token)).await
-}
-
 /// The one call that wants the session JWT.
 pub(super) async fn validate(
-    State(descope): State<Descope>,
+    State(project): State<Arc<Project>>,
     headers: HeaderMap,
     caller: Caller,
-    OptionalInput(_): OptionalInput<RefreshRequest>,
+    Input(request): Input<ValidateRequest>,
 ) -> Result<Response, RouteError> {
-    let inner = descope.project();
-    let session = caller.0.require()?;
+    let verified = caller.0.require()?;
     let renewed = caller.0.renewal();
     let issued = match renewed.and_then(|renewal| renewal.outcome.tokens().session) {
         Some(session) => Some(session),
         None => caller.0.session_cookies().await.into_iter().next(),
     };
-    let token = match (&issued, inner.credentials(&headers).bearer) {
+    let token = match (&issued, project.credentials(&headers).bearer) {
         (Some(issued), _) => Some(&*issued.jwt),
         (None, Bearer::Token(token)) => std::str::from_utf8(token).ok(),
         (None, _) => None,
     };
     let token = token.ok_or_else(|| RouteError::unauthorized(false))?;
-    let client = descope.client();
-    let reply = client.forward(Method::POST, path::VALIDATE, None, Some(token));
-    let reply = reply.await.map_err(|error| RouteError::upstream(&error))?;
-    let mut claims = object(reply.body)?;
+    let endpoint = session::Validate::ENDPOINT;
+    let reply = send(&project, &endpoint, endpoint.path, &request, Some(token)).await;
+    let reply = reply.map_err(|error| RouteError::upstream(&error))?;
+    let mut claims = object(reply)?;
     // Claims have any name and any value: those pass that the JWT itself has, which was verified here.
-    let own: Map<String, Value> = session.decode().unwrap_or_default();
+    let own: Map<String, Value> = verified.decode().unwrap_or_default();
     claims.retain(|name, value| own.contains_key(name) && without_tokens(value));
     if claims.is_empty() {
         return Err(RouteError::upstream_invalid());

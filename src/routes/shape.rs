@@ -21,8 +21,6 @@ pub(super) type Member = (&'static str, Kind, &'static str);
 
 #[cfg_attr(not(feature = "utoipa"), allow(dead_code))]
 pub(super) enum Kind {
-    /// A string that must be there and not be blank. Only requests have it.
-    Required,
     Text,
     /// A string that is a token. Only answers to native apps have it.
     Token,
@@ -236,7 +234,6 @@ mod tests {
             (Kind::List, json!([["x"]])),
             (Kind::Nested(&INNER), json!([{"a": true}])),
             (Kind::NestedList(&INNER), json!([[{"a": false}]])),
-            (Kind::Required, json!([])),
             (Kind::Texts, json!([])),
         ] {
             assert_eq!(kept(&kind), want);

@@ -1,172 +1,115 @@
 //! The one list of what is mounted.
 
-use std::fmt;
+use std::sync::Arc;
 
 use axum::routing::{MethodRouter, get, post};
 
-use super::{notp, otp, session, totp};
-use crate::descope::Descope;
+use super::answers::Shown;
+use super::{call, session as handlers};
+use crate::project::Project;
+use crate::wire::endpoint::{Answer, Call};
+#[cfg(feature = "utoipa")]
+use crate::wire::endpoint::{Body, Request};
+use crate::wire::{Endpoint, notp, otp, session, totp};
 
-/// A mounted route.
-#[derive(Clone, Copy)]
-#[non_exhaustive]
-pub struct Endpoint {
-    /// `GET` or `POST`.
-    pub method: &'static str,
-    /// The path below the mount point, which is also the path of Descope's API. `{method}` stands for a
-    /// [`DeliveryMethod`](crate::wire::DeliveryMethod), `{provider}` for a
-    /// [`NotpProvider`](crate::client::NotpProvider).
-    pub path: &'static str,
-    /// The call of [`Client`](crate::Client) that does the same.
-    pub call: &'static str,
-    /// Whether the answer signs in or renews, so that it sets cookies.
-    pub issues_tokens: bool,
-    pub(super) handler: fn() -> MethodRouter<Descope>,
+/// A row with the handler that serves it.
+pub(super) struct Mounted {
+    pub(super) endpoint: Endpoint,
+    pub(super) handler: fn() -> MethodRouter<Arc<Project>>,
+    #[cfg(feature = "utoipa")]
+    pub(super) body: Body,
+    /// The name of the request's schema.
+    #[cfg(feature = "utoipa")]
+    pub(super) request: &'static str,
+    /// Members that the request has to have.
+    #[cfg(feature = "utoipa")]
+    pub(super) required: fn() -> Vec<&'static str>,
+    #[cfg(feature = "utoipa")]
+    pub(super) answer: Documented,
 }
 
-impl fmt::Debug for Endpoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {} ({})", self.method, self.path, self.call)
-    }
+/// What the OpenAPI document says of an answer.
+#[cfg(feature = "utoipa")]
+pub(super) enum Documented {
+    /// The schema of that name.
+    Object(&'static str),
+    /// An array of it.
+    List(&'static str),
+    Empty,
+    Claims,
 }
 
-const fn route(
-    method: &'static str,
-    path: &'static str,
-    call: &'static str,
-    handler: fn() -> MethodRouter<Descope>,
-) -> Endpoint {
-    Endpoint {
-        method,
-        path,
-        call,
-        issues_tokens: false,
-        handler,
-    }
-}
-
-impl Endpoint {
-    const fn issuing(mut self) -> Self {
-        self.issues_tokens = true;
-        self
-    }
-}
+pub(super) const MOUNTED: &[Mounted] = &[
+    passed_on::<otp::SignUp>(),
+    passed_on::<otp::SignIn>(),
+    passed_on::<otp::SignUpOrIn>(),
+    passed_on::<otp::Verify>(),
+    passed_on::<otp::UpdateEmail>(),
+    passed_on::<otp::UpdatePhone>(),
+    passed_on::<totp::SignUp>(),
+    passed_on::<totp::Update>(),
+    passed_on::<totp::Verify>(),
+    passed_on::<notp::SignUp>(),
+    passed_on::<notp::SignIn>(),
+    passed_on::<notp::SignUpOrIn>(),
+    passed_on::<notp::Update>(),
+    passed_on::<notp::PendingSession>(),
+    served_by::<session::Refresh>(|| post(handlers::refresh)),
+    served_by::<session::TryRefresh>(|| post(handlers::try_refresh)),
+    served_by::<session::Logout>(|| post(handlers::logout)),
+    served_by::<session::LogoutAll>(|| post(handlers::logout_all)),
+    passed_on::<session::Me>(),
+    passed_on::<session::MyTenants>(),
+    passed_on::<session::History>(),
+    passed_on::<session::SelectTenant>(),
+    served_by::<session::Validate>(|| post(handlers::validate)),
+];
 
 /// Every mounted route.
-pub const ENDPOINTS: &[Endpoint] = &[
-    route(
-        "POST",
-        "/v1/auth/otp/signup/{method}",
-        "otp().sign_up",
-        || post(otp::sign_up),
-    ),
-    route(
-        "POST",
-        "/v1/auth/otp/signin/{method}",
-        "otp().sign_in",
-        || post(otp::sign_in),
-    ),
-    route(
-        "POST",
-        "/v1/auth/otp/signup-in/{method}",
-        "otp().sign_up_or_in",
-        || post(otp::sign_up_or_in),
-    ),
-    route(
-        "POST",
-        "/v1/auth/otp/verify/{method}",
-        "otp().verify",
-        || post(otp::verify),
-    )
-    .issuing(),
-    route(
-        "POST",
-        "/v1/auth/otp/update/email",
-        "otp().update_email",
-        || post(otp::update_email),
-    ),
-    route(
-        "POST",
-        "/v1/auth/otp/update/phone/{method}",
-        "otp().update_phone",
-        || post(otp::update_phone),
-    ),
-    route("POST", "/v1/auth/totp/signup", "totp().sign_up", || {
-        post(totp::sign_up)
-    }),
-    route("POST", "/v1/auth/totp/update", "totp().update", || {
-        post(totp::update)
-    }),
-    route("POST", "/v1/auth/totp/verify", "totp().verify", || {
-        post(totp::verify)
+pub const ENDPOINTS: &[Endpoint] = &endpoints();
+
+const fn endpoints() -> [Endpoint; MOUNTED.len()] {
+    let mut endpoints = [MOUNTED[0].endpoint; MOUNTED.len()];
+    let mut n = 0;
+    while n < MOUNTED.len() {
+        endpoints[n] = MOUNTED[n].endpoint;
+        n += 1;
+    }
+    endpoints
+}
+
+/// A call that the one handler of all of them serves.
+const fn passed_on<C: Call>() -> Mounted
+where
+    C::Answer: Shown,
+{
+    served_by::<C>(|| match C::ENDPOINT.method {
+        "GET" => get(call::handle::<C>),
+        _ => post(call::handle::<C>),
     })
-    .issuing(),
-    route(
-        "POST",
-        "/v1/auth/notp/{provider}/signup",
-        "notp().sign_up",
-        || post(notp::sign_up),
-    ),
-    route(
-        "POST",
-        "/v1/auth/notp/{provider}/signin",
-        "notp().sign_in",
-        || post(notp::sign_in),
-    ),
-    route(
-        "POST",
-        "/v1/auth/notp/{provider}/signup-in",
-        "notp().sign_up_or_in",
-        || post(notp::sign_up_or_in),
-    ),
-    route(
-        "POST",
-        "/v1/auth/notp/{provider}/update",
-        "notp().update",
-        || post(notp::update),
-    ),
-    route(
-        "POST",
-        "/v1/auth/notp/pending-session",
-        "notp().pending_session",
-        || post(notp::pending_session),
-    )
-    .issuing(),
-    route("POST", "/v1/auth/refresh", "session().refresh", || {
-        post(session::refresh)
-    })
-    .issuing(),
-    route(
-        "POST",
-        "/v1/auth/try-refresh",
-        "session().try_refresh",
-        || post(session::try_refresh),
-    )
-    .issuing(),
-    route("POST", "/v1/auth/logout", "session().logout", || {
-        post(session::logout)
-    }),
-    route("POST", "/v1/auth/logoutall", "session().logout_all", || {
-        post(session::logout_all)
-    }),
-    route("GET", "/v1/auth/me", "session().me", || get(session::me)),
-    route(
-        "POST",
-        "/v1/auth/me/tenants",
-        "session().my_tenants",
-        || post(session::my_tenants),
-    ),
-    route("GET", "/v1/auth/me/history", "session().history", || {
-        get(session::history)
-    }),
-    route(
-        "POST",
-        "/v1/auth/tenant/select",
-        "session().select_tenant",
-        || post(session::select_tenant),
-    )
-    .issuing(),
-    route("POST", "/v1/auth/validate", "session().validate", || {
-        post(session::validate)
-    }),
-];
+}
+
+/// A call that has a handler of its own.
+const fn served_by<C: Call>(handler: fn() -> MethodRouter<Arc<Project>>) -> Mounted
+where
+    C::Answer: Shown,
+{
+    let mut endpoint = C::ENDPOINT;
+    endpoint.issues_tokens = C::Answer::ISSUES_TOKENS;
+    Mounted {
+        endpoint,
+        handler,
+        #[cfg(feature = "utoipa")]
+        body: C::Request::BODY,
+        #[cfg(feature = "utoipa")]
+        request: C::Request::NAME,
+        #[cfg(feature = "utoipa")]
+        required: || {
+            let request = C::Request::default();
+            let required = request.required().into_iter();
+            required.map(|(required, _)| required.member).collect()
+        },
+        #[cfg(feature = "utoipa")]
+        answer: C::Answer::DOCUMENTED,
+    }
+}

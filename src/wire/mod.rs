@@ -11,20 +11,22 @@
 //!
 //! Types that hold a token, a code or a secret never show it in `Debug`.
 
+pub(crate) mod endpoint;
 mod error;
 mod lenient;
-mod notp;
+pub(crate) mod notp;
 mod options;
-mod otp;
+pub(crate) mod otp;
 pub mod path;
-mod session;
-mod totp;
+pub(crate) mod session;
+pub(crate) mod totp;
 mod user;
 
+pub use self::endpoint::{Credential, Endpoint, Purpose};
 pub use self::error::{ErrorBody, code};
 pub use self::notp::{
-    NotpLinkResponse, NotpSignInRequest, NotpSignUpRequest, NotpTemplates, NotpUpdateRequest,
-    PendingSessionRequest,
+    NotpLinkResponse, NotpProvider, NotpSignInRequest, NotpSignUpRequest, NotpTemplates,
+    NotpUpdateRequest, PendingSessionRequest,
 };
 pub use self::options::LoginOptions;
 pub use self::otp::{

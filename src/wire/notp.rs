@@ -4,7 +4,107 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoginOptions, SignUpUser, UpdateOptions, is_default, nullable};
+use super::endpoint::{
+    Answer, Call, Credential, Endpoint, LOGIN_ID, PENDING_REF, PHONE, Purpose, Request, Required,
+};
+use super::{JwtResponse, LoginOptions, SignUpUser, UpdateOptions, is_default, nullable, path};
+
+/// A link for somebody who is not registered.
+pub(crate) enum SignUp {}
+
+impl Call for SignUp {
+    type Request = NotpSignUpRequest;
+    type Answer = NotpLinkResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        "/v1/auth/notp/{provider}/signup",
+        "notp().sign_up",
+        Purpose::SignUp,
+        "A link for a message that creates the user",
+    );
+}
+
+/// A link for a registered user.
+pub(crate) enum SignIn {}
+
+impl Call for SignIn {
+    type Request = NotpSignInRequest;
+    type Answer = NotpLinkResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        "/v1/auth/notp/{provider}/signin",
+        "notp().sign_in",
+        Purpose::SignIn,
+        "A link for a message",
+    )
+    .with(Credential::StepUp);
+}
+
+/// A link for anybody.
+pub(crate) enum SignUpOrIn {}
+
+impl Call for SignUpOrIn {
+    type Request = NotpSignInRequest;
+    type Answer = NotpLinkResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        "/v1/auth/notp/{provider}/signup-in",
+        "notp().sign_up_or_in",
+        Purpose::SignUpOrIn,
+        "A link for a message that creates the user if need be",
+    )
+    .with(Credential::StepUp);
+}
+
+/// A link that moves a user to a new phone.
+pub(crate) enum Update {}
+
+impl Call for Update {
+    type Request = NotpUpdateRequest;
+    type Answer = NotpLinkResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        "/v1/auth/notp/{provider}/update",
+        "notp().update",
+        Purpose::Update,
+        "A link for a message from a new number",
+    )
+    .with(Credential::Refresh);
+}
+
+/// Asks whether the message has arrived.
+pub(crate) enum PendingSession {}
+
+impl Call for PendingSession {
+    type Request = PendingSessionRequest;
+    type Answer = JwtResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::NOTP_PENDING_SESSION,
+        "notp().pending_session",
+        Purpose::Poll,
+        "Signs in once the message was sent; before, 401 with E066103",
+    );
+}
+
+/// The messenger; a segment of the path.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum NotpProvider {
+    /// WhatsApp, the only one that the official SDKs know.
+    #[default]
+    Whatsapp,
+}
+
+impl NotpProvider {
+    /// The path segment.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Whatsapp => "whatsapp",
+        }
+    }
+}
+
+impl fmt::Display for NotpProvider {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
 
 /// The pages and messages that the flow shows.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -171,4 +271,50 @@ impl fmt::Debug for PendingSessionRequest {
         f.debug_struct("PendingSessionRequest")
             .finish_non_exhaustive()
     }
+}
+
+// The login id of the next two may be empty: then the phone that sends the message tells who it is.
+impl Request for NotpSignUpRequest {
+    const NAME: &'static str = "NotpSignUpRequest";
+
+    fn login_id_mut(&mut self) -> Option<&mut String> {
+        Some(&mut self.login_id)
+    }
+}
+
+impl Request for NotpSignInRequest {
+    const NAME: &'static str = "NotpSignInRequest";
+
+    fn login_id_mut(&mut self) -> Option<&mut String> {
+        Some(&mut self.login_id)
+    }
+
+    fn login_options(&self) -> Option<&LoginOptions> {
+        Some(&self.login_options)
+    }
+}
+
+impl Request for NotpUpdateRequest {
+    const NAME: &'static str = "NotpUpdateRequest";
+
+    fn required(&self) -> Vec<(Required, &str)> {
+        vec![(LOGIN_ID, &self.login_id), (PHONE, &self.phone)]
+    }
+
+    fn login_id_mut(&mut self) -> Option<&mut String> {
+        Some(&mut self.login_id)
+    }
+}
+
+impl Request for PendingSessionRequest {
+    const NAME: &'static str = "PendingSessionRequest";
+
+    fn required(&self) -> Vec<(Required, &str)> {
+        vec![(PENDING_REF, &self.pending_ref)]
+    }
+}
+
+// Without the reference the page would poll for nothing.
+impl Answer for NotpLinkResponse {
+    const NEEDS: &'static [&'static str] = &["pendingRef"];
 }

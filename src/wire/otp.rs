@@ -6,7 +6,98 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoginOptions, SignUpUser, is_default, nullable};
+use super::endpoint::{
+    Answer, CODE, Call, Credential, EMAIL, Endpoint, LOGIN_ID, PHONE, Purpose, Request, Required,
+};
+use super::{JwtResponse, LoginOptions, SignUpUser, is_default, nullable, path};
+
+/// Sends a code to somebody who is not registered.
+pub(crate) enum SignUp {}
+
+impl Call for SignUp {
+    type Request = OtpSignUpRequest;
+    type Answer = MaskedAddress;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        "/v1/auth/otp/signup/{method}",
+        "otp().sign_up",
+        Purpose::SignUp,
+        "Sends a code that creates the user",
+    );
+}
+
+/// Sends a code to a registered user.
+pub(crate) enum SignIn {}
+
+impl Call for SignIn {
+    type Request = OtpSignInRequest;
+    type Answer = MaskedAddress;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        "/v1/auth/otp/signin/{method}",
+        "otp().sign_in",
+        Purpose::SignIn,
+        "Sends a code",
+    )
+    .with(Credential::StepUp);
+}
+
+/// Sends a code to anybody.
+pub(crate) enum SignUpOrIn {}
+
+impl Call for SignUpOrIn {
+    type Request = OtpSignInRequest;
+    type Answer = MaskedAddress;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        "/v1/auth/otp/signup-in/{method}",
+        "otp().sign_up_or_in",
+        Purpose::SignUpOrIn,
+        "Sends a code that creates the user if need be",
+    )
+    .with(Credential::StepUp);
+}
+
+/// Turns a code into a session.
+pub(crate) enum Verify {}
+
+impl Call for Verify {
+    type Request = OtpVerifyRequest;
+    type Answer = JwtResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        "/v1/auth/otp/verify/{method}",
+        "otp().verify",
+        Purpose::Verify,
+        "Signs in with a code",
+    );
+}
+
+/// Sends a code to a new e-mail address.
+pub(crate) enum UpdateEmail {}
+
+impl Call for UpdateEmail {
+    type Request = OtpUpdateEmailRequest;
+    type Answer = MaskedAddress;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::OTP_UPDATE_EMAIL,
+        "otp().update_email",
+        Purpose::Update,
+        "Sends a code to a new e-mail address",
+    )
+    .with(Credential::Refresh);
+}
+
+/// Sends a code to a new phone number.
+pub(crate) enum UpdatePhone {}
+
+impl Call for UpdatePhone {
+    type Request = OtpUpdatePhoneRequest;
+    type Answer = MaskedAddress;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        "/v1/auth/otp/update/phone/{method}",
+        "otp().update_phone",
+        Purpose::Update,
+        "Sends a code to a new number",
+    )
+    .with(Credential::Refresh);
+}
 
 /// How a one-time code travels; the last segment of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -318,4 +409,75 @@ impl MaskedAddress {
             &self.masked_email
         }
     }
+}
+
+impl Request for OtpSignUpRequest {
+    const NAME: &'static str = "OtpSignUpRequest";
+
+    fn required(&self) -> Vec<(Required, &str)> {
+        vec![(LOGIN_ID, &self.login_id)]
+    }
+
+    fn login_id_mut(&mut self) -> Option<&mut String> {
+        Some(&mut self.login_id)
+    }
+}
+
+impl Request for OtpSignInRequest {
+    const NAME: &'static str = "OtpSignInRequest";
+
+    fn required(&self) -> Vec<(Required, &str)> {
+        vec![(LOGIN_ID, &self.login_id)]
+    }
+
+    fn login_id_mut(&mut self) -> Option<&mut String> {
+        Some(&mut self.login_id)
+    }
+
+    fn login_options(&self) -> Option<&LoginOptions> {
+        Some(&self.login_options)
+    }
+}
+
+impl Request for OtpVerifyRequest {
+    const NAME: &'static str = "OtpVerifyRequest";
+
+    fn required(&self) -> Vec<(Required, &str)> {
+        vec![(LOGIN_ID, &self.login_id), (CODE, &self.code)]
+    }
+
+    fn login_id_mut(&mut self) -> Option<&mut String> {
+        Some(&mut self.login_id)
+    }
+}
+
+impl Request for OtpUpdateEmailRequest {
+    const NAME: &'static str = "OtpUpdateEmailRequest";
+
+    fn required(&self) -> Vec<(Required, &str)> {
+        vec![(LOGIN_ID, &self.login_id), (EMAIL, &self.email)]
+    }
+
+    fn login_id_mut(&mut self) -> Option<&mut String> {
+        Some(&mut self.login_id)
+    }
+}
+
+impl Request for OtpUpdatePhoneRequest {
+    const NAME: &'static str = "OtpUpdatePhoneRequest";
+
+    fn required(&self) -> Vec<(Required, &str)> {
+        vec![(LOGIN_ID, &self.login_id), (PHONE, &self.phone)]
+    }
+
+    fn login_id_mut(&mut self) -> Option<&mut String> {
+        Some(&mut self.login_id)
+    }
+}
+
+// The API's documentation still speaks of an empty object; one with other members and no address is the answer to
+// something else.
+impl Answer for MaskedAddress {
+    const NEEDS: &'static [&'static str] = &["maskedEmail", "maskedPhone"];
+    const MAY_BE_BLANK: bool = true;
 }

@@ -5,8 +5,156 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::endpoint::{
+    Answer, Body, Call, Credential, Endpoint, Purpose, Request, Required, TENANT,
+};
 use super::lenient::seconds;
-use super::{UserProfile, is_default, nullable};
+use super::{UserProfile, is_default, nullable, path};
+
+/// Renews the session.
+pub(crate) enum Refresh {}
+
+impl Call for Refresh {
+    type Request = RefreshRequest;
+    type Answer = JwtResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::REFRESH,
+        "session().refresh",
+        Purpose::Renew,
+        "Renews the session",
+    )
+    .with(Credential::Refresh);
+}
+
+/// Renews the session if there is one.
+pub(crate) enum TryRefresh {}
+
+impl Call for TryRefresh {
+    type Request = RefreshRequest;
+    type Answer = JwtResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::TRY_REFRESH,
+        "session().try_refresh",
+        Purpose::Renew,
+        "Renews the session if there is one, else answers {}",
+    )
+    .with(Credential::Refresh);
+}
+
+/// Ends the session.
+pub(crate) enum Logout {}
+
+impl Call for Logout {
+    type Request = LogoutRequest;
+    type Answer = Acknowledgement;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::LOGOUT,
+        "session().logout",
+        Purpose::SignOut,
+        "Ends the session",
+    )
+    .with(Credential::Refresh);
+}
+
+/// Ends all sessions of the user.
+pub(crate) enum LogoutAll {}
+
+impl Call for LogoutAll {
+    type Request = LogoutRequest;
+    type Answer = Acknowledgement;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::LOGOUT_ALL,
+        "session().logout_all",
+        Purpose::SignOut,
+        "Ends all sessions of the user",
+    )
+    .with(Credential::Refresh);
+}
+
+/// The user object.
+pub(crate) enum Me {}
+
+impl Call for Me {
+    type Request = NoBody;
+    type Answer = UserProfile;
+    const ENDPOINT: Endpoint = Endpoint::get(path::ME, "session().me", Purpose::Read, "The user")
+        .with(Credential::Refresh);
+}
+
+/// The tenants of the user.
+pub(crate) enum MyTenants {}
+
+impl Call for MyTenants {
+    type Request = MyTenantsRequest;
+    type Answer = TenantsResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::ME_TENANTS,
+        "session().my_tenants",
+        Purpose::Read,
+        "The user's tenants",
+    )
+    .with(Credential::Refresh);
+}
+
+/// The sign-ins of the user.
+pub(crate) enum History {}
+
+impl Call for History {
+    type Request = NoBody;
+    type Answer = Vec<HistoryEntry>;
+    const ENDPOINT: Endpoint = Endpoint::get(
+        path::ME_HISTORY,
+        "session().history",
+        Purpose::Read,
+        "The user's sign-ins",
+    )
+    .with(Credential::Refresh);
+}
+
+/// Moves the session into a tenant.
+pub(crate) enum SelectTenant {}
+
+impl Call for SelectTenant {
+    type Request = TenantSelectRequest;
+    type Answer = JwtResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::TENANT_SELECT,
+        "session().select_tenant",
+        Purpose::Renew,
+        "Moves the session into a tenant",
+    )
+    .with(Credential::Refresh);
+}
+
+/// Checks a session JWT.
+pub(crate) enum Validate {}
+
+impl Call for Validate {
+    type Request = ValidateRequest;
+    type Answer = Map<String, Value>;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::VALIDATE,
+        "session().validate",
+        Purpose::Read,
+        "The claims of the session",
+    )
+    .with(Credential::Session);
+}
+
+/// Turns an access key into a session JWT.
+pub(crate) enum ExchangeAccessKey {}
+
+impl Call for ExchangeAccessKey {
+    type Request = AccessKeyExchangeRequest;
+    type Answer = AccessKeyExchangeResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::ACCESS_KEY_EXCHANGE,
+        "session().exchange_access_key",
+        Purpose::SignIn,
+        "A session JWT for an access key",
+    )
+    .with(Credential::AccessKey);
+}
 
 /// The answer to every call that issues tokens: verify, refresh, tenant select, nOTP poll.
 ///
@@ -241,4 +389,87 @@ impl fmt::Debug for AccessKeyExchangeResponse {
             .field("expiration", &self.expiration)
             .finish_non_exhaustive()
     }
+}
+
+/// Of calls that have no body.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct NoBody {}
+
+/// `POST /v1/auth/validate`. Descope reads the token alone.
+#[derive(Default, Serialize, Deserialize)]
+pub(crate) struct ValidateRequest {}
+
+/// An answer that says nothing but that it is done.
+#[derive(Deserialize)]
+pub(crate) struct Acknowledgement {}
+
+impl Request for RefreshRequest {
+    const NAME: &'static str = "RefreshRequest";
+    const BODY: Body = Body::Optional;
+}
+
+impl Request for LogoutRequest {
+    const NAME: &'static str = "LogoutRequest";
+    const BODY: Body = Body::Optional;
+}
+
+impl Request for MyTenantsRequest {
+    const NAME: &'static str = "MyTenantsRequest";
+    const BODY: Body = Body::Optional;
+}
+
+impl Request for TenantSelectRequest {
+    const NAME: &'static str = "TenantSelectRequest";
+
+    fn required(&self) -> Vec<(Required, &str)> {
+        vec![(TENANT, &self.tenant)]
+    }
+}
+
+impl Request for AccessKeyExchangeRequest {
+    const NAME: &'static str = "AccessKeyExchangeRequest";
+}
+
+impl Request for ValidateRequest {
+    const NAME: &'static str = "ValidateRequest";
+    const BODY: Body = Body::Optional;
+}
+
+impl Request for NoBody {
+    const NAME: &'static str = "NoBody";
+    const BODY: Body = Body::None;
+}
+
+impl Answer for JwtResponse {
+    const NEEDS: &'static [&'static str] = &["sessionJwt", "refreshJwt"];
+    const ISSUES_TOKENS: bool = true;
+}
+
+impl Answer for AccessKeyExchangeResponse {
+    const NEEDS: &'static [&'static str] = &["sessionJwt"];
+}
+
+impl Answer for UserProfile {
+    const NEEDS: &'static [&'static str] = &["userId"];
+}
+
+// A user without tenants may be answered with an empty object.
+impl Answer for TenantsResponse {
+    const NEEDS: &'static [&'static str] = &["tenants"];
+    const MAY_BE_BLANK: bool = true;
+}
+
+impl Answer for Vec<HistoryEntry> {
+    const NEEDS: &'static [&'static str] = &[];
+    const IS_LIST: bool = true;
+}
+
+impl Answer for Acknowledgement {
+    const NEEDS: &'static [&'static str] = &[];
+    const MAY_BE_BLANK: bool = true;
+}
+
+// The claims of a session JWT.
+impl Answer for Map<String, Value> {
+    const NEEDS: &'static [&'static str] = &["sub"];
 }

@@ -4,7 +4,54 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use super::{LoginOptions, SignUpUser, is_default, nullable};
+use super::endpoint::{
+    Answer, CODE, Call, Credential, Endpoint, LOGIN_ID, Purpose, Request, Required,
+};
+use super::{JwtResponse, LoginOptions, SignUpUser, is_default, nullable, path};
+
+/// A key for somebody who is not registered.
+pub(crate) enum SignUp {}
+
+impl Call for SignUp {
+    type Request = TotpSignUpRequest;
+    type Answer = TotpEnrolment;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::TOTP_SIGN_UP,
+        "totp().sign_up",
+        Purpose::SignUp,
+        "A key for an authenticator app of a new user",
+    );
+}
+
+/// A new key for a signed-in user.
+pub(crate) enum Update {}
+
+impl Call for Update {
+    type Request = TotpUpdateRequest;
+    type Answer = TotpEnrolment;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::TOTP_UPDATE,
+        "totp().update",
+        Purpose::Update,
+        "A key for a new authenticator app",
+    )
+    .with(Credential::Refresh);
+}
+
+/// Turns a code into a session.
+pub(crate) enum Verify {}
+
+impl Call for Verify {
+    type Request = TotpVerifyRequest;
+    type Answer = JwtResponse;
+    const ENDPOINT: Endpoint = Endpoint::post(
+        path::TOTP_VERIFY,
+        "totp().verify",
+        Purpose::Verify,
+        "Signs in with an authenticator app",
+    )
+    .with(Credential::StepUp);
+}
 
 /// `POST /v1/auth/totp/signup`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -106,4 +153,49 @@ impl fmt::Debug for TotpEnrolment {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TotpEnrolment").finish_non_exhaustive()
     }
+}
+
+impl Request for TotpSignUpRequest {
+    const NAME: &'static str = "TotpSignUpRequest";
+
+    fn required(&self) -> Vec<(Required, &str)> {
+        vec![(LOGIN_ID, &self.login_id)]
+    }
+
+    fn login_id_mut(&mut self) -> Option<&mut String> {
+        Some(&mut self.login_id)
+    }
+}
+
+impl Request for TotpUpdateRequest {
+    const NAME: &'static str = "TotpUpdateRequest";
+
+    fn required(&self) -> Vec<(Required, &str)> {
+        vec![(LOGIN_ID, &self.login_id)]
+    }
+
+    fn login_id_mut(&mut self) -> Option<&mut String> {
+        Some(&mut self.login_id)
+    }
+}
+
+impl Request for TotpVerifyRequest {
+    const NAME: &'static str = "TotpVerifyRequest";
+
+    fn required(&self) -> Vec<(Required, &str)> {
+        vec![(LOGIN_ID, &self.login_id), (CODE, &self.code)]
+    }
+
+    fn login_id_mut(&mut self) -> Option<&mut String> {
+        Some(&mut self.login_id)
+    }
+
+    fn login_options(&self) -> Option<&LoginOptions> {
+        Some(&self.login_options)
+    }
+}
+
+// A page that shows no key would lock the user out at the next sign-in.
+impl Answer for TotpEnrolment {
+    const NEEDS: &'static [&'static str] = &["key", "provisioningURL"];
 }

@@ -1,5 +1,7 @@
-//! The table of endpoints: what the documentation lists is mounted, in the client and in the emulator, and answers
-//! over HTTP.
+//! The table of endpoints: what it lists is documented, and answers over HTTP through the mounted routes, the client and
+//! the emulator.
+
+use std::fmt::Write;
 
 use crate::support::live::{self, Live, channels, fill};
 use serde_json::{Value, json};
@@ -8,86 +10,39 @@ use tower_descope::emulator::NewAccessKey;
 use tower_descope::routes::{ENDPOINTS, Endpoint};
 use tower_descope::wire::AccessKeyLoginOptions;
 
-/// The rows of the table in the documentation of the module `routes`, without the blanks.
-fn documented() -> Vec<[String; 4]> {
-    include_str!("../../src/routes/mod.rs")
-        .lines()
-        .filter_map(|line| line.strip_prefix("//! | "))
-        .skip(1)
-        .map(|line| {
-            let cells: Vec<String> = line
-                .trim_end_matches(" |")
-                .split(" | ")
-                .map(|cell| cell.trim_matches('`').to_owned())
-                .collect();
-            cells.try_into().expect("four columns")
-        })
-        .collect()
-}
-
-/// Where the emulator's own source has a handler of this name.
-fn emulator_source(module: &str) -> &'static str {
-    match module {
-        "otp" => include_str!("../../src/emulator/api/otp.rs"),
-        "totp" => include_str!("../../src/emulator/api/totp.rs"),
-        "notp" => include_str!("../../src/emulator/api/notp.rs"),
-        "session" => include_str!("../../src/emulator/api/session.rs"),
-        _ => panic!("no such module: {module}"),
+/// The table in the documentation of the module `routes`.
+fn table() -> String {
+    let mut table = String::from(
+        "| method | path below the prefix | what it does | call of [`Client`](crate::Client) | credential |\n\
+         |---|---|---|---|---|\n",
+    );
+    for it in ENDPOINTS {
+        let (method, path, summary) = (it.method, it.path, it.summary);
+        let credential = it.credential.as_str();
+        writeln!(
+            table,
+            "| {method} | `{path}` | {summary} | `{}` | {credential} |",
+            it.call
+        )
+        .unwrap();
     }
+    table
 }
 
-fn client_source(group: &str) -> &'static str {
-    match group {
-        "otp" => include_str!("../../src/client/otp.rs"),
-        "totp" => include_str!("../../src/client/totp.rs"),
-        "notp" => include_str!("../../src/client/notp.rs"),
-        "session" => include_str!("../../src/client/session.rs"),
-        _ => panic!("no such group: {group}"),
-    }
-}
-
+/// `TOWER_DESCOPE_WRITE_DOCS=1` writes it.
 #[test]
 fn the_documentation_lists_exactly_what_there_is() {
-    let rows = documented();
-    let (mounted, others): (Vec<_>, Vec<_>) = rows
-        .iter()
-        .partition(|row| !row[1].ends_with(", not mounted"));
-    let table: Vec<_> = ENDPOINTS
-        .iter()
-        .map(|it| [it.method, it.path, it.call].map(str::to_owned))
-        .collect();
-    let listed: Vec<_> = mounted.iter().map(|row| row[..3].to_vec()).collect();
-    assert_eq!(listed, table);
-    let others: Vec<&str> = others.iter().map(|row| &*row[1]).collect();
-    assert_eq!(
-        others,
-        [
-            "/v1/auth/accesskey/exchange`, not mounted",
-            "/v2/keys/{project_id}`, not mounted"
-        ]
-    );
-
-    let router: String = include_str!("../../src/emulator/api/mod.rs")
-        .split_whitespace()
-        .collect();
-    for [method, path, call, handler] in &rows {
-        let path = path.trim_end_matches("`, not mounted");
-        let handler = handler.strip_prefix("api::").unwrap();
-        let served = format!(".route(\"{path}\",{}({handler})", method.to_lowercase());
-        let served_too = format!(".route(\"{path}\",{}({handler}),)", method.to_lowercase());
-        assert!(
-            router.contains(&served) || router.contains(&served_too),
-            "the emulator does not serve {path} by {handler}"
-        );
-        if let Some((module, function)) = handler.split_once("::") {
-            let function = format!("async fn {function}(");
-            assert!(emulator_source(module).contains(&function), "{handler}");
-        }
-        if let Some((group, function)) = call.split_once("().") {
-            let function = format!("pub async fn {function}(");
-            assert!(client_source(group).contains(&function), "{call}");
-        }
+    let file = concat!(env!("CARGO_MANIFEST_DIR"), "/src/routes/endpoints.md");
+    if std::env::var_os("TOWER_DESCOPE_WRITE_DOCS").is_some() {
+        std::fs::write(file, table()).unwrap();
     }
+    let written = std::fs::read_to_string(file).unwrap();
+    assert_eq!(
+        written,
+        table(),
+        "a call has changed; TOWER_DESCOPE_WRITE_DOCS=1 cargo test --test behaviour the_documentation_lists writes \
+         the table again"
+    );
 }
 
 /// Members that the answer has to have.

@@ -20,6 +20,7 @@ use serde_json::json;
 use self::credentials::Credentials;
 use super::error::ApiError;
 use super::instance::Instance;
+use crate::wire::{self, endpoint::Call};
 
 pub(super) use self::body::Payload;
 pub(super) use self::credentials::Peer;
@@ -31,40 +32,49 @@ pub(super) type Reply = Result<Response, ApiError>;
 
 pub(super) fn router() -> Router<Arc<Instance>> {
     Router::new()
-        .route("/v1/auth/otp/signup/{method}", post(otp::sign_up))
-        .route("/v1/auth/otp/signin/{method}", post(otp::sign_in))
-        .route("/v1/auth/otp/signup-in/{method}", post(otp::sign_up_or_in))
-        .route("/v1/auth/otp/verify/{method}", post(otp::verify))
-        .route("/v1/auth/otp/update/email", post(otp::update_email))
+        .route(path::<wire::otp::SignUp>(), post(otp::sign_up))
+        .route(path::<wire::otp::SignIn>(), post(otp::sign_in))
+        .route(path::<wire::otp::SignUpOrIn>(), post(otp::sign_up_or_in))
+        .route(path::<wire::otp::Verify>(), post(otp::verify))
+        .route(path::<wire::otp::UpdateEmail>(), post(otp::update_email))
+        .route(path::<wire::otp::UpdatePhone>(), post(otp::update_phone))
+        .route(path::<wire::totp::SignUp>(), post(totp::sign_up))
+        .route(path::<wire::totp::Update>(), post(totp::update))
+        .route(path::<wire::totp::Verify>(), post(totp::verify))
         .route(
-            "/v1/auth/otp/update/phone/{method}",
-            post(otp::update_phone),
+            path::<wire::notp::PendingSession>(),
+            post(notp::pending_session),
         )
-        .route("/v1/auth/totp/signup", post(totp::sign_up))
-        .route("/v1/auth/totp/update", post(totp::update))
-        .route("/v1/auth/totp/verify", post(totp::verify))
-        .route("/v1/auth/notp/pending-session", post(notp::pending_session))
-        .route("/v1/auth/notp/{provider}/signup", post(notp::sign_up))
-        .route("/v1/auth/notp/{provider}/signin", post(notp::sign_in))
+        .route(path::<wire::notp::SignUp>(), post(notp::sign_up))
+        .route(path::<wire::notp::SignIn>(), post(notp::sign_in))
+        .route(path::<wire::notp::SignUpOrIn>(), post(notp::sign_up_or_in))
+        .route(path::<wire::notp::Update>(), post(notp::update))
         .route(
-            "/v1/auth/notp/{provider}/signup-in",
-            post(notp::sign_up_or_in),
-        )
-        .route("/v1/auth/notp/{provider}/update", post(notp::update))
-        .route(
-            "/v1/auth/refresh",
+            path::<wire::session::Refresh>(),
             post(session::refresh).get(session::refresh),
         )
-        .route("/v1/auth/try-refresh", post(session::try_refresh))
-        .route("/v1/auth/logout", post(session::logout))
-        .route("/v1/auth/logoutall", post(session::logout_all))
-        .route("/v1/auth/me", get(session::me))
-        .route("/v1/auth/me/tenants", post(session::my_tenants))
-        .route("/v1/auth/me/history", get(session::history))
-        .route("/v1/auth/tenant/select", post(session::select_tenant))
-        .route("/v1/auth/validate", post(session::validate))
         .route(
-            "/v1/auth/accesskey/exchange",
+            path::<wire::session::TryRefresh>(),
+            post(session::try_refresh),
+        )
+        .route(path::<wire::session::Logout>(), post(session::logout))
+        .route(
+            path::<wire::session::LogoutAll>(),
+            post(session::logout_all),
+        )
+        .route(path::<wire::session::Me>(), get(session::me))
+        .route(
+            path::<wire::session::MyTenants>(),
+            post(session::my_tenants),
+        )
+        .route(path::<wire::session::History>(), get(session::history))
+        .route(
+            path::<wire::session::SelectTenant>(),
+            post(session::select_tenant),
+        )
+        .route(path::<wire::session::Validate>(), post(session::validate))
+        .route(
+            path::<wire::session::ExchangeAccessKey>(),
             post(session::exchange_access_key),
         )
         .route("/v2/keys/{project_id}", get(keys_v2))
@@ -72,6 +82,11 @@ pub(super) fn router() -> Router<Arc<Instance>> {
         .route("/v1/mgmt/license", get(license))
         .fallback(not_found)
         .method_not_allowed_fallback(method_not_allowed)
+}
+
+/// Where the client sends the call.
+fn path<C: Call>() -> &'static str {
+    C::ENDPOINT.path
 }
 
 async fn keys_v2(State(instance): State<Arc<Instance>>, Segment(project_id): Segment) -> Reply {

@@ -5,17 +5,23 @@ use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type};
 
 use crate::routes::answers;
 use crate::routes::shape::Kind::{
-    Flag, Flags, Free, List, Nested, NestedList, Own, Required, Text, Texts, Token, Whole,
+    Flag, Flags, Free, List, Nested, NestedList, Own, Text, Texts, Token, Whole,
 };
 use crate::routes::shape::{Kind, Member, Shape, shape};
 
 impl Shape {
-    pub(super) fn to_openapi(&self) -> ObjectBuilder {
+    /// `required` names the members that have to be there and must not be blank.
+    pub(super) fn to_openapi(&self, required: &[&str]) -> ObjectBuilder {
         let mut object = ObjectBuilder::new();
         for (name, kind, about) in self.members.iter().chain(self.shared) {
-            object = object.property(*name, kind.to_openapi(about));
-            if matches!(kind, Required) {
-                object = object.required(*name);
+            if required.contains(name) {
+                let text = ObjectBuilder::new()
+                    .schema_type(Type::String)
+                    .min_length(Some(1))
+                    .description(Some(*about));
+                object = object.property(*name, text).required(*name);
+            } else {
+                object = object.property(*name, kind.to_openapi(about));
             }
         }
         object
@@ -27,7 +33,6 @@ impl Kind {
         let of = |kind| ObjectBuilder::new().schema_type(kind);
         let text = || of(Type::String);
         let described = match self {
-            Required => text().min_length(Some(1)),
             Text | Token => text(),
             Flag => of(Type::Boolean),
             Whole => of(Type::Integer),
@@ -55,7 +60,7 @@ impl Kind {
     }
 }
 
-const LOGIN_ID: Member = ("loginId", Required, "One of the user's login ids");
+const LOGIN_ID: Member = ("loginId", Text, "One of the user's login ids");
 const LOGIN_OPTIONS: Member = ("loginOptions", Nested(&LOGIN_OPTIONS_SHAPE), "");
 const USER: Member = ("user", Nested(&SIGN_UP_USER), "");
 const TEMPLATES: Member = ("templates", Nested(&NOTP_TEMPLATES), "");
@@ -157,18 +162,15 @@ pub(super) const SCHEMAS: &[Shape] = &[
             SSO_APP_ID,
         ],
     ),
-    shape(
-        "OtpVerifyRequest",
-        &[LOGIN_ID, ("code", Required, "The code")],
-    ),
+    shape("OtpVerifyRequest", &[LOGIN_ID, ("code", Text, "The code")]),
     Shape {
         name: "OtpUpdateEmailRequest",
-        members: &[LOGIN_ID, ("email", Required, "Live once it is verified")],
+        members: &[LOGIN_ID, ("email", Text, "Live once it is verified")],
         shared: UPDATE_OPTIONS,
     },
     Shape {
         name: "OtpUpdatePhoneRequest",
-        members: &[LOGIN_ID, ("phone", Required, "Live once it is verified")],
+        members: &[LOGIN_ID, ("phone", Text, "Live once it is verified")],
         shared: UPDATE_OPTIONS,
     },
     shape("TotpSignUpRequest", &[LOGIN_ID, USER, SSO_APP_ID]),
@@ -177,7 +179,7 @@ pub(super) const SCHEMAS: &[Shape] = &[
         "TotpVerifyRequest",
         &[
             LOGIN_ID,
-            ("code", Required, "What the authenticator app shows"),
+            ("code", Text, "What the authenticator app shows"),
             LOGIN_OPTIONS,
         ],
     ),
@@ -207,7 +209,7 @@ pub(super) const SCHEMAS: &[Shape] = &[
         name: "NotpUpdateRequest",
         members: &[
             LOGIN_ID,
-            ("phone", Required, "It has to send the message"),
+            ("phone", Text, "It has to send the message"),
             TEMPLATES,
             SSO_APP_ID,
         ],
@@ -215,12 +217,13 @@ pub(super) const SCHEMAS: &[Shape] = &[
     },
     shape(
         "PendingSessionRequest",
-        &[("pendingRef", Required, "As NotpLinkResponse has it")],
+        &[("pendingRef", Text, "As NotpLinkResponse has it")],
     ),
     shape(
         "RefreshRequest",
         &[("externalToken", Text, "Read, and not passed on")],
     ),
+    shape("ValidateRequest", &[]),
     shape(
         "LogoutRequest",
         &[("logoutType", List, "Which sessions to end")],
@@ -234,7 +237,7 @@ pub(super) const SCHEMAS: &[Shape] = &[
     ),
     shape(
         "TenantSelectRequest",
-        &[("tenant", Required, "The tenant's id")],
+        &[("tenant", Text, "The tenant's id")],
     ),
     LOGIN_OPTIONS_SHAPE,
     SIGN_UP_USER,
