@@ -101,6 +101,6 @@ pub fn verifies_now(descope: &Descope, token: &[u8]) -> bool {
     let verdict = descope
         .project()
         .verifier
-        .verify_now(token, token::Kind::Session);
+        .verify_now(token, token::TokenKind::Session);
     matches!(verdict, Some(Ok(_)))
 }

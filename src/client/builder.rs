@@ -10,7 +10,7 @@ use super::reply::CookieNames;
 use super::reqwest::{BuildError, default_client};
 use super::secret::AccessKey;
 use super::transport::Transport;
-use super::{Client, Inner};
+use super::{Client, ClientState};
 use crate::clock::{Clock, SystemClock};
 
 /// Builds a [`Client`]; see [`Client::builder`].
@@ -119,7 +119,7 @@ impl ClientBuilder {
         self.session_cookies.push("DS".to_owned());
         self.refresh_cookies.push("DSR".to_owned());
         Ok(Client {
-            inner: Arc::new(Inner {
+            inner: Arc::new(ClientState {
                 project: self.project,
                 base_url,
                 transport,

@@ -16,7 +16,7 @@ use crate::wire::{ErrorBody, code};
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ClientError {
-    inner: Box<Inner>,
+    inner: Box<ErrorParts>,
 }
 
 /// The kinds of [`ClientError`].
@@ -57,7 +57,7 @@ pub enum UnavailableReason {
 }
 
 #[derive(Clone)]
-struct Inner {
+struct ErrorParts {
     kind: ClientErrorKind,
     reason: Option<UnavailableReason>,
     status: Option<StatusCode>,
@@ -141,7 +141,7 @@ impl ClientError {
 
     fn new(kind: ClientErrorKind) -> Self {
         Self {
-            inner: Box::new(Inner {
+            inner: Box::new(ErrorParts {
                 kind,
                 reason: None,
                 status: None,

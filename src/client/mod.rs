@@ -96,10 +96,10 @@ pub use crate::wire::NotpProvider;
 /// A client of one project. Cheap to clone; clones share the connections.
 #[derive(Clone)]
 pub struct Client {
-    inner: Arc<Inner>,
+    inner: Arc<ClientState>,
 }
 
-struct Inner {
+struct ClientState {
     project: ProjectId,
     base_url: BaseUrl,
     transport: Arc<dyn Transport>,

@@ -14,7 +14,8 @@ use crate::refresh::Renewer;
 use crate::store::SharedStore;
 use crate::token::keys::{KeyTimes, Keys};
 use crate::token::{
-    Audience, KeySet, MAX_LEEWAY, Revoked, Rules, SignatureAlgorithm, TokenCache, Tokens, Verifier,
+    Audience, KeySet, MAX_LEEWAY, Revoked, Rules, SignatureAlgorithm, TokenCache, VerifiedTokens,
+    Verifier,
 };
 
 /// Configures a [`Descope`] handle. Every option has a default that is right for production.
@@ -509,7 +510,7 @@ impl DescopeBuilder {
                 refresh_drn: options::token_kinds("DSR", &self.cookies.refresh),
             },
             keys: Arc::new(keys),
-            tokens: Tokens::new(self.token_cache),
+            tokens: VerifiedTokens::new(self.token_cache),
             header: Default::default(),
             revoked: Revoked::new(clock.clone()),
             clock,

@@ -115,7 +115,7 @@ impl Descope {
     /// [`ExpiredToken`](crate::AuthErrorKind::ExpiredToken), or
     /// [`Unavailable`](crate::AuthErrorKind::Unavailable) when there are no keys to verify with.
     pub async fn validate_session(&self, jwt: &str) -> Result<User, AuthError> {
-        self.project.attend();
+        self.project.listen();
         let decided = decide_bearer(&self.project, jwt.as_bytes()).await;
         User::from_session(Session::new(
             self.project.clone(),

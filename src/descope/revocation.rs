@@ -4,7 +4,7 @@ use std::sync::Arc;
 use super::Descope;
 use crate::error::AuthError;
 use crate::refresh::Presented;
-use crate::token::{Failure, InvalidToken, Kind, Name, Times, Verified};
+use crate::token::{Failure, InvalidToken, Name, Times, TokenKind, Verified};
 
 /// What [`Descope::revoke`] ends.
 #[derive(Clone, PartialEq, Eq)]
@@ -81,12 +81,12 @@ impl Descope {
         match revocation.0 {
             What::User(id) => project.end_all_sessions(&id, Name::IdOrSub),
             What::SessionJwt(jwt) => {
-                if let Some(session) = self.verify_any_age(&jwt, Kind::Session).await? {
+                if let Some(session) = self.verify_any_age(&jwt, TokenKind::Session).await? {
                     project.end_session(None, Some(&session));
                 }
             }
             What::RefreshJwt(jwt) => {
-                if let Some(verified) = self.verify_any_age(&jwt, Kind::Refresh).await? {
+                if let Some(verified) = self.verify_any_age(&jwt, TokenKind::Refresh).await? {
                     project.end_session(Some(&Presented::new(&jwt, verified)), None);
                 }
             }
@@ -100,7 +100,7 @@ impl Descope {
     async fn verify_any_age(
         &self,
         jwt: &str,
-        kind: Kind,
+        kind: TokenKind,
     ) -> Result<Option<Arc<Verified>>, AuthError> {
         let verifier = &self.project.verifier;
         match verifier.verify(jwt.as_bytes(), kind, Times::Ignore).await {

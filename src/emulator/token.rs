@@ -7,7 +7,7 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use jsonwebtoken::{Algorithm, Header};
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
@@ -57,22 +57,16 @@ pub(crate) fn verify(
 }
 
 fn signed_claims(keys: &KeyRing, token: &str) -> Option<Claims> {
-    #[derive(Deserialize)]
-    struct Header {
-        alg: String,
-        kid: String,
-    }
-
     let (message, signature) = token.rsplit_once('.')?;
     let (header, claims) = message.split_once('.')?;
     let header: Header =
         serde_json::from_slice(&BASE64_URL_SAFE_NO_PAD.decode(header).ok()?).ok()?;
-    if header.alg != "RS256" {
+    if header.alg != Algorithm::RS256 {
         return None;
     }
     let signature = BASE64_URL_SAFE_NO_PAD.decode(signature).ok()?;
     if !keys
-        .find(&header.kid)?
+        .find(&header.kid?)?
         .verifies(message.as_bytes(), &signature)
     {
         return None;

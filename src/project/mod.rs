@@ -46,7 +46,7 @@ pub(crate) struct Project {
 
 impl Project {
     pub(crate) fn credentials<'a>(&self, headers: &'a HeaderMap) -> Credentials<'a> {
-        self.attend();
+        self.listen();
         Credentials::read(headers, self.client.project_id(), &self.cookies)
     }
 
@@ -63,15 +63,15 @@ impl Project {
     }
 
     /// Hears from now on what other replicas end.
-    pub(crate) fn attend(&self) {
+    pub(crate) fn listen(&self) {
         #[cfg(feature = "shared-store")]
-        self.renewer.attend();
+        self.renewer.listen();
     }
 
     /// Ends a session, here and in other replicas: its refresh JWT, every session JWT that is known to belong to it,
     /// and the one that came with the request.
     pub(crate) fn end_session(&self, presented: Option<&Presented>, session: Option<&Verified>) {
-        self.attend();
+        self.listen();
         if let Some(presented) = presented {
             self.renewer.end(presented);
         }
@@ -82,7 +82,7 @@ impl Project {
 
     /// Ends every session of a user, here and in other replicas: tokens issued up to now are refused.
     pub(crate) fn end_all_sessions(&self, user: &str, name: Name) {
-        self.attend();
+        self.listen();
         self.renewer.revoke_user(user, name);
     }
 }

@@ -18,9 +18,9 @@ const LIFE: Duration = Duration::from_secs(60);
 type Loaded = Result<Arc<UserProfile>, ClientError>;
 
 /// See the module's documentation.
-pub(crate) struct Profiles(Arc<Shared>);
+pub(crate) struct Profiles(Arc<Lookups>);
 
-struct Shared {
+struct Lookups {
     client: Client,
     renewer: Arc<Renewer>,
     cache: Cache<Box<str>, Arc<UserProfile>>,
@@ -36,7 +36,7 @@ struct Flight {
 
 impl Profiles {
     pub(crate) fn new(client: Client, renewer: Arc<Renewer>) -> Self {
-        Self(Arc::new(Shared {
+        Self(Arc::new(Lookups {
             client,
             renewer,
             cache: Cache::builder()
@@ -84,7 +84,7 @@ impl Profiles {
     }
 }
 
-impl Shared {
+impl Lookups {
     /// A flight to wait for, or what one has just brought.
     fn join(self: &Arc<Self>, id: &str, token: &Presented) -> Result<Flight, Arc<UserProfile>> {
         let mut flights = self.flights();
@@ -131,7 +131,7 @@ impl Shared {
 
 /// A call under way. Dropped unfinished, it still makes room for the next one.
 struct Task {
-    shared: Arc<Shared>,
+    shared: Arc<Lookups>,
     id: Box<str>,
     sender: watch::Sender<Option<Loaded>>,
 }

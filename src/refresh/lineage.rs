@@ -23,10 +23,10 @@ pub(crate) struct Lineage {
 
 /// The sessions that were issued for refresh JWTs that replaced each other.
 #[derive(Default)]
-struct Family(Mutex<Vec<Session>>);
+struct Family(Mutex<Vec<IssuedSession>>);
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Session {
+pub(crate) struct IssuedSession {
     pub(crate) id: TokenId,
     pub(crate) exp: i64,
 }
@@ -51,7 +51,7 @@ impl Lineage {
         now: Duration,
     ) {
         let tokens = [parent, refresh].map(|token| token.map(|token| token.id));
-        let session = session.map(|session| Session {
+        let session = session.map(|session| IssuedSession {
             id: session.id,
             exp: session.claims.exp,
         });
@@ -59,7 +59,7 @@ impl Lineage {
     }
 
     /// `tokens`: the refresh JWT that was spent and the one that replaced it. `now`: since the Unix epoch.
-    fn note(&self, tokens: [Option<TokenId>; 2], session: Option<Session>, now: Duration) {
+    fn note(&self, tokens: [Option<TokenId>; 2], session: Option<IssuedSession>, now: Duration) {
         let mut joined: Option<Arc<Family>> = None;
         let mut evicts = false;
         for token in tokens.into_iter().flatten() {
@@ -92,7 +92,7 @@ impl Lineage {
     }
 
     /// The sessions of this refresh JWT.
-    pub(crate) fn of(&self, refresh: &TokenId) -> Vec<Session> {
+    pub(crate) fn of(&self, refresh: &TokenId) -> Vec<IssuedSession> {
         let family = self.families.get(refresh);
         family.map_or_else(Vec::new, |family| family.sessions().clone())
     }
@@ -105,24 +105,24 @@ impl Lineage {
     fn end(
         &self,
         token: &TokenId,
-        session: Option<Session>,
+        session: Option<IssuedSession>,
         known: Option<&Family>,
         now: Duration,
     ) -> Duration {
         let found = self.of(token);
         let known = known.map_or_else(Vec::new, |family| family.sessions().clone());
         let sessions = found.iter().chain(&known).chain(&session);
-        sessions.map(Session::end).max().unwrap_or(now)
+        sessions.map(IssuedSession::end).max().unwrap_or(now)
     }
 }
 
 impl Family {
-    fn sessions(&self) -> MutexGuard<'_, Vec<Session>> {
+    fn sessions(&self) -> MutexGuard<'_, Vec<IssuedSession>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Drops what is over, and adds a session.
-    fn add(&self, session: Option<Session>, now: Duration) {
+    fn add(&self, session: Option<IssuedSession>, now: Duration) {
         let mut sessions = self.sessions();
         sessions.retain(|session| session.end() > now);
         if let Some(session) = session
@@ -148,7 +148,7 @@ impl Family {
     }
 }
 
-impl Session {
+impl IssuedSession {
     /// When it counts no longer, since the Unix epoch.
     fn end(&self) -> Duration {
         let end = self.exp.saturating_add(MAX_LEEWAY.as_secs() as i64);
@@ -165,8 +165,8 @@ mod tests {
     const NOW: Duration = Duration::from_secs(1_000);
     const OLD: TokenId = [1; 32];
 
-    fn session(n: u8, exp: i64) -> Session {
-        Session { id: [n; 32], exp }
+    fn session(n: u8, exp: i64) -> IssuedSession {
+        IssuedSession { id: [n; 32], exp }
     }
 
     // Once without rotation, and once with a rotation that answers two grants of the same token with two new ones.

@@ -1,14 +1,14 @@
 //! Renewal: one call for however many requests carry the same refresh JWT.
 
+mod circuit_breaker;
 mod flight;
-mod hold;
-mod judge;
 mod lineage;
 mod outcome;
 #[cfg(feature = "shared-store")]
-mod shared;
+mod replicated;
 mod skew;
 mod task;
+mod upstream;
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -18,8 +18,8 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 
+use self::circuit_breaker::CircuitBreaker;
 use self::flight::{Flights, Joined, Key, Retain};
-use self::hold::Hold;
 use self::lineage::Lineage;
 use self::outcome::Undecided;
 #[cfg_attr(not(feature = "routes"), allow(unused_imports))]
@@ -49,7 +49,7 @@ pub(crate) struct Renewer {
     client: Client,
     verifier: Arc<Verifier>,
     flights: Mutex<Flights<Arc<Outcome>, oneshot::Sender<Arc<Outcome>>>>,
-    hold: Mutex<Hold>,
+    breaker: Mutex<CircuitBreaker>,
     lineage: Lineage,
     /// Outcomes that had to be forgotten before they were delivered.
     undelivered_forgotten: AtomicU64,
@@ -59,7 +59,7 @@ pub(crate) struct Renewer {
     /// Tasks that have not ended yet.
     under_way: watch::Sender<usize>,
     /// Longest wait for somebody else's call.
-    patience: Duration,
+    longest_wait: Duration,
     #[cfg(feature = "shared-store")]
     memo: Duration,
     #[cfg(feature = "shared-store")]
@@ -96,7 +96,7 @@ impl Renewer {
             client,
             verifier,
             flights: Mutex::new(Flights::new(memo, CAPACITY, REFUSALS)),
-            hold: Mutex::default(),
+            breaker: Mutex::default(),
             lineage: Lineage::default(),
             undelivered_forgotten: AtomicU64::new(0),
             refusals_forgotten: AtomicU64::new(0),
@@ -104,7 +104,7 @@ impl Renewer {
             skewed: AtomicU64::new(0),
             under_way: watch::Sender::new(0),
             // A call of its own ends within the deadline; verification may fetch keys once.
-            patience: deadline.saturating_mul(2),
+            longest_wait: deadline.saturating_mul(2),
             #[cfg(feature = "shared-store")]
             memo,
             #[cfg(feature = "shared-store")]
@@ -278,7 +278,7 @@ impl Renewer {
     }
 
     async fn wait(&self, receiver: oneshot::Receiver<Arc<Outcome>>) -> Arc<Outcome> {
-        match tokio::time::timeout(self.patience, receiver).await {
+        match tokio::time::timeout(self.longest_wait, receiver).await {
             Ok(Ok(outcome)) => outcome,
             // The call goes on; its outcome is kept for the next request.
             Ok(Err(_)) | Err(_) => Arc::new(unavailable(None)),
@@ -466,8 +466,8 @@ impl Renewer {
         self.flights.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn hold(&self) -> MutexGuard<'_, Hold> {
-        self.hold.lock().unwrap_or_else(PoisonError::into_inner)
+    fn breaker(&self) -> MutexGuard<'_, CircuitBreaker> {
+        self.breaker.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -5,10 +5,10 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
+use super::circuit_breaker::Caller;
 use super::flight::Key;
-use super::hold::Caller;
 use crate::client::{ClientError, RefreshToken};
-use crate::token::{Mark, Unverified, Verified};
+use crate::token::{RevocationMark, Unverified, Verified};
 
 /// A refresh JWT that verified locally.
 #[derive(Clone)]
@@ -91,7 +91,7 @@ pub(crate) struct Undecided {
     pub(super) refresh: Option<Unverified>,
     pub(super) next_refresh: Option<u32>,
     /// What it is newer than, see [`Renewer::newer_than`](super::Renewer::newer_than).
-    pub(super) mark: Option<Mark>,
+    pub(super) mark: Option<RevocationMark>,
     /// Monotonic. By then the key has not come, and upstream is asked again with the old refresh JWT.
     pub(super) give_up: Duration,
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value};
 
-use super::shape::Kind::{Flag, Flags, Free, List, Nested, NestedList, Own, Text, Token, Whole};
+use super::shape::MemberKind::{
+    Flag, Flags, Free, List, Nested, NestedList, Own, Text, Token, Whole,
+};
 use super::shape::{Member, Shape, shape};
 #[cfg(feature = "utoipa")]
 use super::table::Documented;

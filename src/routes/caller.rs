@@ -12,11 +12,11 @@ use super::error::RouteError;
 use crate::project::Project;
 use crate::refresh::{Issued, Outcome, Presented};
 use crate::session::{RefreshJwt, Session};
-use crate::token::Mark;
+use crate::token::RevocationMark;
 use crate::wire::LoginOptions;
 
 /// The session layer's outcome where one ran, else the same read from the request, without a renewal.
-pub(super) struct Caller(pub(super) Session, Mark);
+pub(super) struct Caller(pub(super) Session, RevocationMark);
 
 impl FromRequestParts<Arc<Project>> for Caller {
     type Rejection = RouteError;
@@ -48,7 +48,7 @@ impl Caller {
     }
 
     /// Before anything was done for this request.
-    pub(super) fn began(&self) -> Mark {
+    pub(super) fn began(&self) -> RevocationMark {
         self.1
     }
 

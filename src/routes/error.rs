@@ -44,9 +44,9 @@ pub mod code {
 }
 
 /// A failed call, as the page sees it.
-pub(super) struct RouteError(Box<Inner>);
+pub(super) struct RouteError(Box<ErrorParts>);
 
-struct Inner {
+struct ErrorParts {
     status: StatusCode,
     body: ErrorBody,
     retry_after: Option<Duration>,
@@ -59,7 +59,7 @@ const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl RouteError {
     fn new(status: StatusCode, code: &str, description: &str) -> Self {
-        Self(Box::new(Inner {
+        Self(Box::new(ErrorParts {
             status,
             body: ErrorBody::new(code, description),
             retry_after: None,
@@ -269,7 +269,7 @@ impl From<AuthError> for RouteError {
 
 impl IntoResponse for RouteError {
     fn into_response(self) -> Response {
-        let Inner {
+        let ErrorParts {
             status,
             body,
             retry_after,

@@ -19,7 +19,7 @@ use super::shape::without_tokens;
 use crate::headers::Bearer;
 use crate::project::Project;
 use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
-use crate::token::{Kind, Name, Unverified, Verified};
+use crate::token::{Name, TokenKind, Unverified, Verified};
 use crate::wire::endpoint::Call;
 use crate::wire::session::ValidateRequest;
 use crate::wire::{LogoutRequest, RefreshRequest, session};
@@ -235,8 +235,8 @@ impl Ended {
             tokens,
             session: caller.0.peek().cloned(),
             cookies: caller.0.session_cookies().await,
-            denied_sessions: caller.0.denied_too_briefly(Kind::Session),
-            denied_refresh: caller.0.denied_too_briefly(Kind::Refresh),
+            denied_sessions: caller.0.denied_too_briefly(TokenKind::Session),
+            denied_refresh: caller.0.denied_too_briefly(TokenKind::Refresh),
             others,
             unverified,
         }

@@ -17,10 +17,10 @@ pub(super) struct Shape {
 }
 
 /// Name, kind, and what the OpenAPI document says about it.
-pub(super) type Member = (&'static str, Kind, &'static str);
+pub(super) type Member = (&'static str, MemberKind, &'static str);
 
 #[cfg_attr(not(feature = "utoipa"), allow(dead_code))]
-pub(super) enum Kind {
+pub(super) enum MemberKind {
     Text,
     /// A string that is a token. Only answers to native apps have it.
     Token,
@@ -71,7 +71,7 @@ impl Shape {
     }
 }
 
-impl Kind {
+impl MemberKind {
     /// Whether the value may stay. Inside of it only that stays which may.
     fn keep(&self, value: &mut Value) -> bool {
         match (self, value) {
@@ -198,7 +198,7 @@ mod tests {
 
     #[test]
     fn each_kind_keeps_what_is_of_its_kind() {
-        static INNER: Shape = shape("Inner", &[("a", Kind::Flag, "")]);
+        static INNER: Shape = shape("Inner", &[("a", MemberKind::Flag, "")]);
         let token = format!("{}.e30.c2ln", encode(r#"{"alg":"RS256"}"#));
         let all = [
             json!("text"),
@@ -211,7 +211,7 @@ mod tests {
             json!(["x", token, {"a": false, "b": 1}]),
             json!(null),
         ];
-        let kept = |kind: &Kind| {
+        let kept = |kind: &MemberKind| {
             let mut kept = Vec::new();
             for mut value in all.clone() {
                 if kind.keep(&mut value) {
@@ -221,20 +221,20 @@ mod tests {
             Value::from(kept)
         };
         for (kind, want) in [
-            (Kind::Text, json!(["text", "12"])),
-            (Kind::Token, json!(["text", token, "12"])),
-            (Kind::Flag, json!([true])),
-            (Kind::Whole, json!([1, 1.5, "12"])),
-            (Kind::Free, json!([{"a": true}])),
+            (MemberKind::Text, json!(["text", "12"])),
+            (MemberKind::Token, json!(["text", token, "12"])),
+            (MemberKind::Flag, json!([true])),
+            (MemberKind::Whole, json!([1, 1.5, "12"])),
+            (MemberKind::Free, json!([{"a": true}])),
             (
-                Kind::Own,
+                MemberKind::Own,
                 json!([{"a": true, "b": token, token.as_str(): 1}]),
             ),
-            (Kind::Flags, json!([{"a": true}])),
-            (Kind::List, json!([["x"]])),
-            (Kind::Nested(&INNER), json!([{"a": true}])),
-            (Kind::NestedList(&INNER), json!([[{"a": false}]])),
-            (Kind::Texts, json!([])),
+            (MemberKind::Flags, json!([{"a": true}])),
+            (MemberKind::List, json!([["x"]])),
+            (MemberKind::Nested(&INNER), json!([{"a": true}])),
+            (MemberKind::NestedList(&INNER), json!([[{"a": false}]])),
+            (MemberKind::Texts, json!([])),
         ] {
             assert_eq!(kept(&kind), want);
         }

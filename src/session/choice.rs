@@ -10,7 +10,7 @@ use std::time::Duration;
 use super::verdicts::{Undecided, Verdicts, Worst};
 use crate::headers::Candidates;
 use crate::refresh::Presented;
-use crate::token::{Claims, Failure, Kind, Unverified, Verified, Verifier};
+use crate::token::{Claims, Failure, TokenKind, Unverified, Verified, Verifier};
 
 /// The refresh JWTs of a request that verify, in the order in which they count, and those that may yet.
 #[derive(Default)]
@@ -66,7 +66,7 @@ impl<'a> Choice<'a> {
     ) -> Result<Self, Undecided<'a>> {
         let mut choice = Self::default();
         for jwt in candidates.iter() {
-            match verdicts.on(jwt, Kind::Refresh)? {
+            match verdicts.on(jwt, TokenKind::Refresh)? {
                 Ok(verified) => choice.verified.push((jwt, verified)),
                 Err(failure) => {
                     if let Failure::Unavailable(keys) = &failure {
@@ -93,7 +93,7 @@ impl<'a> Choice<'a> {
     /// Those that can be told to be good without I/O. The others are left out.
     pub(super) fn at_hand(verifier: &Verifier, candidates: &Candidates<'a>) -> Self {
         let verified = candidates.iter().filter_map(|jwt| {
-            let verdict = verifier.verify_now(jwt, Kind::Refresh)?;
+            let verdict = verifier.verify_now(jwt, TokenKind::Refresh)?;
             Some((jwt, verdict.ok()?))
         });
         Self {
@@ -112,7 +112,7 @@ impl<'a> Choice<'a> {
     pub(crate) fn unverified(&self, verifier: &Verifier) -> Vec<Unverified> {
         let unjudged = self.unjudged.iter();
         unjudged
-            .filter_map(|(jwt, _)| inspect(verifier, jwt, Kind::Refresh))
+            .filter_map(|(jwt, _)| inspect(verifier, jwt, TokenKind::Refresh))
             .collect()
     }
 
@@ -185,7 +185,7 @@ impl<'a> Choice<'a> {
     /// When to ask again because of one that cannot be judged now and claims this user, or another one.
     fn unjudged_refresh(&self, verifier: &Verifier, user: &Claims, same: bool) -> Option<Duration> {
         let found = self.unjudged.iter().find(|(jwt, _)| {
-            inspect(verifier, jwt, Kind::Refresh).is_some_and(|token| {
+            inspect(verifier, jwt, TokenKind::Refresh).is_some_and(|token| {
                 token.claims_user(user) == same && !verifier.remaining_of(&token).is_zero()
             })
         });
@@ -200,8 +200,8 @@ fn unjudged_session(
     user: &Claims,
 ) -> Option<Duration> {
     sessions.iter().find_map(|jwt| {
-        let token = inspect(verifier, jwt, Kind::Session)?;
-        match verifier.verify_now(jwt, Kind::Session) {
+        let token = inspect(verifier, jwt, TokenKind::Session)?;
+        match verifier.verify_now(jwt, TokenKind::Session) {
             _ if token.claims_user(user) => None,
             Some(Err(Failure::Unavailable(keys))) => Some(keys.retry_after),
             _ => None,
@@ -209,7 +209,7 @@ fn unjudged_session(
     })
 }
 
-fn inspect(verifier: &Verifier, jwt: &[u8], kind: Kind) -> Option<Unverified> {
+fn inspect(verifier: &Verifier, jwt: &[u8], kind: TokenKind) -> Option<Unverified> {
     verifier.inspect(std::str::from_utf8(jwt).ok()?, kind).ok()
 }
 

@@ -8,7 +8,7 @@ use http::HeaderMap;
 use super::choice::{Choice, Unchosen};
 #[cfg(feature = "routes")]
 use super::state::Session;
-use super::state::{Credential, Decided, Outcome, Renewal};
+use super::state::{Decided, Identity, Renewal, TokenSource};
 use super::verdicts::{Undecided, Verdicts, Worst};
 use crate::error::{AuthError, AuthErrorKind};
 #[cfg(feature = "routes")]
@@ -16,7 +16,7 @@ use crate::headers::CookieLines;
 use crate::headers::{Bearer, Credentials, MAX_COOKIE};
 use crate::project::Project;
 use crate::refresh::{self, Presented};
-use crate::token::{Failure, InvalidToken, Kind, Times, Verified};
+use crate::token::{Failure, InvalidToken, Times, TokenKind, Verified};
 
 /// The answer, or what it takes to get one.
 pub(crate) enum Step<'a> {
@@ -103,10 +103,10 @@ pub(crate) async fn decide(project: &Project, headers: &HeaderMap, cross_origin:
 
 /// Adds a renewal beside the request where that is due.
 fn with_early(project: &Project, credentials: &Credentials<'_>, mut decided: Decided) -> Decided {
-    if let Outcome::SignedIn {
+    if let Identity::SignedIn {
         session,
-        credential: Credential::Cookie,
-    } = &decided.outcome
+        credential: TokenSource::Cookie,
+    } = &decided.identity
     {
         decided.early = renew_early(project, credentials, session).map(Box::new);
     }
@@ -160,12 +160,12 @@ fn by_session_jwt<'a>(
         Bearer::None => {}
         Bearer::Malformed => return Ok(ControlFlow::Break(malformed_bearer())),
         Bearer::Token(token) => {
-            let verdict = evidence.verdicts.on(token, Kind::Session)?;
+            let verdict = evidence.verdicts.on(token, TokenKind::Session)?;
             return Ok(ControlFlow::Break(by_bearer(verdict)));
         }
     }
     if credentials.is_empty() {
-        return Ok(ControlFlow::Break(Outcome::Anonymous.into()));
+        return Ok(ControlFlow::Break(Identity::Anonymous.into()));
     }
     if evidence.cross_origin {
         let error = AuthErrorKind::CrossOrigin.into();
@@ -173,7 +173,7 @@ fn by_session_jwt<'a>(
     }
     let mut worst = Worst::default();
     for candidate in credentials.session.iter() {
-        match evidence.verdicts.on(candidate, Kind::Session)? {
+        match evidence.verdicts.on(candidate, TokenKind::Session)? {
             Ok(session) => return Ok(ControlFlow::Break(by_cookie(Ok(session)))),
             Err(failure) => worst.add(failure),
         }
@@ -195,7 +195,7 @@ pub(crate) async fn decide_bearer(project: &Project, token: &[u8]) -> Decided {
     by_bearer(
         project
             .verifier
-            .verify(token, Kind::Session, Times::Check)
+            .verify(token, TokenKind::Session, Times::Check)
             .await,
     )
 }
@@ -225,7 +225,7 @@ pub(crate) async fn renew(project: &Project, presented: Presented) -> Decided {
         }
     };
     Decided {
-        outcome: cookie_outcome(result),
+        identity: cookie_outcome(result),
         renewal: Some(Box::new(Renewal { presented, outcome })),
         early: None,
         unclear: false,
@@ -233,13 +233,13 @@ pub(crate) async fn renew(project: &Project, presented: Presented) -> Decided {
 }
 
 fn by_bearer(verdict: Result<Arc<Verified>, Failure>) -> Decided {
-    let credential = Credential::Bearer;
+    let credential = TokenSource::Bearer;
     match verdict {
-        Ok(session) => Outcome::SignedIn {
+        Ok(session) => Identity::SignedIn {
             session,
             credential,
         },
-        Err(failure) => Outcome::Failed {
+        Err(failure) => Identity::Failed {
             error: failure.into(),
             credential,
         },
@@ -255,21 +255,21 @@ fn by_cookie(result: Result<Arc<Verified>, AuthError>) -> Decided {
     cookie_outcome(result).into()
 }
 
-fn cookie_outcome(result: Result<Arc<Verified>, AuthError>) -> Outcome {
-    let credential = Credential::Cookie;
+fn cookie_outcome(result: Result<Arc<Verified>, AuthError>) -> Identity {
+    let credential = TokenSource::Cookie;
     match result {
-        Ok(session) => Outcome::SignedIn {
+        Ok(session) => Identity::SignedIn {
             session,
             credential,
         },
-        Err(error) => Outcome::Failed { error, credential },
+        Err(error) => Identity::Failed { error, credential },
     }
 }
 
-impl From<Outcome> for Decided {
-    fn from(outcome: Outcome) -> Self {
+impl From<Identity> for Decided {
+    fn from(identity: Identity) -> Self {
         Self {
-            outcome,
+            identity,
             renewal: None,
             early: None,
             unclear: false,

@@ -13,7 +13,7 @@ use crate::refresh::{self, Issued, Presented};
 use crate::token::Unverified;
 use crate::token::Verified;
 #[cfg(feature = "routes")]
-use crate::token::{Kind, Times};
+use crate::token::{Times, TokenKind};
 
 /// The outcome of one request. The layer keeps a copy, so that it learns on the way back what was read.
 #[derive(Clone)]
@@ -21,7 +21,7 @@ pub(crate) struct Session(Arc<State>);
 
 struct State {
     project: Arc<Project>,
-    outcome: Outcome,
+    identity: Identity,
     renewal: Option<Box<Renewal>>,
     /// The refresh JWT of a renewal that was started beside this request, whose session is still good.
     early: Option<Box<Presented>>,
@@ -34,22 +34,22 @@ struct State {
 }
 
 /// Who sent the request, as far as can be told.
-pub(crate) enum Outcome {
+pub(crate) enum Identity {
     SignedIn {
         session: Arc<Verified>,
-        credential: Credential,
+        credential: TokenSource,
     },
     /// Nothing was sent.
     Anonymous,
     Failed {
         error: AuthError,
-        credential: Credential,
+        credential: TokenSource,
     },
 }
 
 /// Where the decisive token came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Credential {
+pub(crate) enum TokenSource {
     Bearer,
     Cookie,
 }
@@ -64,7 +64,7 @@ pub(crate) struct Renewal {
 /// What the layer decided, before it becomes a [`Session`]. Renewals are boxed, because few requests have one and all
 /// of them move this about.
 pub(crate) struct Decided {
-    pub(crate) outcome: Outcome,
+    pub(crate) identity: Identity,
     pub(crate) renewal: Option<Box<Renewal>>,
     pub(crate) early: Option<Box<Presented>>,
     /// Whether no refresh cookie counts, which the log says.
@@ -75,7 +75,7 @@ impl Session {
     pub(crate) fn new(project: Arc<Project>, decided: Decided, cookies: CookieLines) -> Self {
         Self(Arc::new(State {
             project,
-            outcome: decided.outcome,
+            identity: decided.identity,
             renewal: decided.renewal,
             early: decided.early,
             cookies,
@@ -105,8 +105,8 @@ impl Session {
 
     /// The verified session, without noting that somebody looked.
     pub(crate) fn peek(&self) -> Option<&Arc<Verified>> {
-        match &self.0.outcome {
-            Outcome::SignedIn { session, .. } => Some(session),
+        match &self.0.identity {
+            Identity::SignedIn { session, .. } => Some(session),
             _ => None,
         }
     }
@@ -114,18 +114,18 @@ impl Session {
     /// Whether cookies were ignored because another site sent the request.
     pub(crate) fn is_cross_origin(&self) -> bool {
         matches!(
-            &self.0.outcome,
-            Outcome::Failed { error, .. } if *error.kind() == AuthErrorKind::CrossOrigin
+            &self.0.identity,
+            Identity::Failed { error, .. } if *error.kind() == AuthErrorKind::CrossOrigin
         )
     }
 
     /// The verified session, or why there is none. The response now depends on who asked.
     pub(crate) fn require(&self) -> Result<&Arc<Verified>, AuthError> {
         self.note_read();
-        match &self.0.outcome {
-            Outcome::SignedIn { session, .. } => Ok(session),
-            Outcome::Anonymous => Err(AuthErrorKind::MissingCredentials.into()),
-            Outcome::Failed { error, .. } => Err(error.clone()),
+        match &self.0.identity {
+            Identity::SignedIn { session, .. } => Ok(session),
+            Identity::Anonymous => Err(AuthErrorKind::MissingCredentials.into()),
+            Identity::Failed { error, .. } => Err(error.clone()),
         }
     }
 
@@ -133,14 +133,14 @@ impl Session {
     /// fails is still an error, because whoever sends one must learn that it is bad.
     pub(crate) fn optional(&self) -> Result<Option<&Arc<Verified>>, AuthError> {
         self.note_read();
-        match &self.0.outcome {
-            Outcome::SignedIn { session, .. } => Ok(Some(session)),
-            Outcome::Anonymous
-            | Outcome::Failed {
-                credential: Credential::Cookie,
+        match &self.0.identity {
+            Identity::SignedIn { session, .. } => Ok(Some(session)),
+            Identity::Anonymous
+            | Identity::Failed {
+                credential: TokenSource::Cookie,
                 ..
             } => Ok(None),
-            Outcome::Failed { error, .. } => Err(error.clone()),
+            Identity::Failed { error, .. } => Err(error.clone()),
         }
     }
 
@@ -229,12 +229,12 @@ impl Session {
     /// A bearer is the only credential, and cookies do not count in requests of other sites.
     fn ignores_cookies(&self) -> bool {
         let bearer = matches!(
-            &self.0.outcome,
-            Outcome::SignedIn {
-                credential: Credential::Bearer,
+            &self.0.identity,
+            Identity::SignedIn {
+                credential: TokenSource::Bearer,
                 ..
-            } | Outcome::Failed {
-                credential: Credential::Bearer,
+            } | Identity::Failed {
+                credential: TokenSource::Bearer,
                 ..
             }
         );
@@ -281,15 +281,15 @@ impl Session {
     /// Tokens of this kind that came as cookies, good but for a revocation that ends before they do. A sign-out has
     /// to revoke them again.
     #[cfg(feature = "routes")]
-    pub(crate) fn denied_too_briefly(&self, kind: Kind) -> Vec<Presented> {
+    pub(crate) fn denied_too_briefly(&self, kind: TokenKind) -> Vec<Presented> {
         if self.is_cross_origin() {
             return Vec::new();
         }
         let project = &self.0.project;
         let sent = self.0.cookies.sent(&project.cookies);
         let candidates = match kind {
-            Kind::Session => sent.session,
-            Kind::Refresh => sent.refresh,
+            TokenKind::Session => sent.session,
+            TokenKind::Refresh => sent.refresh,
         };
         let mut tokens = Vec::new();
         for candidate in candidates.iter() {
@@ -309,7 +309,7 @@ impl Session {
         for candidate in self.0.cookies.sent(&project.cookies).session.iter() {
             let verdict = project
                 .verifier
-                .verify(candidate, Kind::Session, Times::Check)
+                .verify(candidate, TokenKind::Session, Times::Check)
                 .await;
             if let (Ok(verified), Ok(jwt)) = (verdict, std::str::from_utf8(candidate)) {
                 sessions.push(Issued {

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use crate::error::{AuthError, AuthErrorKind};
-use crate::token::{Failure, Kind, Times, Verified, Verifier};
+use crate::token::{Failure, Times, TokenKind, Verified, Verifier};
 
 pub(super) type Verdict = Result<Arc<Verified>, Failure>;
 
@@ -15,7 +15,7 @@ pub(super) type Verdict = Result<Arc<Verified>, Failure>;
 #[derive(Clone, Copy)]
 pub(super) struct Undecided<'a> {
     token: &'a [u8],
-    kind: Kind,
+    kind: TokenKind,
 }
 
 /// The verdicts on the tokens of one request: those that need no I/O, and those that were waited for.
@@ -33,7 +33,7 @@ impl<'a> Verdicts<'a> {
     }
 
     /// The verdict on a token, or that it has to be waited for.
-    pub(super) fn on(&self, token: &'a [u8], kind: Kind) -> Result<Verdict, Undecided<'a>> {
+    pub(super) fn on(&self, token: &'a [u8], kind: TokenKind) -> Result<Verdict, Undecided<'a>> {
         let mut known = self.waited_for.iter();
         if let Some((_, verdict)) = known.find(|(of, _)| of.token == token && of.kind == kind) {
             return Ok(verdict.clone());

@@ -77,15 +77,17 @@
 //! [deadline]: crate::DescopeBuilder::deadline
 //! [memo]: crate::DescopeBuilder::refresh_memo
 
-mod attend;
-mod guard;
+mod circuit_breaker;
+mod link;
+mod listener;
+mod mailbox;
 mod notice;
 mod outcome;
-mod patience;
 #[cfg(feature = "redis")]
 mod redis;
 mod replicas;
 mod seal;
+mod timeout;
 
 use std::error::Error;
 use std::fmt;
@@ -93,7 +95,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
-pub(crate) use self::attend::Listener;
+pub(crate) use self::listener::Listener;
 pub(crate) use self::notice::Notice;
 pub(crate) use self::outcome::{SharedOutcome, SharedTokens};
 #[cfg(feature = "redis-tls")]

@@ -81,7 +81,7 @@ impl Default for TokenCache {
 }
 
 /// See the module's documentation.
-pub(crate) struct Tokens {
+pub(crate) struct VerifiedTokens {
     cache: Option<Weighted>,
     max_age: u64,
     hits: StripedCounter,
@@ -108,7 +108,7 @@ struct Bytes {
     least: u64,
 }
 
-impl Tokens {
+impl VerifiedTokens {
     pub(crate) fn new(bounds: TokenCache) -> Self {
         let cache = (bounds.entries > 0 && bounds.bytes > 0).then(|| {
             // Charging every entry at least its share of the bytes bounds the count too.
@@ -165,9 +165,9 @@ impl Tokens {
     }
 }
 
-impl fmt::Debug for Tokens {
+impl fmt::Debug for VerifiedTokens {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Tokens")
+        f.debug_struct("VerifiedTokens")
             .field("len", &self.len())
             .finish_non_exhaustive()
     }

@@ -21,7 +21,7 @@ mod unverified;
 mod verifier;
 
 pub use self::cache::TokenCache;
-pub(crate) use self::cache::Tokens;
+pub(crate) use self::cache::VerifiedTokens;
 pub(crate) use self::claims::Claims;
 pub(crate) use self::compact::is_token;
 pub use self::crypto::SignatureAlgorithm;
@@ -33,7 +33,7 @@ pub(crate) use self::jwk::KeySet;
 pub(crate) use self::jwk::is_publicly_known;
 #[cfg(feature = "shared-store")]
 pub(crate) use self::revoked::LONGEST_TOKEN;
-pub(crate) use self::revoked::{Mark, Name, Revoked};
-pub(crate) use self::rules::{Audience, Kind, MAX_LEEWAY, Rules};
+pub(crate) use self::revoked::{Name, RevocationMark, Revoked};
+pub(crate) use self::rules::{Audience, MAX_LEEWAY, Rules, TokenKind};
 pub(crate) use self::unverified::Unverified;
 pub(crate) use self::verifier::{Times, Verified, Verifier};

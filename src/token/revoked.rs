@@ -35,11 +35,11 @@ use crate::seldom::Seldom;
 /// How much is remembered at most. An entry takes up to 256 bytes, and that of a user the name in addition.
 #[derive(Clone, Copy)]
 struct Capacity {
-    /// Tokens that are denied: 256 MB.
+    /// VerifiedTokens that are denied: 256 MB.
     tokens: usize,
     /// Users whose tokens are denied up to a moment: 80 MB.
     subjects: usize,
-    /// Tokens that are newer than the revocation of their user: 26 MB. One that is forgotten is refused.
+    /// VerifiedTokens that are newer than the revocation of their user: 26 MB. One that is forgotten is refused.
     spared: usize,
 }
 
@@ -61,8 +61,8 @@ pub(crate) const LONGEST_TOKEN: Duration = Duration::from_secs(366 * 24 * 60 * 6
 pub(crate) struct Revoked {
     tokens: Ledger<TokenId, ()>,
     subjects: Ledger<Arc<str>, Subject>,
-    /// Tokens that are newer than the revocation of their user although their `iat` does not show it, and since when.
-    spared: Ledger<TokenId, Mark>,
+    /// VerifiedTokens that are newer than the revocation of their user although their `iat` does not show it, and since when.
+    spared: Ledger<TokenId, RevocationMark>,
     /// How many times a user was revoked.
     revocations: AtomicU64,
     /// Lets the common case, nothing revoked, cost one load.
@@ -73,9 +73,9 @@ pub(crate) struct Revoked {
 
 #[derive(Clone, Copy)]
 struct Subject {
-    /// Tokens issued up to this Unix second are denied.
+    /// VerifiedTokens issued up to this Unix second are denied.
     issued_until: i64,
-    mark: Mark,
+    mark: RevocationMark,
     /// Whether tokens of other ids are denied, too, if they have this name as their `sub`.
     by_sub: bool,
 }
@@ -92,7 +92,7 @@ pub(crate) enum Name {
 
 /// A moment between two revocations of users.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Mark(u64);
+pub(crate) struct RevocationMark(u64);
 
 impl Revoked {
     pub(crate) fn new(clock: Arc<dyn Clock>) -> Self {
@@ -134,7 +134,7 @@ impl Revoked {
     /// Denies every token of a user that was issued up to this Unix second.
     pub(crate) fn subject(&self, user: &str, name: Name, issued_until: i64) {
         self.used.store(true, Ordering::Release);
-        let mark = Mark(self.revocations.fetch_add(1, Ordering::AcqRel) + 1);
+        let mark = RevocationMark(self.revocations.fetch_add(1, Ordering::AcqRel) + 1);
         let now = self.clock.monotonic();
         // What replicas tell each other arrives in any order; the latest moment counts.
         let latest = |known: Option<&Subject>| Subject {
@@ -174,20 +174,27 @@ impl Revoked {
     }
 
     /// The present moment, to be taken before a call that may issue tokens.
-    pub(crate) fn mark(&self) -> Mark {
-        Mark(self.revocations.load(Ordering::Acquire))
+    pub(crate) fn mark(&self) -> RevocationMark {
+        RevocationMark(self.revocations.load(Ordering::Acquire))
     }
 
     /// A token that a call has issued which began at `mark`. It is newer than every revocation of its user before
     /// that: `iat` has seconds only, and comes from another clock.
-    pub(crate) fn spare(&self, id: &TokenId, claims: &Claims, mark: Mark, remaining: Duration) {
+    pub(crate) fn spare(
+        &self,
+        id: &TokenId,
+        claims: &Claims,
+        mark: RevocationMark,
+        remaining: Duration,
+    ) {
         if !self.used.load(Ordering::Acquire) {
             return;
         }
         let latest = self.denials(claims).map(|subject| subject.mark).max();
         if latest.is_some_and(|latest| latest <= mark) {
             let now = self.clock.monotonic();
-            let later = |known: Option<&Mark>| known.map_or(mark, |known| mark.max(*known));
+            let later =
+                |known: Option<&RevocationMark>| known.map_or(mark, |known| mark.max(*known));
             // As long as a denial of the token itself.
             let evicts = self.spared.write(*id, over(now, remaining), now, later);
             if evicts && self.warning.is_due(now) {
@@ -207,7 +214,7 @@ impl Revoked {
         }
         self.tokens.contains(id)
             || self.denials(claims).any(|subject| {
-                let spared = |since: Mark| subject.mark <= since;
+                let spared = |since: RevocationMark| subject.mark <= since;
                 !self.spared.get(id).is_some_and(spared)
             })
     }

@@ -15,7 +15,7 @@ pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(60);
 
 /// The two kinds of token, both signed with the same keys and never interchangeable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
+pub(crate) enum TokenKind {
     Session,
     Refresh,
 }
@@ -59,14 +59,14 @@ pub(crate) struct Rules {
 
 impl Rules {
     /// Everything that does not depend on time.
-    pub(crate) fn check(&self, checks: &Checks<'_>, kind: Kind) -> Result<(), InvalidToken> {
+    pub(crate) fn check(&self, checks: &Checks<'_>, kind: TokenKind) -> Result<(), InvalidToken> {
         let iss = checks.iss.as_deref().ok_or(InvalidToken::Issuer)?;
         if !self.issuers.iter().any(|issuer| issuer == iss) {
             return Err(InvalidToken::Issuer);
         }
         let names = match kind {
-            Kind::Session => &self.session_drn,
-            Kind::Refresh => &self.refresh_drn,
+            TokenKind::Session => &self.session_drn,
+            TokenKind::Refresh => &self.refresh_drn,
         };
         let fits = match checks.drn.as_deref() {
             Some(drn) => names.iter().any(|name| name == drn),
@@ -76,7 +76,7 @@ impl Rules {
             return Err(InvalidToken::Kind);
         }
         // The audience is that of the API, hence of the session; refresh JWTs are for Descope alone.
-        if kind == Kind::Session && !self.audience.admits(checks.aud.as_deref()) {
+        if kind == TokenKind::Session && !self.audience.admits(checks.aud.as_deref()) {
             return Err(InvalidToken::Audience);
         }
         // A bearer use of a token that is bound to a key would be a downgrade (RFC 9449, RFC 8705).

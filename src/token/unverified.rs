@@ -1,4 +1,4 @@
-//! Tokens that upstream has issued and for which there is no key yet.
+//! VerifiedTokens that upstream has issued and for which there is no key yet.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,7 +7,7 @@ use super::Verifier;
 use super::claims::{self, Claims};
 use super::compact;
 use super::error::InvalidToken;
-use super::rules::Kind;
+use super::rules::TokenKind;
 
 /// A token that came from upstream over our own connection and passes every check that needs no key.
 ///
@@ -43,10 +43,10 @@ impl fmt::Debug for Unverified {
 
 impl Verifier {
     /// Notes that upstream has just issued this token over our own connection, so that its key may be asked for at
-    /// once. Tokens that no key could make good change nothing.
+    /// once. VerifiedTokens that no key could make good change nothing.
     ///
     /// Not to be called for anything that came from a client.
-    pub(crate) fn expect(&self, token: &str, kind: Kind) {
+    pub(crate) fn expect(&self, token: &str, kind: TokenKind) {
         let mut scratch = Vec::new();
         let known = self.header.load();
         let parsed = compact::parse(
@@ -64,7 +64,7 @@ impl Verifier {
     }
 
     /// Everything about a token that can be checked without its key, except times.
-    pub(crate) fn inspect(&self, token: &str, kind: Kind) -> Result<Unverified, InvalidToken> {
+    pub(crate) fn inspect(&self, token: &str, kind: TokenKind) -> Result<Unverified, InvalidToken> {
         let mut scratch = Vec::new();
         let known = self.header.load();
         let compact = compact::parse(

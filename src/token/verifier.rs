@@ -7,15 +7,15 @@ use std::time::Duration;
 use arc_swap::ArcSwapOption;
 use serde::de::DeserializeOwned;
 
-use super::cache::Tokens;
+use super::cache::VerifiedTokens;
 use super::claims::{self, Claims};
 use super::compact::{self, KnownHeader};
 use super::crypto::TokenId;
 use super::error::InvalidToken;
 use super::failure::Failure;
 use super::keys::{Keys, KeysUnavailable, Lookup, Reason};
-use super::revoked::{Mark, Revoked};
-use super::rules::{Kind, Rules};
+use super::revoked::{RevocationMark, Revoked};
+use super::rules::{Rules, TokenKind};
 use crate::clock::Clock;
 
 /// A token that passed every check except, on request, those of time.
@@ -70,7 +70,7 @@ pub(crate) enum Times {
 pub(crate) struct Verifier {
     pub(crate) rules: Rules,
     pub(crate) keys: Arc<Keys>,
-    pub(crate) tokens: Tokens,
+    pub(crate) tokens: VerifiedTokens,
     pub(crate) header: ArcSwapOption<KnownHeader>,
     pub(crate) revoked: Revoked,
     pub(crate) clock: Arc<dyn Clock>,
@@ -81,7 +81,7 @@ impl Verifier {
     pub(crate) fn verify_now(
         &self,
         token: &[u8],
-        kind: Kind,
+        kind: TokenKind,
     ) -> Option<Result<Arc<Verified>, Failure>> {
         match self.attempt(token, kind, Times::Check) {
             Attempt::Verdict(verdict) => Some(verdict),
@@ -93,7 +93,7 @@ impl Verifier {
     pub(crate) async fn verify(
         &self,
         token: &[u8],
-        kind: Kind,
+        kind: TokenKind,
         times: Times,
     ) -> Result<Arc<Verified>, Failure> {
         let kid = match self.attempt(token, kind, times) {
@@ -120,9 +120,9 @@ impl Verifier {
     pub(crate) async fn verify_issued(
         &self,
         token: &[u8],
-        kind: Kind,
+        kind: TokenKind,
         times: Times,
-        mark: Option<Mark>,
+        mark: Option<RevocationMark>,
     ) -> Result<Arc<Verified>, Failure> {
         let verdict = self.verify(token, kind, times).await;
         let (Some(mark), Err(Failure::Invalid(InvalidToken::Revoked))) = (mark, &verdict) else {
@@ -141,7 +141,11 @@ impl Verifier {
     /// A token that is refused only because it was revoked, if the revocation ends before the token does. Whoever
     /// revokes it has to say so again: the one before may come from somebody who can write to a shared store, and who
     /// wants the token to live.
-    pub(crate) fn denied_too_briefly(&self, token: &[u8], kind: Kind) -> Option<Arc<Verified>> {
+    pub(crate) fn denied_too_briefly(
+        &self,
+        token: &[u8],
+        kind: TokenKind,
+    ) -> Option<Arc<Verified>> {
         if self.revoked.is_unused() {
             return None;
         }
@@ -156,7 +160,7 @@ impl Verifier {
     /// A session JWT that the project has signed, whenever it ended. `None` also if that takes a key that is not at
     /// hand. It says who the user was, and signs nobody in.
     pub(crate) fn signed(&self, token: &[u8]) -> Option<Verified> {
-        let verdict = self.verify_signature(token, Kind::Session, None, &mut Vec::new());
+        let verdict = self.verify_signature(token, TokenKind::Session, None, &mut Vec::new());
         verdict.ok()?.ok().map(|(verified, _)| verified)
     }
 
@@ -186,7 +190,7 @@ impl Verifier {
         is_other
     }
 
-    fn attempt(&self, token: &[u8], kind: Kind, times: Times) -> Attempt {
+    fn attempt(&self, token: &[u8], kind: TokenKind, times: Times) -> Attempt {
         let mut scratch = Vec::new();
         match self.attempt_with(token, kind, times, &mut scratch) {
             Ok(Ok(verified)) => Attempt::Verdict(Ok(verified)),
@@ -198,17 +202,17 @@ impl Verifier {
     fn attempt_with(
         &self,
         token: &[u8],
-        kind: Kind,
+        kind: TokenKind,
         times: Times,
         scratch: &mut Vec<u8>,
     ) -> Result<Result<Arc<Verified>, Missing>, Failure> {
         let now = self.clock.unix();
         let cached = match kind {
-            Kind::Session => self
+            TokenKind::Session => self
                 .keys
                 .generation(now)
                 .and_then(|generation| self.tokens.get(token, now.as_secs(), generation)),
-            Kind::Refresh => None,
+            TokenKind::Refresh => None,
         };
         let verified = match cached {
             Some(verified) => verified,
@@ -221,7 +225,7 @@ impl Verifier {
                 Ok((verified, generation)) => {
                     let verified = Arc::new(verified);
                     // What is over is not worth a place. Everything else about now is asked at every hit.
-                    if kind == Kind::Session && !self.rules.is_expired(&verified.claims, now) {
+                    if kind == TokenKind::Session && !self.rules.is_expired(&verified.claims, now) {
                         self.tokens.insert(&verified, now.as_secs(), generation);
                     }
                     verified
@@ -244,7 +248,7 @@ impl Verifier {
     fn verify_signature(
         &self,
         token: &[u8],
-        kind: Kind,
+        kind: TokenKind,
         now: Option<Duration>,
         scratch: &mut Vec<u8>,
     ) -> Result<Result<(Verified, u64), Missing>, Failure> {

@@ -4,10 +4,10 @@ use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type};
 
 use crate::routes::answers;
-use crate::routes::shape::Kind::{
+use crate::routes::shape::MemberKind::{
     Flag, Flags, Free, List, Nested, NestedList, Own, Text, Texts, Token, Whole,
 };
-use crate::routes::shape::{Kind, Member, Shape, shape};
+use crate::routes::shape::{Member, MemberKind, Shape, shape};
 
 impl Shape {
     /// `required` names the members that have to be there and must not be blank.
@@ -28,7 +28,7 @@ impl Shape {
     }
 }
 
-impl Kind {
+impl MemberKind {
     fn to_openapi(&self, about: &str) -> RefOr<Schema> {
         let of = |kind| ObjectBuilder::new().schema_type(kind);
         let text = || of(Type::String);

@@ -17,7 +17,7 @@ use self::connect::Connector;
 pub use self::tls::InvalidRedisCertificates;
 pub use self::url::InvalidRedisUrl;
 use self::url::Target;
-use super::patience::within;
+use super::timeout::within;
 use super::{Count, Cursor, Notices, SharedStore, StoreError, StoreFuture, StoreKey, Stored};
 
 /// Notices that are kept in order, for replicas that look several times a second. Who missed more reads them all.

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::hold::Report;
+use super::circuit_breaker::Report;
 use super::{
     Accepted, DEFAULT_RETRY_AFTER, Issued, Outcome, Presented, Renewer, Tokens, Undecided, not_yet,
     unavailable,
 };
 use crate::client::{ClientError, ClientErrorKind, UnavailableReason};
 use crate::token::keys::{KeysUnavailable, LONGEST_EXPECTED};
-use crate::token::{Claims, Failure, InvalidToken, Kind, Mark, Times, Unverified, Verified};
+use crate::token::{
+    Claims, Failure, InvalidToken, RevocationMark, Times, TokenKind, Unverified, Verified,
+};
 use crate::wire::JwtResponse;
 
 impl Renewer {
@@ -24,7 +26,7 @@ impl Renewer {
         &self,
         response: &JwtResponse,
         parent: Option<&Verified>,
-        began: Mark,
+        began: RevocationMark,
     ) -> Result<Accepted, Failure> {
         // Revoked meanwhile: what upstream issued may be dated after that.
         if parent.is_some_and(|token| self.is_denied(token)) {
@@ -34,13 +36,14 @@ impl Renewer {
         let mark = self.newer_than(began, parent);
         let (session_jwt, refresh_jwt) = (&*response.session_jwt, &*response.refresh_jwt);
         let session = self
-            .issued(session_jwt, Kind::Session, Times::Ignore, mark)
+            .issued(session_jwt, TokenKind::Session, Times::Ignore, mark)
             .await;
-        let (session, unknown_session) = self.or_unverified(session, session_jwt, Kind::Session)?;
+        let (session, unknown_session) =
+            self.or_unverified(session, session_jwt, TokenKind::Session)?;
         let refresh = self
-            .issued(refresh_jwt, Kind::Refresh, Times::Ignore, mark)
+            .issued(refresh_jwt, TokenKind::Refresh, Times::Ignore, mark)
             .await;
-        let (refresh, unverified) = self.or_unverified(refresh, refresh_jwt, Kind::Refresh)?;
+        let (refresh, unverified) = self.or_unverified(refresh, refresh_jwt, TokenKind::Refresh)?;
         let lacks_session = unknown_session.is_some();
         let nothing_is_left = session.is_none() && refresh.is_none() && unverified.is_none();
         if lacks_session && nothing_is_left && parent.is_none() {
@@ -102,8 +105,10 @@ impl Renewer {
 
     /// Upstream has issued this over our own connection, so its keys may be asked for at once.
     fn expect(&self, response: &JwtResponse) {
-        self.verifier.expect(&response.session_jwt, Kind::Session);
-        self.verifier.expect(&response.refresh_jwt, Kind::Refresh);
+        self.verifier
+            .expect(&response.session_jwt, TokenKind::Session);
+        self.verifier
+            .expect(&response.refresh_jwt, TokenKind::Refresh);
     }
 
     /// The token itself if nothing but a key is missing to verify it.
@@ -112,13 +117,13 @@ impl Renewer {
         &self,
         verdict: Result<Option<Issued>, Failure>,
         jwt: &str,
-        kind: Kind,
+        kind: TokenKind,
     ) -> Result<(Option<Issued>, Option<Unverified>), Failure> {
         match verdict {
             Ok(issued) => Ok((issued, None)),
             Err(Failure::Unavailable(_)) => {
                 let unverified = self.verifier.inspect(jwt, kind)?;
-                if kind == Kind::Refresh && self.verifier.remaining_of(&unverified).is_zero() {
+                if kind == TokenKind::Refresh && self.verifier.remaining_of(&unverified).is_zero() {
                     return Err(Failure::Expired);
                 }
                 Ok((None, Some(unverified)))
@@ -130,7 +135,11 @@ impl Renewer {
     /// When the call that issued tokens began, if that makes them newer than a revocation of their user: not when
     /// what it was made with is revoked by now. And only where this process is the only one: other replicas would go
     /// on refusing them, which is worse than a sign-in that has to be repeated (see `second_over`).
-    fn newer_than(&self, began: Mark, parent: Option<&Verified>) -> Option<Mark> {
+    fn newer_than(
+        &self,
+        began: RevocationMark,
+        parent: Option<&Verified>,
+    ) -> Option<RevocationMark> {
         #[cfg(feature = "shared-store")]
         if self.replicas.is_some() {
             return None;
@@ -142,9 +151,9 @@ impl Renewer {
     async fn issued(
         &self,
         jwt: &str,
-        kind: Kind,
+        kind: TokenKind,
         times: Times,
-        mark: Option<Mark>,
+        mark: Option<RevocationMark>,
     ) -> Result<Option<Issued>, Failure> {
         if jwt.is_empty() {
             return Ok(None);
@@ -177,7 +186,7 @@ impl Renewer {
     pub(super) async fn call(&self, token: &Presented, refused_before: bool) -> Outcome {
         let caller = token.caller();
         let now = self.verifier.clock.monotonic();
-        if let Err(wait) = self.hold().enter(caller, now) {
+        if let Err(wait) = self.breaker().enter(caller, now) {
             // Whole seconds travel, and whoever comes back then must not be early.
             let started = u64::from(wait.subsec_nanos() > 0);
             return unavailable(Some(Duration::from_secs(wait.as_secs() + started)));
@@ -189,7 +198,7 @@ impl Renewer {
         };
         let report = result.as_ref().map_or_else(report_of, |_| Report::Answered);
         let now = self.verifier.clock.monotonic();
-        let held = self.hold().report(caller, report, now);
+        let held = self.breaker().report(caller, report, now);
         if let Some(held) = held {
             tracing::warn!(
                 seconds = held.as_secs(),
@@ -232,7 +241,7 @@ impl Renewer {
         token: &Presented,
         response: &JwtResponse,
         times: Times,
-        mark: Option<Mark>,
+        mark: Option<RevocationMark>,
     ) -> Outcome {
         let user = &token.verified.claims;
         // The one that was sent is no new one: it would be remembered as its own successor.
@@ -241,10 +250,10 @@ impl Renewer {
             jwt => jwt,
         };
         let session = self
-            .renewed(&response.session_jwt, Kind::Session, times, mark, user)
+            .renewed(&response.session_jwt, TokenKind::Session, times, mark, user)
             .await;
         let refresh = self
-            .renewed(refresh_jwt, Kind::Refresh, Times::Ignore, mark, user)
+            .renewed(refresh_jwt, TokenKind::Refresh, Times::Ignore, mark, user)
             .await;
         let refresh = match refresh {
             Ok(refresh) => refresh,
@@ -293,7 +302,7 @@ impl Renewer {
         &self,
         token: &Presented,
         response: &JwtResponse,
-        mark: Option<Mark>,
+        mark: Option<RevocationMark>,
         keys: KeysUnavailable,
     ) -> Outcome {
         let inspect = |jwt: &str, kind| {
@@ -302,8 +311,8 @@ impl Renewer {
                 && !self.verifier.remaining_of(&unverified).is_zero();
             is_good.then_some(unverified)
         };
-        let session = inspect(&response.session_jwt, Kind::Session);
-        let refresh = inspect(&response.refresh_jwt, Kind::Refresh)
+        let session = inspect(&response.session_jwt, TokenKind::Session);
+        let refresh = inspect(&response.refresh_jwt, TokenKind::Refresh)
             .filter(|refresh| *refresh.jwt() != *token.jwt);
         let Some(kept) = refresh.as_ref().or(session.as_ref()) else {
             tracing::error!("upstream renewed with tokens that cannot be those of this session");
@@ -364,9 +373,9 @@ impl Renewer {
     pub(super) async fn renewed(
         &self,
         jwt: &str,
-        kind: Kind,
+        kind: TokenKind,
         times: Times,
-        mark: Option<Mark>,
+        mark: Option<RevocationMark>,
         user: &Claims,
     ) -> Result<Option<Issued>, Failure> {
         let issued = self.issued(jwt, kind, times, mark).await?;

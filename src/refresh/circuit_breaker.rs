@@ -50,7 +50,7 @@ const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 const CAPACITY: usize = 10_000;
 
 /// What is known of calls that failed.
-pub(crate) struct Hold {
+pub(crate) struct CircuitBreaker {
     tokens: Bounded<Key, Backoff>,
     users: Bounded<Key, Failing>,
     path: Path,
@@ -133,7 +133,7 @@ struct UnderWay {
     since: Duration,
 }
 
-impl Default for Hold {
+impl Default for CircuitBreaker {
     fn default() -> Self {
         Self {
             tokens: Bounded::new(CAPACITY),
@@ -143,7 +143,7 @@ impl Default for Hold {
     }
 }
 
-impl Hold {
+impl CircuitBreaker {
     /// Leave to call, to be followed by [`Self::report`], or how long to wait.
     pub(crate) fn enter(&mut self, caller: Caller, now: Duration) -> Result<(), Duration> {
         while self.tokens.expire(now).is_some() {}
@@ -345,7 +345,7 @@ mod tests {
         Caller { token: key, user }
     }
 
-    impl Hold {
+    impl CircuitBreaker {
         /// A call that is let through and ends at once.
         #[track_caller]
         fn call(&mut self, caller: Caller, report: Report, now: u64) -> Option<Duration> {
@@ -364,7 +364,7 @@ mod tests {
     #[test]
     fn one_token_that_fails_holds_nobody_else() {
         for report in [Failed, Throttled(at(3600))] {
-            let mut hold = Hold::default();
+            let mut hold = CircuitBreaker::default();
             let mut calls = 0;
             for now in 0..600 {
                 if hold.enter(user(1), at(now)).is_ok() {
@@ -382,7 +382,7 @@ mod tests {
 
     #[test]
     fn many_tokens_of_one_user_hold_nobody_else() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         for number in 0..1000 {
             assert_eq!(hold.call(token(1, number), Throttled(at(60)), 0), None);
         }
@@ -391,7 +391,7 @@ mod tests {
 
     #[test]
     fn the_wait_of_a_token_grows_and_ends_with_an_answer() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         let mut now = 0;
         for wait in [0, 0, 1, 2, 4, 8, 16, 32, 60, 60] {
             hold.call(user(1), Failed, now);
@@ -407,7 +407,7 @@ mod tests {
 
     #[test]
     fn a_token_waits_for_as_long_as_upstream_asked_and_a_minute_at_most() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         hold.call(user(1), Throttled(at(7)), 0);
         assert_eq!(hold.enter(user(1), at(1)), Err(at(6)));
         hold.call(user(1), Throttled(at(3600)), 7);
@@ -417,7 +417,7 @@ mod tests {
 
     #[test]
     fn what_several_users_meet_holds_everybody_for_as_long_as_upstream_asked() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         assert_eq!(hold.met_by_several(Throttled(at(7)), 0), Some(at(7)));
         assert_eq!(hold.enter(user(4), at(0)), Err(at(7)));
         assert_eq!(hold.enter(user(4), at(6)), Err(at(1)));
@@ -426,7 +426,7 @@ mod tests {
 
     #[test]
     fn a_huge_retry_after_holds_for_a_minute_and_then_one_probes() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         hold.met_by_several(Throttled(at(3600)), 0);
         assert_eq!(hold.enter(user(4), at(1)), Err(at(59)));
         hold.enter(user(4), at(60)).unwrap();
@@ -439,7 +439,7 @@ mod tests {
 
     #[test]
     fn an_answer_in_between_says_that_it_is_not_everybody() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         for number in 1..100 {
             hold.call(user(number), Failed, 0);
             hold.call(user(1000 + number), Answered, 0);
@@ -461,7 +461,7 @@ mod tests {
 
     #[test]
     fn a_token_that_has_failed_is_never_the_probe() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         hold.met_by_several(Failed, 0);
         // Let through, one at a time, and no other token of that user is the probe either.
         hold.enter(token(1, 1), at(1)).unwrap();
@@ -476,7 +476,7 @@ mod tests {
 
     #[test]
     fn when_all_have_failed_one_of_them_finds_out_that_upstream_is_back() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         hold.met_by_several(Throttled(at(2)), 0);
         hold.call(user(2), Answered, 2);
         hold.enter(user(4), at(2)).unwrap();
@@ -487,7 +487,7 @@ mod tests {
     // which somebody else finds the place free.
     #[test]
     fn one_user_does_not_keep_the_place_of_those_who_have_failed() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         hold.met_by_several(Failed, 0);
         let mut number = 0;
         let mut attempts = 0;
@@ -510,7 +510,7 @@ mod tests {
 
     #[test]
     fn failed_probes_hold_the_path_for_longer_and_longer() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         let mut held = hold.met_by_several(Failed, 0).unwrap();
         let mut now = 0;
         for (number, seconds) in [1, 2, 4, 8, 16, 32, 60, 60].into_iter().enumerate() {
@@ -523,7 +523,7 @@ mod tests {
 
     #[test]
     fn no_connection_is_no_tokens_fault() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         assert_eq!(hold.call(user(1), Unreachable, 0), None);
         assert_eq!(hold.call(user(1), Unreachable, 0), None);
         assert_eq!(hold.call(user(1), Unreachable, 0), Some(at(1)));
@@ -537,7 +537,7 @@ mod tests {
     // Everybody who calls has failed before, so that there is no probe. Upstream now refuses connections at once.
     #[test]
     fn no_connection_holds_everybody_again_whoever_met_it() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         hold.met_by_several(Failed, 0);
         let mut calls = 0;
         for now in 1..60 {
@@ -556,7 +556,7 @@ mod tests {
 
     #[test]
     fn calls_from_before_a_hold_prolong_it_by_what_upstream_says_only() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         for number in 1..=40 {
             hold.enter(user(number), at(0)).unwrap();
         }
@@ -565,7 +565,7 @@ mod tests {
         }
         assert_eq!(hold.enter(user(50), at(0)), Err(at(1)));
 
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         for number in 1..=40 {
             hold.enter(user(number), at(0)).unwrap();
         }
@@ -578,7 +578,7 @@ mod tests {
 
     #[test]
     fn a_call_that_never_reports_keeps_its_place_for_a_minute() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         hold.met_by_several(Failed, 0);
         hold.enter(user(4), at(1)).unwrap();
         assert_eq!(hold.enter(user(5), at(60)), Err(at(1)));
@@ -590,7 +590,7 @@ mod tests {
 
     #[test]
     fn memory_is_bounded_and_ends() {
-        let mut hold = Hold::default();
+        let mut hold = CircuitBreaker::default();
         for user in 0..3 {
             for number in 0..10_000 {
                 hold.call(token(user, number), Failed, 0);

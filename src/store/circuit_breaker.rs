@@ -3,21 +3,21 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::patience::within;
+use super::timeout::within;
 use super::{StoreError, StoreFuture};
 
 /// An answer that takes longer is none. Long enough for a busy machine: to give up on a store that works costs a
 /// session where tokens are single-use.
-const PATIENCE: Duration = Duration::from_secs(1);
+const TIMEOUT: Duration = Duration::from_secs(1);
 
 /// Stands before every call. During an outage requests do not wait: only the listener, which runs beside them,
 /// goes on asking.
 #[derive(Debug, Default)]
-pub(super) struct Guard {
+pub(super) struct CircuitBreaker {
     down: AtomicBool,
 }
 
-impl Guard {
+impl CircuitBreaker {
     /// For requests.
     pub(super) async fn ask<T>(&self, call: StoreFuture<'_, T>) -> Option<T> {
         if self.is_down() {
@@ -28,7 +28,7 @@ impl Guard {
 
     /// For the listener, which finds out whether the outage is over.
     pub(super) async fn probe<T>(&self, call: StoreFuture<'_, T>) -> Option<T> {
-        let error = match within(PATIENCE, call).await {
+        let error = match within(TIMEOUT, call).await {
             Some(Ok(answer)) => return Some(answer),
             Some(Err(error)) => error,
             None => StoreError::new("no answer within a second"),

@@ -21,20 +21,20 @@ const LARGEST_SKEW: Duration = Duration::from_secs(60);
 impl Renewer {
     /// Shares renewals and revocations with other replicas.
     pub(crate) fn share(&mut self, store: Box<dyn SharedStore>) {
-        self.replicas = Some(Replicas::new(store, self.memo, self.patience));
+        self.replicas = Some(Replicas::new(store, self.memo, self.longest_wait));
     }
 
     /// Hears from now on what other replicas end. To be called by whoever needs that to be known; costs next to
     /// nothing when it was called before. Without a runtime it is left to the next caller.
-    pub(crate) fn attend(self: &Arc<Self>) {
+    pub(crate) fn listen(self: &Arc<Self>) {
         if let Some(replicas) = &self.replicas {
-            replicas.attend(self);
+            replicas.listen(self);
         }
     }
 
     /// Waits until this replica knows what others have ended, or a second.
     pub(crate) async fn caught_up(self: &Arc<Self>) {
-        self.attend();
+        self.listen();
         if let Some(replicas) = &self.replicas {
             replicas.caught_up().await;
         }
@@ -42,7 +42,7 @@ impl Renewer {
 
     /// Waits until the others can know what this replica has ended, or a second.
     pub(crate) async fn announced(self: &Arc<Self>) {
-        self.attend();
+        self.listen();
         if let Some(replicas) = &self.replicas {
             replicas.published().await;
         }
@@ -103,7 +103,7 @@ impl Renewer {
                 let left = self.verifier.until(*exp);
                 left.saturating_add(MAX_LEEWAY)
             }
-            Notice::Renewal { .. } => self.patience.saturating_add(self.memo),
+            Notice::Renewal { .. } => self.longest_wait.saturating_add(self.memo),
             Notice::Subject { .. } => LONGEST_TOKEN,
         };
         replicas.publish(notice, ttl);

@@ -1,0 +1,102 @@
+//! The store as this replica uses it: behind a circuit breaker, with everything sealed before it is put.
+
+use std::time::Duration;
+
+use super::circuit_breaker::CircuitBreaker;
+use super::mailbox::Mailbox;
+use super::seal::Secret;
+use super::{SharedOutcome, SharedStore, StoreKey};
+use crate::token::LONGEST_TOKEN;
+
+/// How long it is known that a refresh JWT was refused once. The age of a refusal is told by what is left of it, so that
+/// the clocks of the replicas do not matter.
+pub(super) const REMEMBER_REFUSAL: Duration = Duration::from_secs(24 * 60 * 60);
+/// By how much a lease outlives the longest call.
+const MARGIN: Duration = Duration::from_secs(5);
+/// Longest renewal that others wait for, whatever the deadline is. Keeps sums of times from overflowing.
+const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
+
+/// What all clones of [`Replicas`](super::Replicas) share.
+pub(super) struct Link {
+    pub(super) store: Box<dyn SharedStore>,
+    pub(super) breaker: CircuitBreaker,
+    pub(super) mailbox: Mailbox,
+    /// How long late twins of a renewal find its outcome.
+    pub(super) memo: Duration,
+    /// Longest duration of a renewal.
+    pub(super) longest_wait: Duration,
+}
+
+impl Link {
+    pub(super) fn new(store: Box<dyn SharedStore>, memo: Duration, longest_wait: Duration) -> Self {
+        Self {
+            store,
+            breaker: CircuitBreaker::default(),
+            mailbox: Mailbox::default(),
+            memo: memo.min(LONGEST_TOKEN),
+            longest_wait: longest_wait.min(LONGEST_WAIT),
+        }
+    }
+
+    /// Notes which refresh JWT `new` replaced, and drops the outcome before the last. `None` is an outage.
+    pub(super) async fn replace(&self, old: &Secret, new: &Secret, ttl: Duration) -> Option<()> {
+        let Self { store, breaker, .. } = self;
+        if let Some(sealed) = new.seal(&new.predecessor, old.outcome.as_bytes()) {
+            breaker
+                .ask(store.put(&new.predecessor, &sealed, ttl))
+                .await?;
+        }
+        let Some(note) = breaker.ask(store.get(&old.predecessor)).await? else {
+            return Some(());
+        };
+        let older = old.open(&old.predecessor, &note.value)?;
+        let older = StoreKey::new(older.try_into().ok()?);
+        if let Some(outcome) = breaker.ask(store.get(&older)).await?
+            && outcome.expires_in <= self.memo
+        {
+            breaker.ask(store.shorten(&older, Duration::ZERO)).await?;
+        }
+        breaker
+            .ask(store.shorten(&old.predecessor, Duration::ZERO))
+            .await
+    }
+
+    /// How long a right to renew lasts if it is not given back.
+    pub(super) fn lease(&self) -> Duration {
+        self.longest_wait + MARGIN
+    }
+
+    /// Puts an outcome, sealed. Answers whether the store has it.
+    pub(super) async fn put(
+        &self,
+        secret: &Secret,
+        outcome: &SharedOutcome,
+        ttl: Duration,
+    ) -> bool {
+        let name = &secret.outcome;
+        let Some(sealed) = outcome.encode().and_then(|plain| secret.seal(name, &plain)) else {
+            return false;
+        };
+        self.breaker
+            .ask(self.store.put(name, &sealed, ttl.min(LONGEST_TOKEN)))
+            .await
+            .is_some()
+    }
+
+    /// The outcome and, of a refusal, its age. The outer `None` is an outage.
+    pub(super) async fn found(&self, secret: &Secret) -> Option<Option<(SharedOutcome, Duration)>> {
+        let name = &secret.outcome;
+        let Some(stored) = self.breaker.ask(self.store.get(name)).await? else {
+            return Some(None);
+        };
+        let age = REMEMBER_REFUSAL.saturating_sub(stored.expires_in);
+        let outcome = secret
+            .open(name, &stored.value)
+            .and_then(|plain| SharedOutcome::decode(&plain));
+        if outcome.is_none() {
+            // Written by a later version, or by somebody who should not be able to.
+            tracing::debug!("what the shared store holds for this renewal cannot be read");
+        }
+        Some(outcome.map(|outcome| (outcome, age)))
+    }
+}

@@ -1,0 +1,122 @@
+//! Hearing what other replicas ended, and telling them.
+
+use std::sync::{Arc, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::link::Link;
+use super::mailbox::Outgoing;
+use super::{Cursor, Notice, StoreKey};
+
+/// Between two looks at the store, and between two attempts to reach it.
+const INTERVAL: Duration = Duration::from_millis(250);
+/// After a longer gap everything is read again: the store may have dropped what was new then.
+const GAP: Duration = Duration::from_secs(10);
+
+/// Applies what other replicas say. Repetitions are to be expected.
+pub(crate) trait Listener: Send + Sync + 'static {
+    fn hear(&self, notice: Notice);
+}
+
+/// The place of the one task that carries notices. When the task's runtime goes away, another one may take it.
+pub(super) struct Place(Arc<Link>);
+
+impl Place {
+    /// Takes the place, unless somebody has it.
+    pub(super) fn take(link: &Arc<Link>) -> Option<Self> {
+        link.mailbox.claim().then(|| Self(link.clone()))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        self.0.mailbox.release();
+    }
+}
+
+/// Carries notices in both directions for as long as there is a listener.
+pub(super) async fn listen<L: Listener>(place: Place, listener: Weak<L>) {
+    let link = &*place.0;
+    let mut cursor = None;
+    let mut heard = Instant::now();
+    loop {
+        if heard.elapsed() > GAP {
+            cursor = None;
+        }
+        let sent = !link.breaker.is_down() || link.is_writable().await;
+        if sent && link.send().await && link.hear(&mut cursor, &listener).await {
+            heard = Instant::now();
+            link.breaker.recovered();
+            link.mailbox.set_caught_up();
+        } else {
+            // An outage may end with another server, whose sequence is not the same.
+            cursor = None;
+        }
+        if listener.strong_count() == 0 {
+            return;
+        }
+        // Whichever is first.
+        let _ = tokio::time::timeout(INTERVAL, link.mailbox.woken()).await;
+    }
+}
+
+impl Link {
+    /// A server that can only be read from, after a failover say, is of no use.
+    async fn is_writable(&self) -> bool {
+        let probe = StoreKey::new([0; 32]);
+        let call = self
+            .store
+            .lock(&probe, b"probe", Duration::from_millis(100));
+        self.breaker.probe(call).await.is_some()
+    }
+
+    async fn send(&self) -> bool {
+        loop {
+            let front = self.mailbox.outbox().pop_front();
+            match front {
+                None => return true,
+                Some(Outgoing::Mark(sender)) => {
+                    // Whoever waited may have given up.
+                    let _ = sender.send(());
+                }
+                Some(Outgoing::Notice { bytes, expires }) => {
+                    let left = expires.saturating_duration_since(Instant::now());
+                    if left.is_zero() {
+                        continue;
+                    }
+                    let call = self.store.publish(&bytes, left);
+                    if self.breaker.probe(call).await.is_none() {
+                        let unsent = Outgoing::Notice { bytes, expires };
+                        self.mailbox.outbox().push_front(unsent);
+                        return false;
+                    }
+                }
+            }
+        }
+    }
+
+    async fn hear<L: Listener>(&self, cursor: &mut Option<Cursor>, listener: &Weak<L>) -> bool {
+        loop {
+            let call = self.store.notices(cursor.as_ref());
+            let Some(found) = self.breaker.probe(call).await else {
+                return false;
+            };
+            if !found.notices.is_empty() {
+                let Some(listener) = listener.upgrade() else {
+                    return true;
+                };
+                for bytes in found.notices {
+                    match Notice::decode(&bytes) {
+                        Some(notice) => listener.hear(notice),
+                        None => tracing::debug!("a notice that this version does not know"),
+                    }
+                }
+            }
+            *cursor = Some(found.cursor);
+            if !found.more {
+                return true;
+            }
+        }
+    }
+}

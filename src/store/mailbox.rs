@@ -1,0 +1,98 @@
+//! What this replica has to tell the others, until the listener's task carries it to the store.
+
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{Notify, oneshot, watch};
+use tokio::time::Instant;
+
+/// Longest wait of a caller for the task.
+const TIMEOUT: Duration = Duration::from_secs(1);
+/// Notices that wait for the end of an outage.
+const CAPACITY: usize = 100_000;
+
+/// Notices on their way out, and the state of the task that carries them.
+pub(super) struct Mailbox {
+    outbox: Mutex<VecDeque<Outgoing>>,
+    wake: Notify,
+    carried: AtomicBool,
+    caught_up: watch::Sender<bool>,
+}
+
+/// Something on its way out.
+pub(super) enum Outgoing {
+    Notice {
+        bytes: Vec<u8>,
+        expires: Instant,
+    },
+    /// Told when everything before it is out.
+    Mark(oneshot::Sender<()>),
+}
+
+impl Default for Mailbox {
+    fn default() -> Self {
+        Self {
+            outbox: Mutex::default(),
+            wake: Notify::new(),
+            carried: AtomicBool::new(false),
+            caught_up: watch::Sender::new(false),
+        }
+    }
+}
+
+impl Mailbox {
+    pub(super) fn post(&self, bytes: Vec<u8>, ttl: Duration) {
+        let expires = Instant::now() + ttl;
+        let dropped = {
+            let mut outbox = self.outbox();
+            outbox.push_back(Outgoing::Notice { bytes, expires });
+            outbox.len() > CAPACITY && outbox.pop_front().is_some()
+        };
+        if dropped {
+            tracing::warn!("a revocation will not reach the other replicas: too many are waiting");
+        }
+        self.wake.notify_one();
+    }
+
+    pub(super) async fn emptied(&self) {
+        let (sender, receiver) = oneshot::channel();
+        self.outbox().push_back(Outgoing::Mark(sender));
+        self.wake.notify_one();
+        let _ = tokio::time::timeout(TIMEOUT, receiver).await;
+    }
+
+    pub(super) async fn caught_up(&self) {
+        let mut caught_up = self.caught_up.subscribe();
+        let _ = tokio::time::timeout(TIMEOUT, caught_up.wait_for(|done| *done)).await;
+    }
+
+    pub(super) fn is_carried(&self) -> bool {
+        self.carried.load(Ordering::Acquire)
+    }
+
+    /// Takes the task's place, unless somebody has it.
+    pub(super) fn claim(&self) -> bool {
+        !self.carried.swap(true, Ordering::AcqRel)
+    }
+
+    /// Gives the task's place up.
+    pub(super) fn release(&self) {
+        self.carried.store(false, Ordering::Release);
+    }
+
+    /// Waits for something to carry.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+
+    /// The task has read all that there was.
+    pub(super) fn set_caught_up(&self) {
+        self.caught_up.send_replace(true);
+    }
+
+    pub(super) fn outbox(&self) -> MutexGuard<'_, VecDeque<Outgoing>> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
