@@ -6,8 +6,6 @@ use super::shape::MemberKind::{
     Flag, Flags, Free, List, Nested, NestedList, Own, Text, Token, Whole,
 };
 use super::shape::{Member, Shape, shape};
-#[cfg(feature = "utoipa")]
-use super::table::Documented;
 use crate::wire::endpoint::Answer;
 use crate::wire::session::Acknowledgement;
 use crate::wire::{
@@ -24,6 +22,17 @@ pub(super) trait Shown: Answer {
         true => Documented::List(Self::SHAPE.name),
         false => Documented::Object(Self::SHAPE.name),
     };
+}
+
+/// What the OpenAPI document says of an answer.
+#[cfg(feature = "utoipa")]
+pub(super) enum Documented {
+    /// The schema of that name.
+    Object(&'static str),
+    /// An array of it.
+    List(&'static str),
+    Empty,
+    Claims,
 }
 
 impl Shown for MaskedAddress {

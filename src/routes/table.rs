@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use axum::routing::{MethodRouter, get, post};
 
+#[cfg(feature = "utoipa")]
+use super::answers::Documented;
 use super::answers::Shown;
 use super::{call, session as handlers};
 use crate::project::Project;
@@ -26,17 +28,6 @@ pub(super) struct Mounted {
     pub(super) required: fn() -> Vec<&'static str>,
     #[cfg(feature = "utoipa")]
     pub(super) answer: Documented,
-}
-
-/// What the OpenAPI document says of an answer.
-#[cfg(feature = "utoipa")]
-pub(super) enum Documented {
-    /// The schema of that name.
-    Object(&'static str),
-    /// An array of it.
-    List(&'static str),
-    Empty,
-    Claims,
 }
 
 pub(super) const MOUNTED: &[Mounted] = &[

@@ -16,7 +16,8 @@ use utoipa::openapi::{
 };
 
 use self::schemas::SCHEMAS;
-use super::table::{Documented, MOUNTED, Mounted};
+use super::answers::Documented;
+use super::table::{MOUNTED, Mounted};
 use crate::wire::endpoint::{self, Body, Call};
 use crate::wire::session::TryRefresh;
 use crate::wire::{Credential, Endpoint, Purpose};
