@@ -162,7 +162,7 @@ fn cited_in(text: &str) -> Vec<String> {
             prefix.len()
         };
         let mut rest = &text[start + skipped..];
-        let mut range_from = None;
+        let mut range_from: Option<u32> = None;
         while let Some((number, after)) = number(rest) {
             if let (Some(from), Ok(to)) = (range_from, number.parse::<u32>()) {
                 numbers.extend((from + 1..to).map(|between: u32| between.to_string()));
