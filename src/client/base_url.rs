@@ -251,6 +251,7 @@ mod tests {
         );
     }
 
+    // Security requirement 50: plain http goes to this machine alone.
     #[test]
     fn bad_base_urls() {
         use InvalidBaseUrl::{Extra, Malformed, PlainHttp, Scheme};

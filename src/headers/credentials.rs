@@ -304,7 +304,7 @@ mod tests {
             .collect()
     }
 
-    // Security requirement 33 and section 0.2.
+    // Security requirements 0.2 and 33.
     #[test]
     fn cookies_are_read_as_bytes() {
         let ds = |lines: &[&[u8]]| session_values(lines, &["DS"]);

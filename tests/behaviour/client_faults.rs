@@ -61,7 +61,7 @@ async fn expect_unavailable(name: &str, upstream: &Upstream, reason: Unavailable
     assert!(requests <= 2, "{name}: a POST was replayed");
 }
 
-/// Neither what was sent nor what came back is shown (requirement 46).
+/// Neither what was sent nor what came back is shown (security requirement 46).
 fn assert_clean(name: &str, error: &ClientError) {
     use std::error::Error;
     let mut shown = format!("{error} {error:?} {error:#?}");

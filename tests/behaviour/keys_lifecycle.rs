@@ -162,7 +162,7 @@ async fn rotate_hard() {
     assert!(project.fetches() <= 3);
 }
 
-// "Keys that leave the set stop verifying at the next refresh" (requirement 24), however quiet K2 is.
+// "Keys that leave the set stop verifying at the next refresh" (security requirement 24), however quiet K2 is.
 #[tokio::test]
 async fn a_removed_key_is_gone_within_the_hour() {
     let project = Project::loaded([&*K1]).await;
@@ -171,7 +171,7 @@ async fn a_removed_key_is_gone_within_the_hour() {
     project.refuses(&T1, InvalidToken::UnknownKey).await;
 }
 
-// jwks/unknown-kty-added, requirement 23.
+// jwks/unknown-kty-added, security requirement 23.
 #[tokio::test]
 async fn other_keys_in_the_set_change_nothing() {
     let project = Project::loaded([&*K1]).await;

@@ -28,6 +28,7 @@ mod routes_sdk;
 mod routes_session;
 mod routes_upstream;
 mod same_user;
+mod security_page;
 mod session_layer;
 mod sign_out;
 mod token_smoke;

@@ -1,5 +1,5 @@
-//! What of an upstream answer reaches the page: the members that the API is known to send, and no token. Security
-//! requirement 31.
+//! What of an upstream answer reaches the page: the members that the API is known to send, and no token.
+//! Security requirement 31.
 
 use crate::support::mounted::{Browser, CODE, Upstream, bare, builder, claims, descope};
 use http::Request;

@@ -177,7 +177,7 @@ async fn after_logout_no_response_sets_cookies() {
     }
 }
 
-// Race "login-as-other-vs-refresh", requirement 36.
+// Race "login-as-other-vs-refresh", security requirement 36.
 #[tokio::test]
 async fn a_sign_in_is_not_overwritten_by_the_older_session() {
     for (before, slow_upstream) in [("UA", true), ("UA", false), ("UB", true)] {
@@ -206,7 +206,7 @@ async fn a_sign_in_is_not_overwritten_by_the_older_session() {
     }
 }
 
-// Requirement 36, on one request: the layer renews for A while the route signs B in.
+// Security requirement 36, on one request: the layer renews for A while the route signs B in.
 #[tokio::test]
 async fn a_sign_in_wins_over_the_renewal_of_its_own_request() {
     let upstream = Upstream::rotating();

@@ -66,7 +66,7 @@ async fn every_endpoint_is_mounted() {
     assert_eq!(ENDPOINTS.len(), 23);
 }
 
-// Requirements 39 and 43.
+// Security requirements 39 and 43.
 #[tokio::test]
 async fn bodies() {
     let upstream = Upstream::new();
@@ -284,7 +284,7 @@ async fn unknown_methods_and_providers() {
     assert_eq!(upstream.total(), 0);
 }
 
-// Requirements 34 and 48.
+// Security requirements 34 and 48.
 #[tokio::test]
 async fn nothing_else_of_a_request_goes_upstream() {
     let upstream = Upstream::new();

@@ -228,7 +228,7 @@ async fn lines_3_to_5_token_replies() {
                 assert!(!body.contains_key("new"), "{path}");
                 assert!(body["user"]["userId"].is_string());
             }
-            // Requirement 30: no cookie outlives its token.
+            // Security requirement 30: no cookie outlives its token.
             let max_ages: Vec<_> = answer
                 .headers
                 .get_all("set-cookie")
@@ -348,7 +348,7 @@ async fn line_8_logout_ends_the_session_whatever_upstream_says() {
             assert!(page.cookies.is_empty(), "{path}");
             assert_eq!(upstream.last().path, path);
             assert_eq!(upstream.last().token.as_ref(), Some(&copy.cookies["DSR"]));
-            // Requirement 35: a copy of either cookie is refused afterwards.
+            // Security requirement 35: a copy of either cookie is refused afterwards.
             for name in ["DS", "DSR"] {
                 let mut thief = Browser::new(layered(&descope));
                 let cookie = copy.cookies[name].clone();

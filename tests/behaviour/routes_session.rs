@@ -63,7 +63,7 @@ async fn tenant_select_delivers_what_the_layer_renewed() {
     assert!(upstream.is_live(&page.dsr()));
 }
 
-/// Requirement 26: what upstream issues is verified before anything is set.
+/// Security requirement 26: what upstream issues is verified before anything is set.
 #[tokio::test]
 async fn tokens_that_do_not_verify_are_not_passed_on() {
     let upstream = Upstream::new();
@@ -126,7 +126,7 @@ async fn tokens_that_do_not_verify_are_not_passed_on() {
     assert!(!answer.sets_cookies());
 }
 
-// Requirement 28.
+// Security requirement 28.
 #[tokio::test]
 async fn a_cookie_that_no_browser_keeps_is_an_error() {
     let upstream = Upstream::rotating();
@@ -284,7 +284,7 @@ async fn without_keys_nothing_can_be_said() {
     assert!(page.cookies.is_empty());
 }
 
-// Requirement 35: also of sessions that this process has never seen.
+// Security requirement 35: also of sessions that this process has never seen.
 #[tokio::test]
 async fn logoutall_ends_the_users_other_sessions() {
     let upstream = Upstream::new();
@@ -374,7 +374,7 @@ async fn a_sign_in_that_began_before_a_revocation_is_not_let_in() {
     assert!(cookies.is_empty());
 }
 
-// Requirement 29.
+// Security requirement 29.
 #[tokio::test]
 async fn logout_deletes_cookies_of_every_name() {
     let upstream = Upstream::new();
@@ -405,7 +405,7 @@ async fn every_session_cookie_of_a_logout_is_refused_afterwards() {
     for jwt in [one, two] {
         assert!(descope.validate_session(&jwt).await.is_err());
     }
-    // Requirement 35 for a bearer, which has no refresh JWT to end.
+    // Security requirement 35 for a bearer, which has no refresh JWT to end.
     let (ds, _) = upstream.tokens("U2");
     let mut request = Browser::request("POST", "/v1/auth/logout")
         .body(Body::empty())
@@ -472,7 +472,7 @@ async fn validate_takes_the_session_jwt() {
         answer.is_error(401, "E061005");
         assert_eq!(
             answer.headers["www-authenticate"], r#"Bearer realm="descope""#,
-            "requirement 41: no error code where nothing was sent"
+            "security requirement 41: no error code where nothing was sent"
         );
     }
     upstream.answer("/v1/auth/validate", 401, error_body("E061005"));

@@ -20,7 +20,7 @@ async fn a_session_is_recognised_by_cookie_and_by_bearer() {
     ] {
         assert_eq!(reply.status(), 200);
         assert_eq!(reply.json(), json!({ "id": ann.user_id, "amr": ["email"] }));
-        // Requirement 31: the answer depends on who asks.
+        // Security requirement 31: the answer depends on who asks.
         assert_eq!(reply.header("cache-control"), Some("private, no-store"));
         assert!(reply.set_cookies().is_empty());
     }
@@ -33,7 +33,7 @@ async fn nobody_is_told_so() {
     let world = World::new().await;
     let reply = world.get("/me", "theme=dark").await;
     assert_eq!(reply.status(), 401);
-    // Requirement 41: no error code when nothing was sent (RFC 6750 section 3.1).
+    // Security requirement 41: no error code when nothing was sent (RFC 6750 section 3.1).
     assert_eq!(
         reply.header("www-authenticate"),
         Some(r#"Bearer realm="descope""#)
@@ -133,7 +133,8 @@ async fn an_expired_session_is_renewed_once_and_written_back() {
     assert_eq!(world.refreshes(), 1);
 }
 
-// A handler's headers stay, except that a response with session cookies must not be cached (requirement 31).
+// A handler's headers stay, except that a response with session cookies must not be cached (security requirements 0.3
+// and 31).
 #[tokio::test]
 async fn cookies_are_appended_and_public_pages_lose_their_caching_only_then() {
     let world = World::new().await;
@@ -184,6 +185,7 @@ async fn concurrent_requests_share_one_renewal() {
 }
 
 // Race "leader-cancelled" and "nobody-there".
+// Security requirement 0.4.
 #[tokio::test]
 async fn a_client_that_hangs_up_loses_nothing() {
     let world = World::new().await;
@@ -293,6 +295,7 @@ async fn an_outage_is_a_503_and_leaves_the_cookies() {
     }
 }
 
+// Security requirement 0.4.
 #[tokio::test]
 async fn a_definite_refusal_clears_only_when_it_is_repeated_after_the_window() {
     let world = World::new().await;
@@ -321,7 +324,7 @@ async fn a_definite_refusal_clears_only_when_it_is_repeated_after_the_window() {
     assert_eq!(reply.status(), 401);
     assert_eq!(reply.cookie("DS").as_deref(), Some(""));
     assert_eq!(reply.cookie("DSR").as_deref(), Some(""));
-    // Requirement 29: a deletion repeats the attributes.
+    // Security requirement 29: a deletion repeats the attributes.
     assert!(
         reply
             .set_cookies()
@@ -422,7 +425,7 @@ async fn the_profile_needs_the_refresh_cookie() {
     assert_eq!(world.emulator.calls("/v1/auth/me"), 1, "cached");
 }
 
-// Requirements 39 and 40.
+// Security requirements 39 and 40.
 #[tokio::test]
 async fn cookies_of_other_sites_requests_are_ignored() {
     let world = World::new().await;
@@ -542,4 +545,84 @@ async fn a_renewal_does_not_outlive_a_revocation_meanwhile() {
     };
     let (reply, ()) = tokio::join!(renewal, revocation);
     assert_eq!((reply.status(), reply.set_cookies().len()), (401, 0));
+}
+
+// Security requirement 37.
+#[tokio::test]
+async fn no_header_of_a_request_names_the_user() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let seen = axum::routing::get(
+        async |user: Option<tower_descope::User>, headers: http::HeaderMap| {
+            let mut names: Vec<_> = headers.keys().map(|name| name.to_string()).collect();
+            names.sort_unstable();
+            axum::Json(json!({ "id": user.map(|user| user.id().to_owned()), "headers": names }))
+        },
+    );
+    let app = axum::Router::new()
+        .route("/seen", seen)
+        .layer(world.descope.session_layer());
+    let forged = ["x-user-id", "x.user.id", "x_user_id"];
+    for (cookies, id) in [
+        ("a=1".to_owned(), None),
+        (ann.cookies(), Some(&ann.user_id)),
+    ] {
+        let mut request = Request::get("/seen").header("cookie", cookies);
+        for name in forged {
+            request = request.header(name, "U-admin");
+        }
+        let request = request.body(Body::empty()).unwrap();
+        let response = tower::ServiceExt::oneshot(app.clone(), request).await;
+        let reply = world::Reply::read(response.unwrap()).await;
+        let headers = [&["cookie"][..], &forged].concat();
+        assert_eq!(reply.json(), json!({ "id": id, "headers": headers }));
+    }
+}
+
+// Security requirement 38: the layer stands on the route, so that the router's reading of a path is the only one.
+#[tokio::test]
+async fn no_spelling_of_a_path_and_no_method_leads_past_a_layer() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let protected = axum::Router::new()
+        .route("/secret", axum::routing::any(async || "secret"))
+        .fallback(async || "secret")
+        .layer(tower_descope::RequireLayer::new());
+    let app = axum::Router::new()
+        .nest("/admin", protected)
+        .layer(world.descope.session_layer());
+    let ask = async |method: &str, path: &str, cookies: &str| {
+        let request = Request::builder()
+            .method(method)
+            .uri(path)
+            .header("cookie", cookies)
+            .header("x-http-method-override", "GET")
+            .header("x-original-url", "/public")
+            .header("x-middleware-subrequest", "middleware");
+        let request = request.body(Body::empty()).unwrap();
+        let response = tower::ServiceExt::oneshot(app.clone(), request).await;
+        response.unwrap().status().as_u16()
+    };
+    for path in [
+        "/admin",
+        "/admin/",
+        "/admin/secret",
+        "/admin/secret/",
+        "/admin//secret",
+        "/admin/./secret",
+        "/admin/x/../secret",
+        "/admin/%73ecret",
+        "/admin/SECRET",
+        "/admin/other",
+        "/admin/secret?x=/public",
+        "/%61dmin/secret",
+        "//admin/secret",
+        "/ADMIN/secret",
+    ] {
+        for method in ["GET", "HEAD", "POST", "PUT", "OPTIONS", "TRACE", "PURGE"] {
+            let status = ask(method, path, "a=1").await;
+            assert!([401, 404].contains(&status), "{method} {path}: {status}");
+        }
+    }
+    assert_eq!(ask("GET", "/admin/secret", &ann.cookies()).await, 200);
 }

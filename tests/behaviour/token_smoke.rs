@@ -148,7 +148,7 @@ async fn good_tokens() {
     assert_eq!(fake.calls(), 1);
 }
 
-// Requirements 1, 2, 3 and 8.
+// Security requirements 1, 2, 3 and 8.
 #[tokio::test]
 async fn keys_and_algorithms() {
     let (descope, fake) = handle();
@@ -236,7 +236,7 @@ async fn keys_and_algorithms() {
     assert_eq!(fake.calls_of(KEYS_PATH), 2);
 }
 
-// Requirements 4, 5, 6 and 9.
+// Security requirements 4, 5, 6 and 9.
 #[tokio::test]
 async fn spelling() {
     let (descope, fake) = handle();
@@ -329,7 +329,7 @@ async fn spelling() {
     assert_eq!(fake.calls(), 1);
 }
 
-// Requirements 10 to 15.
+// Security requirements 0.1 and 10 to 15.
 #[tokio::test]
 async fn what_the_claims_say() {
     let (descope, _) = handle();

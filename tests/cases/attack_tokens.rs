@@ -54,7 +54,7 @@ pub fn trials() -> Vec<Trial> {
     trials
 }
 
-/// Requirement 16: 2048 to 8192 bits, whatever the backend's own limits are.
+/// Security requirement 16: 2048 to 8192 bits, whatever the backend's own limits are.
 fn rsa_size(size: &Value) -> Result<(), Failed> {
     let descope = Descope::builder("P2aTestProject000000000000001")?
         .base_url("http://127.0.0.1:1")?

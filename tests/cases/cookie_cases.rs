@@ -1,5 +1,5 @@
-//! Where a request carries its tokens: every case of the vectors, at the HTTP level. Security requirements 33, 34
-//! and section 0.2.
+//! Where a request carries its tokens: every case of the vectors, at the HTTP level. Security requirements 0.2,
+//! 33 and 34.
 
 use std::sync::{Arc, LazyLock};
 

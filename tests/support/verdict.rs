@@ -59,13 +59,13 @@ pub async fn response(descope: &Descope, headers: &[(&str, &str)]) -> Response<F
     let has = |name| response.headers().contains_key(name);
     match response.status().as_u16() {
         200 => {}
-        // Requirement 41.
+        // Security requirement 41.
         401 => {
             let challenge = response.headers()[WWW_AUTHENTICATE].to_str().unwrap();
             assert!(challenge.starts_with("Bearer realm="), "{challenge}");
             assert_eq!(response.headers()[CONTENT_TYPE], "application/problem+json");
         }
-        // Requirement 42.
+        // Security requirement 42.
         503 => assert!(has(RETRY_AFTER) && !has(WWW_AUTHENTICATE)),
         other => panic!("status {other}"),
     }

@@ -128,7 +128,7 @@ async fn sending_can_be_limited() {
     send().await.ok();
 }
 
-/// Requirement 47: under uniform errors nothing tells a known login id from an unknown one.
+/// Security requirement 47: under uniform errors nothing tells a known login id from an unknown one.
 #[tokio::test]
 async fn uniform_errors_hide_who_exists() {
     let api = Api::start().await;

@@ -25,7 +25,7 @@ async fn the_defaults_are_loopback_and_the_development_project() {
     );
 }
 
-/// Requirement 50 of the crate's security list: no bind beyond loopback without an explicit flag.
+/// Security requirement 50: no bind beyond loopback without an explicit flag.
 #[tokio::test]
 async fn beyond_loopback_only_when_asked_for_by_name() {
     let everywhere: SocketAddr = "0.0.0.0:0".parse().unwrap();
@@ -89,7 +89,7 @@ async fn emulators_do_not_know_each_other() {
     assert_eq!(two.refresh(&tokens.refresh).await.status, 401);
 }
 
-/// Requirement 46: secrets stay out of `Debug`.
+/// Security requirement 46: secrets stay out of `Debug`.
 #[tokio::test]
 async fn debug_shows_no_secret() {
     let api = Api::start().await;

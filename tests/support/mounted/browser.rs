@@ -141,7 +141,7 @@ impl Browser {
         }
     }
 
-    /// browser-sdk §6 lines 5 and 7, security requirements 31 and 46.
+    /// What every answer keeps to. Security requirements 31 and 46.
     fn check(&self, headers: &HeaderMap, text: &str) {
         assert_eq!(headers[CONTENT_TYPE], "application/json", "{text}");
         let body: Value = serde_json::from_str(text).expect("every answer is JSON");
