@@ -84,6 +84,24 @@
 //! The first request of a session costs its signature besides, about 16 µs, and 10 % more for reading the claims. A
 //! renewal is one call to Descope. [`Descope::stats`] shows how many requests hit the cache.
 //!
+//! # Events
+//!
+//! Why a request has no user, or may not do what it asks for, is one `tracing` event with a stable name in the field
+//! `event`, of level debug unless the table says otherwise. No event has anything of a token.
+//!
+//! | event | when | fields |
+//! |---|---|---|
+//! | `session.no_credentials` | the request has no token (trace) | |
+//! | `session.refused` | a token is there and counts for nothing: it has run out, does not verify, came from another origin, or cannot be decided now | `code`, `credential`, `reason` |
+//! | `session.renewed` | the session was renewed for this request | |
+//! | `requirement.refused` | the user is known and may not pass | `rule`: `tenant`, `role`, `permission` or `step-up` |
+//! | `renewal.refused` | Descope refused the refresh JWT | `error` |
+//! | `renewal.failed` | Descope gave no answer about it (warn) | `error` |
+//! | `renewal.paused` | no call was made, because calls have failed | `seconds` |
+//! | `renewal.circuit_open` | from now on nobody's session is renewed for a while (warn) | `seconds` |
+//!
+//! How a session is renewed, and what the crate does against whom, is explained in [`guide`].
+//!
 //! # Features
 //!
 //! | feature | default | what for |
@@ -151,6 +169,15 @@ pub mod store;
 mod token;
 mod user;
 pub mod wire;
+
+/// Pages about the crate as a whole.
+#[cfg(doc)]
+pub mod guide {
+    #[doc = include_str!("refresh/renewal.md")]
+    pub mod renewal {}
+    #[doc = include_str!("security.md")]
+    pub mod security {}
+}
 
 pub use self::client::{Client, ClientError, ProjectId};
 pub use self::descope::{ConfigError, Descope, DescopeBuilder, Revocation, Stats};

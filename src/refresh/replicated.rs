@@ -6,10 +6,12 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::task::{Finished, Task};
-use super::{DEFAULT_RETRY_AFTER, Kept, Outcome, Presented, Renewer, Tokens, unavailable};
+use super::{
+    DEFAULT_RETRY_AFTER, Kept, Outcome, Presented, REMEMBER_REFUSAL, Renewer, Tokens, unavailable,
+};
 use crate::store::{
-    Count, Lease, Listener, Notice, Replicas, SharedOutcome, SharedStore, SharedTokens, StoreKey,
-    Turn,
+    Count, Lease, Listener, Notice, ReplicaTimes, Replicas, SharedOutcome, SharedStore,
+    SharedTokens, StoreKey, Turn,
 };
 use crate::token::{Failure, LONGEST_TOKEN, MAX_LEEWAY, Name, Times, Unverified};
 use crate::wire::JwtResponse;
@@ -21,7 +23,14 @@ const LARGEST_SKEW: Duration = Duration::from_secs(60);
 impl Renewer {
     /// Shares renewals and revocations with other replicas.
     pub(crate) fn share(&mut self, store: Box<dyn SharedStore>) {
-        self.replicas = Some(Replicas::new(store, self.memo, self.longest_wait));
+        self.replicas = Some(Replicas::new(
+            store,
+            ReplicaTimes {
+                memo: self.memo,
+                longest_wait: self.longest_wait,
+                refusal: REMEMBER_REFUSAL,
+            },
+        ));
     }
 
     /// Hears from now on what other replicas end. To be called by whoever needs that to be known; costs next to

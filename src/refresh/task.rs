@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use super::{CAPACITY, Kept, Outcome, Presented, Renewer, Undecided, not_yet, unavailable};
+use super::{
+    CAPACITY, Kept, Outcome, Presented, REFUSALS, Renewer, Undecided, not_yet, unavailable,
+};
 use crate::client::RefreshToken;
 
 /// What is left to do when the outcome is out.
@@ -128,7 +130,8 @@ impl Renewer {
         }
         if (undelivered || refusal) && self.forgotten_warning.is_due(now) {
             tracing::warn!(
-                capacity = CAPACITY,
+                most_outcomes = CAPACITY,
+                most_refusals = REFUSALS,
                 undelivered = self.undelivered_forgotten.load(Ordering::Relaxed),
                 refusals = self.refusals_forgotten.load(Ordering::Relaxed),
                 "outcomes of renewals are forgotten because there are too many: renewed refresh tokens that no \

@@ -187,6 +187,11 @@ impl Renewer {
         let caller = token.caller();
         let now = self.verifier.clock.monotonic();
         if let Err(wait) = self.breaker().enter(caller, now) {
+            tracing::debug!(
+                event = "renewal.paused",
+                seconds = wait.as_secs(),
+                "the session is not renewed now, because renewals have failed"
+            );
             // Whole seconds travel, and whoever comes back then must not be early.
             let started = u64::from(wait.subsec_nanos() > 0);
             return unavailable(Some(Duration::from_secs(wait.as_secs() + started)));
@@ -201,6 +206,7 @@ impl Renewer {
         let held = self.breaker().report(caller, report, now);
         if let Some(held) = held {
             tracing::warn!(
+                event = "renewal.circuit_open",
                 seconds = held.as_secs(),
                 "upstream fails whoever asks; no session is renewed for so long"
             );
@@ -223,13 +229,13 @@ impl Renewer {
                 outcome
             }
             Err(error) if error.is_definite_refusal() => {
-                tracing::debug!(%error, "refresh token refused");
+                tracing::debug!(event = "renewal.refused", %error, "refresh token refused");
                 Outcome::Refused {
                     clear: refused_before,
                 }
             }
             Err(error) => {
-                tracing::warn!(%error, "session could not be renewed");
+                tracing::warn!(event = "renewal.failed", %error, "session could not be renewed");
                 unavailable(error.retry_after())
             }
         }

@@ -1,6 +1,7 @@
 use std::time::Duration;
 
 use crate::error::{AuthError, AuthErrorKind};
+use crate::token::Claims;
 use crate::user::User;
 
 /// What a user must have: all of it.
@@ -77,28 +78,58 @@ impl Requirement {
     /// [`AuthErrorKind::Forbidden`] for a missing tenant, role or permission, else
     /// [`AuthErrorKind::StepUpRequired`].
     pub fn check(&self, user: &User) -> Result<(), AuthError> {
-        let claims = user.claims();
-        let in_tenant = |tenant| {
-            claims.is_in_tenant(tenant)
-                && has_all(&self.roles, claims.tenant_roles(tenant))
-                && has_all(&self.permissions, claims.tenant_permissions(tenant))
-        };
-        let granted = match &self.scope {
-            Scope::Project => {
-                has_all(&self.roles, claims.roles())
-                    && has_all(&self.permissions, claims.permissions())
-            }
-            Scope::Tenant(tenant) => in_tenant(tenant.as_str()),
-            Scope::CurrentTenant => claims.dct().is_some_and(in_tenant),
-        };
-        if !granted {
+        if let Some(rule) = self.refusing(user.claims()) {
+            tracing::debug!(
+                event = "requirement.refused",
+                rule,
+                "the user lacks a {rule}"
+            );
             return Err(AuthErrorKind::Forbidden.into());
         }
         match self.step_up {
             Some(max_age) if !user.stepped_up_within(max_age) => {
+                tracing::debug!(
+                    event = "requirement.refused",
+                    rule = "step-up",
+                    "the session is not stepped up, or no longer"
+                );
                 Err(AuthErrorKind::StepUpRequired { max_age }.into())
             }
             _ => Ok(()),
+        }
+    }
+
+    /// What the user lacks, if anything.
+    fn refusing(&self, claims: &Claims) -> Option<&'static str> {
+        let in_tenant = |tenant| {
+            if claims.is_in_tenant(tenant) {
+                let (roles, permissions) = (
+                    claims.tenant_roles(tenant),
+                    claims.tenant_permissions(tenant),
+                );
+                self.lacking(roles, permissions)
+            } else {
+                Some("tenant")
+            }
+        };
+        match &self.scope {
+            Scope::Project => self.lacking(claims.roles(), claims.permissions()),
+            Scope::Tenant(tenant) => in_tenant(tenant.as_str()),
+            Scope::CurrentTenant => claims.dct().map_or(Some("tenant"), in_tenant),
+        }
+    }
+
+    fn lacking<'a>(
+        &self,
+        roles: impl Iterator<Item = &'a str> + Clone,
+        permissions: impl Iterator<Item = &'a str> + Clone,
+    ) -> Option<&'static str> {
+        if !has_all(&self.roles, roles) {
+            Some("role")
+        } else if !has_all(&self.permissions, permissions) {
+            Some("permission")
+        } else {
+            None
         }
     }
 }

@@ -75,6 +75,7 @@
 
 mod choice;
 mod decide;
+mod events;
 mod future;
 mod layer;
 mod service;

@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::choice::{Choice, Unchosen};
+use super::events;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::headers::CookieLines;
 use crate::project::Project;
@@ -73,6 +74,7 @@ pub(crate) struct Decided {
 
 impl Session {
     pub(crate) fn new(project: Arc<Project>, decided: Decided, cookies: CookieLines) -> Self {
+        events::tell(&decided);
         Self(Arc::new(State {
             project,
             identity: decided.identity,

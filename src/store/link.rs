@@ -8,9 +8,6 @@ use super::seal::Secret;
 use super::{SharedOutcome, SharedStore, StoreKey};
 use crate::token::LONGEST_TOKEN;
 
-/// How long it is known that a refresh JWT was refused once. The age of a refusal is told by what is left of it, so that
-/// the clocks of the replicas do not matter.
-pub(super) const REMEMBER_REFUSAL: Duration = Duration::from_secs(24 * 60 * 60);
 /// By how much a lease outlives the longest call.
 const MARGIN: Duration = Duration::from_secs(5);
 /// Longest renewal that others wait for, whatever the deadline is. Keeps sums of times from overflowing.
@@ -21,20 +18,32 @@ pub(super) struct Link {
     pub(super) store: Box<dyn SharedStore>,
     pub(super) breaker: CircuitBreaker,
     pub(super) mailbox: Mailbox,
+    pub(super) times: ReplicaTimes,
+}
+
+/// How long replicas wait for each other, and what they find of each other for how long.
+#[derive(Clone, Copy)]
+pub(crate) struct ReplicaTimes {
     /// How long late twins of a renewal find its outcome.
-    pub(super) memo: Duration,
+    pub(crate) memo: Duration,
     /// Longest duration of a renewal.
-    pub(super) longest_wait: Duration,
+    pub(crate) longest_wait: Duration,
+    /// How long it is known that a refresh JWT was refused once. The age of a refusal is told by what is left of it, so
+    /// that the clocks of the replicas do not matter.
+    pub(crate) refusal: Duration,
 }
 
 impl Link {
-    pub(super) fn new(store: Box<dyn SharedStore>, memo: Duration, longest_wait: Duration) -> Self {
+    pub(super) fn new(store: Box<dyn SharedStore>, times: ReplicaTimes) -> Self {
         Self {
             store,
             breaker: CircuitBreaker::default(),
             mailbox: Mailbox::default(),
-            memo: memo.min(LONGEST_TOKEN),
-            longest_wait: longest_wait.min(LONGEST_WAIT),
+            times: ReplicaTimes {
+                memo: times.memo.min(LONGEST_TOKEN),
+                longest_wait: times.longest_wait.min(LONGEST_WAIT),
+                ..times
+            },
         }
     }
 
@@ -52,7 +61,7 @@ impl Link {
         let older = old.open(&old.predecessor, &note.value)?;
         let older = StoreKey::new(older.try_into().ok()?);
         if let Some(outcome) = breaker.ask(store.get(&older)).await?
-            && outcome.expires_in <= self.memo
+            && outcome.expires_in <= self.times.memo
         {
             breaker.ask(store.shorten(&older, Duration::ZERO)).await?;
         }
@@ -63,7 +72,7 @@ impl Link {
 
     /// How long a right to renew lasts if it is not given back.
     pub(super) fn lease(&self) -> Duration {
-        self.longest_wait + MARGIN
+        self.times.longest_wait + MARGIN
     }
 
     /// Puts an outcome, sealed. Answers whether the store has it.
@@ -89,7 +98,7 @@ impl Link {
         let Some(stored) = self.breaker.ask(self.store.get(name)).await? else {
             return Some(None);
         };
-        let age = REMEMBER_REFUSAL.saturating_sub(stored.expires_in);
+        let age = self.times.refusal.saturating_sub(stored.expires_in);
         let outcome = secret
             .open(name, &stored.value)
             .and_then(|plain| SharedOutcome::decode(&plain));

@@ -95,6 +95,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::time::Duration;
 
+pub(crate) use self::link::ReplicaTimes;
 pub(crate) use self::listener::Listener;
 pub(crate) use self::notice::Notice;
 pub(crate) use self::outcome::{SharedOutcome, SharedTokens};

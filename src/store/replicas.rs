@@ -9,7 +9,7 @@ use chacha20poly1305::aead::Generate;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-use super::link::{Link, REMEMBER_REFUSAL};
+use super::link::{Link, ReplicaTimes};
 use super::listener::{Place, listen};
 use super::seal::Secret;
 use super::{Count, Listener, Notice, SharedOutcome, SharedStore, StoreKey};
@@ -51,9 +51,9 @@ pub(crate) struct Lease {
 }
 
 impl Replicas {
-    pub(crate) fn new(store: Box<dyn SharedStore>, memo: Duration, longest_wait: Duration) -> Self {
+    pub(crate) fn new(store: Box<dyn SharedStore>, times: ReplicaTimes) -> Self {
         Self {
-            link: Arc::new(Link::new(store, memo, longest_wait)),
+            link: Arc::new(Link::new(store, times)),
         }
     }
 
@@ -71,7 +71,7 @@ impl Replicas {
             secret: Secret::of(jwt),
             owner,
         };
-        let until = Instant::now() + self.link.longest_wait;
+        let until = Instant::now() + self.link.times.longest_wait;
         let mut pause = FIRST_PAUSE;
         let mut waited = false;
         loop {
@@ -84,7 +84,7 @@ impl Replicas {
             };
             let mut refused_before = false;
             match found {
-                Some((SharedOutcome::Refused, age)) if age >= self.link.memo => {
+                Some((SharedOutcome::Refused, age)) if age >= self.link.times.memo => {
                     refused_before = true;
                 }
                 // Nobody else's business.
@@ -124,7 +124,7 @@ impl Replicas {
 
     /// The outcome was written onto a response: from now on it is found by late twins only.
     pub(crate) fn delivered(&self, jwt: &str) {
-        self.shorten(jwt, self.link.memo);
+        self.shorten(jwt, self.link.times.memo);
     }
 
     /// The outcome must not be found any more.
@@ -222,7 +222,7 @@ impl Lease {
     /// Puts an outcome. Answers whether the store has it.
     pub(crate) async fn put(&self, outcome: &SharedOutcome, ttl: Duration) -> bool {
         let ttl = match outcome {
-            SharedOutcome::Refused => REMEMBER_REFUSAL,
+            SharedOutcome::Refused => self.link.times.refusal,
             SharedOutcome::Unavailable { .. } => PASS_ON,
             SharedOutcome::Tokens(_) | SharedOutcome::RefusedAgain | SharedOutcome::Ended => ttl,
         };
