@@ -10,6 +10,7 @@ mod cookie_names;
 mod cookie_store;
 mod emulator;
 mod endpoints;
+mod events;
 mod keys_lifecycle;
 mod keys_missing;
 mod openapi;
