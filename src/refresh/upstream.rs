@@ -11,7 +11,7 @@ use super::{
 use crate::client::{ClientError, ClientErrorKind, UnavailableReason};
 use crate::token::keys::{KeysUnavailable, LONGEST_EXPECTED};
 use crate::token::{
-    Claims, Failure, InvalidToken, RevocationMark, Times, TokenKind, Unverified, Verified,
+    Claims, Expected, Failure, InvalidToken, RevocationMark, Times, TokenKind, Unverified, Verified,
 };
 use crate::wire::JwtResponse;
 
@@ -35,14 +35,15 @@ impl Renewer {
         self.expect(response);
         let mark = self.newer_than(began, parent);
         let (session_jwt, refresh_jwt) = (&*response.session_jwt, &*response.refresh_jwt);
-        let session = self
-            .issued(session_jwt, TokenKind::Session, Times::Ignore, mark)
-            .await;
+        let [as_session, as_refresh] = [
+            (TokenKind::Session, Times::Ignore),
+            (TokenKind::Refresh, Times::Ignore),
+        ]
+        .map(|(kind, times)| Expected { kind, times, mark });
+        let session = self.issued(session_jwt, as_session).await;
         let (session, unknown_session) =
             self.or_unverified(session, session_jwt, TokenKind::Session)?;
-        let refresh = self
-            .issued(refresh_jwt, TokenKind::Refresh, Times::Ignore, mark)
-            .await;
+        let refresh = self.issued(refresh_jwt, as_refresh).await;
         let (refresh, unverified) = self.or_unverified(refresh, refresh_jwt, TokenKind::Refresh)?;
         let lacks_session = unknown_session.is_some();
         let nothing_is_left = session.is_none() && refresh.is_none() && unverified.is_none();
@@ -148,19 +149,13 @@ impl Renewer {
         (!is_over).then_some(began)
     }
 
-    async fn issued(
-        &self,
-        jwt: &str,
-        kind: TokenKind,
-        times: Times,
-        mark: Option<RevocationMark>,
-    ) -> Result<Option<Issued>, Failure> {
+    async fn issued(&self, jwt: &str, expected: Expected) -> Result<Option<Issued>, Failure> {
         if jwt.is_empty() {
             return Ok(None);
         }
         let verified = self
             .verifier
-            .verify_issued(jwt.as_bytes(), kind, times, mark)
+            .verify_issued(jwt.as_bytes(), expected)
             .await?;
         Ok(Some(Issued {
             jwt: jwt.into(),
@@ -255,12 +250,13 @@ impl Renewer {
             same if *same == *token.jwt => "",
             jwt => jwt,
         };
-        let session = self
-            .renewed(&response.session_jwt, TokenKind::Session, times, mark, user)
-            .await;
-        let refresh = self
-            .renewed(refresh_jwt, TokenKind::Refresh, Times::Ignore, mark, user)
-            .await;
+        let [as_session, as_refresh] = [
+            (TokenKind::Session, times),
+            (TokenKind::Refresh, Times::Ignore),
+        ]
+        .map(|(kind, times)| Expected { kind, times, mark });
+        let session = self.renewed(&response.session_jwt, as_session, user).await;
+        let refresh = self.renewed(refresh_jwt, as_refresh, user).await;
         let refresh = match refresh {
             Ok(refresh) => refresh,
             Err(Failure::Unavailable(keys)) => {
@@ -288,14 +284,19 @@ impl Renewer {
             }
             failed => {
                 self.note_refused(&failed);
+                let retry_after = match &failed {
+                    Err(Failure::Unavailable(keys)) => keys.retry_after,
+                    _ => DEFAULT_RETRY_AFTER,
+                };
                 tracing::error!(
                     failure = ?failed.err(),
-                    "upstream renewed with a session token that does not verify"
+                    "upstream renewed without a session token that can be verified; the refresh token that came with \
+                     it goes to the browser all the same"
                 );
                 // The old refresh JWT is spent: the new one must reach the browser all the same.
                 self.record(Some(&token.verified), None, refresh.as_ref());
                 Outcome::Unavailable {
-                    retry_after: DEFAULT_RETRY_AFTER,
+                    retry_after,
                     rescued: refresh,
                     undecided: None,
                 }
@@ -379,12 +380,10 @@ impl Renewer {
     pub(super) async fn renewed(
         &self,
         jwt: &str,
-        kind: TokenKind,
-        times: Times,
-        mark: Option<RevocationMark>,
+        expected: Expected,
         user: &Claims,
     ) -> Result<Option<Issued>, Failure> {
-        let issued = self.issued(jwt, kind, times, mark).await?;
+        let issued = self.issued(jwt, expected).await?;
         let is_other = |issued: &Issued| !issued.verified.claims.same_user(user);
         if issued.as_ref().is_some_and(is_other) {
             return Err(InvalidToken::Subject.into());

@@ -36,4 +36,4 @@ pub(crate) use self::revoked::LONGEST_TOKEN;
 pub(crate) use self::revoked::{Name, RevocationMark, Revoked};
 pub(crate) use self::rules::{Audience, MAX_LEEWAY, Rules, TokenKind};
 pub(crate) use self::unverified::Unverified;
-pub(crate) use self::verifier::{Times, Verified, Verifier};
+pub(crate) use self::verifier::{Expected, Times, Verified, Verifier};

@@ -65,6 +65,15 @@ pub(crate) enum Times {
     Ignore,
 }
 
+/// What a token has to be that a call has issued just now.
+#[derive(Clone, Copy)]
+pub(crate) struct Expected {
+    pub(crate) kind: TokenKind,
+    pub(crate) times: Times,
+    /// Revocations up to here do not count, because the call began after them.
+    pub(crate) mark: Option<RevocationMark>,
+}
+
 /// Verifies tokens of one project.
 #[derive(Debug)]
 pub(crate) struct Verifier {
@@ -116,14 +125,13 @@ impl Verifier {
         }
     }
 
-    /// The verdict on a token that a call has issued just now, which began at `mark`.
+    /// The verdict on a token that a call has issued just now.
     pub(crate) async fn verify_issued(
         &self,
         token: &[u8],
-        kind: TokenKind,
-        times: Times,
-        mark: Option<RevocationMark>,
+        expected: Expected,
     ) -> Result<Arc<Verified>, Failure> {
+        let Expected { kind, times, mark } = expected;
         let verdict = self.verify(token, kind, times).await;
         let (Some(mark), Err(Failure::Invalid(InvalidToken::Revoked))) = (mark, &verdict) else {
             return verdict;

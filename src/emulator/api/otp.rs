@@ -6,6 +6,7 @@ use axum::extract::State;
 
 use super::super::error::ApiError;
 use super::super::instance::Instance;
+use super::super::state::NewAddress;
 use super::credentials::{Credentials, Peer};
 use super::{Payload, Reply, Segment, json, reply};
 use crate::wire::{
@@ -75,10 +76,12 @@ pub(super) async fn update_email(
     Payload(request): Payload<OtpUpdateEmailRequest>,
 ) -> Reply {
     let masked = instance.state().otp_update(
-        DeliveryMethod::Email,
-        &request.login_id,
-        request.email,
-        request.options,
+        NewAddress {
+            method: DeliveryMethod::Email,
+            login_id: &request.login_id,
+            address: request.email,
+            options: request.options,
+        },
         &credentials.presented(),
     )?;
     Ok(json(&masked))
@@ -95,10 +98,12 @@ pub(super) async fn update_phone(
         return Err(ApiError::not_found("No such delivery method"));
     }
     let masked = instance.state().otp_update(
-        method,
-        &request.login_id,
-        request.phone,
-        request.options,
+        NewAddress {
+            method,
+            login_id: &request.login_id,
+            address: request.phone,
+            options: request.options,
+        },
         &credentials.presented(),
     )?;
     Ok(json(&masked))

@@ -67,6 +67,24 @@ const MAX_FAILURES: u32 = 100;
 /// For how long, in seconds.
 const LOCK: i64 = 3_600;
 
+/// A code on its way to the user. Times are Unix seconds.
+pub(crate) struct Sent<'a> {
+    pub(crate) method: DeliveryMethod,
+    pub(crate) purpose: Purpose,
+    pub(crate) code: &'a str,
+    pub(crate) now: i64,
+    pub(crate) expires: i64,
+}
+
+/// A code that came back.
+pub(crate) struct Tried<'a> {
+    pub(crate) method: DeliveryMethod,
+    pub(crate) code: &'a str,
+    /// How often a code may be tried.
+    pub(crate) max_tries: u32,
+    pub(crate) now: i64,
+}
+
 impl Codes {
     pub(crate) fn new(key: hmac::Key) -> Self {
         Self {
@@ -82,15 +100,14 @@ impl Codes {
     }
 
     /// Remembers a code. An earlier one of this login id and purpose is dead from now on.
-    pub(crate) fn insert(
-        &mut self,
-        login_id: &str,
-        method: DeliveryMethod,
-        purpose: Purpose,
-        code: &str,
-        now: i64,
-        expires: i64,
-    ) {
+    pub(crate) fn insert(&mut self, login_id: &str, sent: Sent<'_>) {
+        let Sent {
+            method,
+            purpose,
+            code,
+            now,
+            expires,
+        } = sent;
         const LOGIN_IDS: usize = 10_000;
         if self.by_login_id.len() >= LOGIN_IDS {
             self.by_login_id.retain(|_, codes| {
@@ -123,14 +140,13 @@ impl Codes {
     ///
     /// The record of a code with too many tries, or of an expired one, stays until another code replaces it:
     /// the right code, too, is then answered by what is wrong with it.
-    pub(crate) fn redeem(
-        &mut self,
-        login_id: &str,
-        method: DeliveryMethod,
-        code: &str,
-        max_tries: u32,
-        now: i64,
-    ) -> Result<Purpose, ApiError> {
+    pub(crate) fn redeem(&mut self, login_id: &str, tried: Tried<'_>) -> Result<Purpose, ApiError> {
+        let Tried {
+            method,
+            code,
+            max_tries,
+            now,
+        } = tried;
         let Some(codes) = self.by_login_id.get_mut(login_id) else {
             return Err(ApiError::wrong_code());
         };
@@ -229,19 +245,44 @@ mod tests {
         result.unwrap_err().body.error_code
     }
 
+    fn sent(
+        method: DeliveryMethod,
+        purpose: Purpose,
+        code: &str,
+        now: i64,
+        expires: i64,
+    ) -> Sent<'_> {
+        Sent {
+            method,
+            purpose,
+            code,
+            now,
+            expires,
+        }
+    }
+
+    fn tried(method: DeliveryMethod, code: &str, max_tries: u32, now: i64) -> Tried<'_> {
+        Tried {
+            method,
+            code,
+            max_tries,
+            now,
+        }
+    }
+
     #[test]
     fn a_code_works_once_and_only_for_its_login_id_and_method() {
         let mut codes = codes();
-        codes.insert("ann", EMAIL, sign_up(), "042917", 0, 100);
-        assert!(codes.redeem("bob", EMAIL, "042917", 5, 1).is_err());
+        codes.insert("ann", sent(EMAIL, sign_up(), "042917", 0, 100));
+        assert!(codes.redeem("bob", tried(EMAIL, "042917", 5, 1)).is_err());
         assert!(
             codes
-                .redeem("ann", DeliveryMethod::Sms, "042917", 5, 1)
+                .redeem("ann", tried(DeliveryMethod::Sms, "042917", 5, 1))
                 .is_err()
         );
-        assert!(codes.redeem("ann", EMAIL, "042917", 5, 1).is_ok());
+        assert!(codes.redeem("ann", tried(EMAIL, "042917", 5, 1)).is_ok());
         assert_eq!(
-            refusal(codes.redeem("ann", EMAIL, "042917", 5, 1)),
+            refusal(codes.redeem("ann", tried(EMAIL, "042917", 5, 1))),
             code::WRONG_OTP_CODE
         );
     }
@@ -249,19 +290,19 @@ mod tests {
     #[test]
     fn a_newer_code_kills_the_older_of_the_same_purpose_only() {
         let mut codes = codes();
-        codes.insert("ann", EMAIL, sign_up(), "111111", 0, 100);
-        codes.insert("ann", EMAIL, update(), "222222", 0, 100);
-        codes.insert("ann", EMAIL, sign_up(), "333333", 0, 100);
-        assert!(codes.redeem("ann", EMAIL, "111111", 5, 1).is_err());
+        codes.insert("ann", sent(EMAIL, sign_up(), "111111", 0, 100));
+        codes.insert("ann", sent(EMAIL, update(), "222222", 0, 100));
+        codes.insert("ann", sent(EMAIL, sign_up(), "333333", 0, 100));
+        assert!(codes.redeem("ann", tried(EMAIL, "111111", 5, 1)).is_err());
         assert!(
             codes
-                .redeem("ann", EMAIL, "222222", 5, 1)
+                .redeem("ann", tried(EMAIL, "222222", 5, 1))
                 .unwrap()
                 .is_update()
         );
         assert!(
             !codes
-                .redeem("ann", EMAIL, "333333", 5, 1)
+                .redeem("ann", tried(EMAIL, "333333", 5, 1))
                 .unwrap()
                 .is_update()
         );
@@ -270,15 +311,15 @@ mod tests {
     #[test]
     fn too_many_tries_kill_the_right_code_too() {
         let mut codes = codes();
-        codes.insert("ann", EMAIL, sign_up(), "042917", 0, 100);
+        codes.insert("ann", sent(EMAIL, sign_up(), "042917", 0, 100));
         for _ in 0..3 {
             assert_eq!(
-                refusal(codes.redeem("ann", EMAIL, "000000", 3, 1)),
+                refusal(codes.redeem("ann", tried(EMAIL, "000000", 3, 1))),
                 code::WRONG_OTP_CODE
             );
         }
         assert_eq!(
-            refusal(codes.redeem("ann", EMAIL, "042917", 3, 1)),
+            refusal(codes.redeem("ann", tried(EMAIL, "042917", 3, 1))),
             code::TOO_MANY_OTP_ATTEMPTS
         );
     }
@@ -287,34 +328,38 @@ mod tests {
     fn many_codes_do_not_mean_many_guesses() {
         let mut codes = codes();
         for n in 0..100 {
-            codes.insert("ann", EMAIL, sign_up(), "042917", n, n + 100);
-            assert!(codes.redeem("ann", EMAIL, "000000", 5, n).is_err());
+            codes.insert("ann", sent(EMAIL, sign_up(), "042917", n, n + 100));
+            assert!(codes.redeem("ann", tried(EMAIL, "000000", 5, n)).is_err());
         }
-        codes.insert("ann", EMAIL, sign_up(), "042917", 100, 10_000);
+        codes.insert("ann", sent(EMAIL, sign_up(), "042917", 100, 10_000));
         assert_eq!(
-            refusal(codes.redeem("ann", EMAIL, "042917", 5, 100)),
+            refusal(codes.redeem("ann", tried(EMAIL, "042917", 5, 100))),
             code::TOO_MANY_OTP_ATTEMPTS
         );
-        assert!(codes.redeem("ann", EMAIL, "042917", 5, 3_699).is_ok());
+        assert!(
+            codes
+                .redeem("ann", tried(EMAIL, "042917", 5, 3_699))
+                .is_ok()
+        );
     }
 
     #[test]
     fn an_expired_code_says_so_and_revives_when_the_clock_goes_back() {
         let mut codes = codes();
-        codes.insert("ann", EMAIL, sign_up(), "042917", 0, 100);
+        codes.insert("ann", sent(EMAIL, sign_up(), "042917", 0, 100));
         assert_eq!(
-            refusal(codes.redeem("ann", EMAIL, "042917", 5, 100)),
+            refusal(codes.redeem("ann", tried(EMAIL, "042917", 5, 100))),
             code::OTP_EXPIRED
         );
-        assert!(codes.redeem("ann", EMAIL, "042917", 5, 99).is_ok());
+        assert!(codes.redeem("ann", tried(EMAIL, "042917", 5, 99)).is_ok());
     }
 
     #[test]
     fn a_decoy_never_matches() {
         let mut codes = codes();
-        codes.insert("ann", EMAIL, Purpose::Decoy, "042917", 0, 100);
+        codes.insert("ann", sent(EMAIL, Purpose::Decoy, "042917", 0, 100));
         assert_eq!(
-            refusal(codes.redeem("ann", EMAIL, "042917", 5, 1)),
+            refusal(codes.redeem("ann", tried(EMAIL, "042917", 5, 1))),
             code::WRONG_OTP_CODE
         );
     }

@@ -3,7 +3,8 @@
 use super::super::error::ApiError;
 use super::super::{mask, random};
 use super::State;
-use super::codes::Purpose;
+use super::codes::{Purpose, Sent};
+use super::inbox::NewMessage;
 use crate::wire::{DeliveryMethod, MaskedAddress, UserProfile};
 
 impl State {
@@ -19,10 +20,21 @@ impl State {
         self.check_cooldown(self.codes.last_sent(login_id), now)?;
         let code = random::six_digits()?;
         let expires = now + i64::from(self.config.otp_ttl_seconds);
-        self.codes
-            .insert(login_id, method, purpose, &code, now, expires);
-        self.inbox
-            .push(address, login_id, method.as_str(), &code, now);
+        let sent = Sent {
+            method,
+            purpose,
+            code: &code,
+            now,
+            expires,
+        };
+        self.codes.insert(login_id, sent);
+        self.inbox.push(NewMessage {
+            to: address,
+            login_id,
+            channel: method.as_str(),
+            code: &code,
+            now,
+        });
         // Under uniform errors the reply must not tell the address on file from the login id that was sent.
         Ok(self.masked(
             method,
@@ -59,8 +71,14 @@ impl State {
         self.check_cooldown(self.codes.last_sent(login_id), now)?;
         let expires = now + i64::from(self.config.otp_ttl_seconds);
         let code = random::six_digits()?;
-        self.codes
-            .insert(login_id, method, Purpose::Decoy, &code, now, expires);
+        let sent = Sent {
+            method,
+            purpose: Purpose::Decoy,
+            code: &code,
+            now,
+            expires,
+        };
+        self.codes.insert(login_id, sent);
         Ok(self.masked(method, login_id))
     }
 

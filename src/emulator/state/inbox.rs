@@ -49,15 +49,20 @@ pub(crate) struct Inbox {
     by_address: BTreeMap<String, VecDeque<Message>>,
 }
 
+/// A message that carries a code.
+pub(crate) struct NewMessage<'a> {
+    /// The address or number.
+    pub(crate) to: &'a str,
+    pub(crate) login_id: &'a str,
+    pub(crate) channel: &'static str,
+    pub(crate) code: &'a str,
+    /// Unix seconds.
+    pub(crate) now: i64,
+}
+
 impl Inbox {
-    pub(crate) fn push(
-        &mut self,
-        to: &str,
-        login_id: &str,
-        channel: &'static str,
-        code: &str,
-        now: i64,
-    ) {
+    pub(crate) fn push(&mut self, message: NewMessage<'_>) {
+        let to = message.to;
         self.last_id += 1;
         if self.by_address.len() >= ADDRESSES && !self.by_address.contains_key(to) {
             self.forget_oldest_address();
@@ -69,11 +74,11 @@ impl Inbox {
         messages.push_back(Message {
             id: self.last_id,
             to: to.to_owned(),
-            login_id: login_id.to_owned(),
-            channel,
+            login_id: message.login_id.to_owned(),
+            channel: message.channel,
             kind: "otp",
-            code: code.to_owned(),
-            created_at: now,
+            code: message.code.to_owned(),
+            created_at: message.now,
         });
     }
 
@@ -135,12 +140,28 @@ impl fmt::Debug for Inbox {
 mod tests {
     use super::*;
 
+    fn message<'a>(
+        to: &'a str,
+        login_id: &'a str,
+        channel: &'static str,
+        code: &'a str,
+        now: i64,
+    ) -> NewMessage<'a> {
+        NewMessage {
+            to,
+            login_id,
+            channel,
+            code,
+            now,
+        }
+    }
+
     #[test]
     fn order_is_arrival_and_addresses_are_exact() {
         let mut inbox = Inbox::default();
-        inbox.push("b", "b", "sms", "1", 50);
-        inbox.push("a", "a", "sms", "2", 10);
-        inbox.push("b", "b", "sms", "3", 20);
+        inbox.push(message("b", "b", "sms", "1", 50));
+        inbox.push(message("a", "a", "sms", "2", 10));
+        inbox.push(message("b", "b", "sms", "3", 20));
         let codes = |to| -> Vec<String> {
             inbox
                 .messages(to)
@@ -157,12 +178,12 @@ mod tests {
     fn the_inbox_is_bounded() {
         let mut inbox = Inbox::default();
         for n in 0..150 {
-            inbox.push("a", "a", "sms", &n.to_string(), 0);
+            inbox.push(message("a", "a", "sms", &n.to_string(), 0));
         }
         let messages = inbox.messages(Some("a"));
         assert_eq!((messages.len(), &*messages[0].code), (100, "50"));
         for n in 0..ADDRESSES {
-            inbox.push(&n.to_string(), "", "sms", "", 0);
+            inbox.push(message(&n.to_string(), "", "sms", "", 0));
         }
         assert_eq!(inbox.by_address.len(), ADDRESSES);
         assert!(inbox.messages(Some("a")).is_empty());
@@ -171,7 +192,7 @@ mod tests {
     #[test]
     fn debug_shows_neither_code_nor_address() {
         let mut inbox = Inbox::default();
-        inbox.push("ann@example.com", "ann", "email", "042917", 7);
+        inbox.push(message("ann@example.com", "ann", "email", "042917", 7));
         let shown = format!("{:?} {inbox:?}", inbox.messages(None));
         assert!(!shown.contains("042917") && !shown.contains("ann@"));
     }

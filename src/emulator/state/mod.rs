@@ -45,6 +45,7 @@ pub use self::inbox::Message;
 pub(crate) use self::notp::StartedFlow;
 pub(crate) use self::sessions::{Presented, SavedSessions};
 pub(crate) use self::totp_key::ShownKey;
+pub(crate) use self::update::NewAddress;
 pub(crate) use self::users::SavedUsers;
 
 /// Everything that a running emulator knows.

@@ -26,6 +26,15 @@ enum FlowKind {
     },
 }
 
+/// What a flow begins with; the members are those of [`Flow`].
+struct NewFlow {
+    kind: FlowKind,
+    login_id: String,
+    expected_phone: Option<String>,
+    options: LoginOptions,
+    base: Option<String>,
+}
+
 /// A started flow.
 pub(super) struct Flow {
     kind: FlowKind,
@@ -78,13 +87,13 @@ impl State {
             .into_iter()
             .find(|phone| looks_like_phone(phone))
             .cloned();
-        self.start_flow(
-            FlowKind::SignUp(request.user),
-            request.login_id,
-            phone,
-            request.login_options,
-            None,
-        )
+        self.start_flow(NewFlow {
+            kind: FlowKind::SignUp(request.user),
+            login_id: request.login_id,
+            expected_phone: phone,
+            options: request.login_options,
+            base: None,
+        })
     }
 
     /// `POST /v1/auth/notp/{provider}/signin`, and `…/signup-in` when `may_sign_up`.
@@ -116,7 +125,13 @@ impl State {
         } else {
             FlowKind::SignIn
         };
-        self.start_flow(kind, login_id, expected_phone, request.login_options, base)
+        self.start_flow(NewFlow {
+            kind,
+            login_id,
+            expected_phone,
+            options: request.login_options,
+            base,
+        })
     }
 
     /// `POST /v1/auth/notp/{provider}/update`.
@@ -134,26 +149,19 @@ impl State {
         self.check_conflict(&caller.user_id, &request.phone, &request.options)?;
         let base = request.options.mfa.then_some(caller.session_id);
         let options = mfa_options(&request.options);
-        self.start_flow(
-            FlowKind::Update {
+        self.start_flow(NewFlow {
+            kind: FlowKind::Update {
                 user_id: caller.user_id,
                 options: request.options,
             },
-            request.login_id,
-            Some(request.phone),
+            login_id: request.login_id,
+            expected_phone: Some(request.phone),
             options,
             base,
-        )
+        })
     }
 
-    fn start_flow(
-        &mut self,
-        kind: FlowKind,
-        login_id: String,
-        expected_phone: Option<String>,
-        options: LoginOptions,
-        base: Option<String>,
-    ) -> Result<StartedFlow, ApiError> {
+    fn start_flow(&mut self, flow: NewFlow) -> Result<StartedFlow, ApiError> {
         let now = self.now();
         if self.notp.flows.len() >= 10_000 {
             self.notp.flows.retain(|_, flow| now < flow.expires);
@@ -164,11 +172,11 @@ impl State {
         self.notp.flows.insert(
             pending_ref.clone(),
             Flow {
-                kind,
-                login_id,
-                expected_phone,
-                options,
-                base,
+                kind: flow.kind,
+                login_id: flow.login_id,
+                expected_phone: flow.expected_phone,
+                options: flow.options,
+                base: flow.base,
                 message_code: message_code.clone(),
                 expires: now + i64::from(self.config.notp_ttl_seconds),
                 completed_by: None,

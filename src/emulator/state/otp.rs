@@ -2,7 +2,7 @@
 
 use super::super::error::ApiError;
 use super::checks::{check_custom_claims, mfa_options, require_login_id};
-use super::codes::Purpose;
+use super::codes::{Purpose, Tried};
 use super::delivery::delivery_address;
 use super::sessions::{Presented, SignIn};
 use super::{Grant, State};
@@ -104,10 +104,12 @@ impl State {
             .codes
             .redeem(
                 &request.login_id,
-                method,
-                &request.code,
-                self.config.otp_max_attempts,
-                now,
+                Tried {
+                    method,
+                    code: &request.code,
+                    max_tries: self.config.otp_max_attempts,
+                    now,
+                },
             )
             .map_err(|error| self.hide_refusal(error))?;
         let (user_id, options, base, first_seen) = match purpose {

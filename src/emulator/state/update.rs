@@ -7,16 +7,27 @@ use super::codes::Purpose;
 use super::sessions::Presented;
 use crate::wire::{DeliveryMethod, MaskedAddress, UpdateOptions};
 
+/// Where the user wants codes to go from now on.
+pub(crate) struct NewAddress<'a> {
+    pub(crate) method: DeliveryMethod,
+    pub(crate) login_id: &'a str,
+    pub(crate) address: String,
+    pub(crate) options: UpdateOptions,
+}
+
 impl State {
     /// `POST /v1/auth/otp/update/email` and `…/update/phone/{method}`. The new address is live after verify.
     pub(crate) fn otp_update(
         &mut self,
-        method: DeliveryMethod,
-        login_id: &str,
-        address: String,
-        options: UpdateOptions,
+        new: NewAddress<'_>,
         presented: &Presented,
     ) -> Result<MaskedAddress, ApiError> {
+        let NewAddress {
+            method,
+            login_id,
+            address,
+            options,
+        } = new;
         require_login_id(login_id)?;
         let caller = self.authenticate_as(presented, login_id)?;
         if address.is_empty() {
@@ -119,10 +130,12 @@ mod tests {
         };
         change(&mut options);
         state.otp_update(
-            EMAIL,
-            login_id,
-            address.to_owned(),
-            options,
+            NewAddress {
+                method: EMAIL,
+                login_id,
+                address: address.to_owned(),
+                options,
+            },
             &Presented::new([jwt.to_owned()]),
         )?;
         let code = last_code(state, address);
@@ -186,13 +199,13 @@ mod tests {
         };
         let presented = Presented::new([ann]);
         let start = |state: &mut State| {
-            state.otp_update(
-                EMAIL,
-                "ann@example.com",
-                "bob@example.com".to_owned(),
-                options.clone(),
-                &presented,
-            )
+            let new = NewAddress {
+                method: EMAIL,
+                login_id: "ann@example.com",
+                address: "bob@example.com".to_owned(),
+                options: options.clone(),
+            };
+            state.otp_update(new, &presented)
         };
         start(&mut state).unwrap();
         let code = last_code(&state, "bob@example.com");
@@ -207,18 +220,16 @@ mod tests {
     fn mfa_update_keeps_the_factors_and_adds_one() {
         let mut state = state();
         let ann = sign_up(&mut state, "ann@example.com");
-        state
-            .otp_update(
-                DeliveryMethod::Sms,
-                "ann@example.com",
-                "+15555550100".to_owned(),
-                UpdateOptions {
-                    mfa: true,
-                    ..UpdateOptions::default()
-                },
-                &Presented::new([ann]),
-            )
-            .unwrap();
+        let new = NewAddress {
+            method: DeliveryMethod::Sms,
+            login_id: "ann@example.com",
+            address: "+15555550100".to_owned(),
+            options: UpdateOptions {
+                mfa: true,
+                ..UpdateOptions::default()
+            },
+        };
+        state.otp_update(new, &Presented::new([ann])).unwrap();
         let code = last_code(&state, "+15555550100");
         let request = OtpVerifyRequest::new("ann@example.com", code);
         state.otp_verify(DeliveryMethod::Sms, &request, "").unwrap();
