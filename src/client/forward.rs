@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use super::call::Call;
 use super::error::ClientError;
-use super::secret::is_token;
+use super::secret::has_token_characters;
 use super::{Client, reply};
 use crate::wire::path;
 
@@ -47,7 +47,7 @@ impl Client {
         if !is_auth_path(path) {
             return Err(ClientError::invalid("not a path of the auth api"));
         }
-        if bearer.is_some_and(|bearer| !is_token(bearer.as_bytes())) {
+        if bearer.is_some_and(|bearer| !has_token_characters(bearer.as_bytes())) {
             return Err(ClientError::invalid("not a token"));
         }
         let body = match body {

@@ -80,6 +80,8 @@ pub use self::notp::{Notp, WaitOptions};
 pub use self::otp::Otp;
 pub use self::project::{InvalidProjectId, ProjectId};
 pub use self::reqwest::BuildError;
+#[cfg(feature = "routes")]
+pub(crate) use self::secret::has_token_characters;
 pub use self::secret::{AccessKey, InvalidSecret, RefreshToken, SessionToken};
 pub use self::session::Sessions;
 pub use self::totp::Totp;

@@ -10,7 +10,7 @@ use serde::de::{Error as _, MapAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::error::ClientError;
-use super::secret::is_token;
+use super::secret::has_token_characters;
 use crate::wire::ErrorBody;
 use crate::wire::endpoint::{Answer, has_needed, is_blank as has_nothing};
 
@@ -115,7 +115,7 @@ fn set_cookie<'a>(headers: &'a HeaderMap, names: &[String]) -> Option<&'a str> {
                 let pair = field.as_bytes().split(|b| *b == b';').next()?;
                 let equals = pair.iter().position(|b| *b == b'=')?;
                 let (found, value) = (trim(&pair[..equals]), trim(&pair[equals + 1..]));
-                (found == name.as_bytes() && is_token(value))
+                (found == name.as_bytes() && has_token_characters(value))
                     .then(|| std::str::from_utf8(value).ok())
                     .flatten()
             })

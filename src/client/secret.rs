@@ -82,12 +82,12 @@ macro_rules! secret {
     };
 }
 
-secret!(RefreshToken, is_token);
-secret!(SessionToken, is_token);
+secret!(RefreshToken, has_token_characters);
+secret!(SessionToken, has_token_characters);
 secret!(AccessKey, is_key);
 
-/// Whether these bytes can be a JWT: base64url and dots.
-pub(super) fn is_token(bytes: &[u8]) -> bool {
+/// Whether these bytes can be a JWT, by their characters: base64url and dots.
+pub(crate) fn has_token_characters(bytes: &[u8]) -> bool {
     (1..=MAX_TOKEN).contains(&bytes.len())
         && bytes
             .iter()

@@ -9,6 +9,7 @@ use http::request::Parts;
 
 use super::TokenDelivery;
 use super::error::RouteError;
+use crate::client::has_token_characters;
 use crate::project::Project;
 use crate::refresh::{Issued, Outcome, Presented};
 use crate::session::{RefreshJwt, Session};
@@ -172,6 +173,5 @@ fn api_token<'a>(headers: &'a HeaderMap, project: &Project) -> Option<&'a str> {
         .strip_prefix(project.client.project_id().as_str())?;
     // A management key may follow; it is none of ours to pass on.
     let token = rest.strip_prefix(':')?.split(':').next()?;
-    let is_token = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte);
-    (!token.is_empty() && token.bytes().all(is_token)).then_some(token)
+    has_token_characters(token.as_bytes()).then_some(token)
 }

@@ -208,7 +208,7 @@ impl Revoked {
     }
 
     /// Without I/O, and without cost while nothing is revoked.
-    pub(crate) fn contains(&self, id: &TokenId, claims: &Claims, _now: Duration) -> bool {
+    pub(crate) fn contains(&self, id: &TokenId, claims: &Claims) -> bool {
         if !self.used.load(Ordering::Acquire) {
             return false;
         }
@@ -292,7 +292,7 @@ mod tests {
             clock.advance(HOUR);
             // Writing is what removes entries that have ended.
             (2..5000).for_each(|n| revoked.token(id(n), HOUR));
-            assert!(revoked.contains(&id(1), &of("U1"), Duration::ZERO));
+            assert!(revoked.contains(&id(1), &of("U1")));
         }
     }
 
@@ -307,7 +307,7 @@ mod tests {
         }
         clock.advance(LONGEST_TOKEN / 2 + HOUR);
         (0..5000).for_each(|n| revoked.subject(&n.to_string(), Name::Id, 0));
-        assert!(revoked.contains(&id(1), &of("U1"), Duration::ZERO));
+        assert!(revoked.contains(&id(1), &of("U1")));
     }
 
     #[test]
@@ -319,9 +319,8 @@ mod tests {
             spared: 1000,
         };
         let revoked = Revoked::with_capacity(clock.clone(), capacity);
-        let denied = |n: u32| revoked.contains(&id(n), &of("nobody"), Duration::ZERO);
-        let is_user_denied =
-            |n: u32| revoked.contains(&id(9999), &of(&n.to_string()), Duration::ZERO);
+        let denied = |n: u32| revoked.contains(&id(n), &of("nobody"));
+        let is_user_denied = |n: u32| revoked.contains(&id(9999), &of(&n.to_string()));
         let log = crate::seldom::tests::Log::default();
         tracing::subscriber::with_default(log.clone(), || {
             for n in 0..3000 {
