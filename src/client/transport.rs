@@ -1,4 +1,4 @@
-//! The outbound seam.
+//! The interface through which the client sends its HTTP requests; an app may replace it.
 
 use std::fmt;
 use std::future::Future;

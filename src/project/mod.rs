@@ -7,7 +7,7 @@
 #[cfg(feature = "routes")]
 mod delivery;
 mod profiles;
-mod set_cookie;
+mod token_cookies;
 
 use std::fmt;
 use std::sync::Arc;

@@ -1,12 +1,12 @@
 //! Renewal: one call for however many requests carry the same refresh JWT.
 
 mod circuit_breaker;
+mod clock_skew;
 mod flight;
 mod lineage;
 mod outcome;
 #[cfg(feature = "shared-store")]
 mod replicated;
-mod skew;
 mod task;
 mod upstream;
 
@@ -33,10 +33,10 @@ use crate::token::{Name, TokenId, Verified, Verifier};
 
 /// What callers are told when upstream gave no hint.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
-/// How long it is known that a refresh JWT was refused once. The second time it is known until the token expires.
+/// For how long the first refusal of a refresh JWT is remembered. A second one is remembered until the token expires.
 const REMEMBER_REFUSAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// Refresh JWTs that replaced each other while no browser was there to receive one. More than a refresh JWT lives to
-/// see; a bound on loops that should end by themselves.
+/// How far a chain of refresh JWTs is followed, each of which was renewed before a browser had received it. No real chain
+/// is as long; this bounds a loop that should end by itself.
 const LONGEST_CHAIN: usize = 10_000;
 /// Outcomes that are remembered.
 const CAPACITY: usize = 100_000;
@@ -220,7 +220,8 @@ impl Renewer {
         Some(self.newest(outcome))
     }
 
-    /// What became of the refresh JWT that an outcome brought, if that was spent in turn before any browser had it.
+    /// Follows a chain: as long as the new refresh JWT of an outcome was itself renewed, goes on to the outcome of that
+    /// renewal. Answers the last one.
     fn newest(&self, mut outcome: Arc<Outcome>) -> Arc<Outcome> {
         let now = self.verifier.clock.monotonic();
         let mut first = None;
@@ -242,8 +243,8 @@ impl Renewer {
         outcome
     }
 
-    /// The refresh JWT that a renewal beside a call has made of the one that was sent and refused. Upstream has done
-    /// nothing then, so the call may be made again.
+    /// The refresh JWT to repeat a call with, if Descope refused the call because a renewal had just replaced the refresh
+    /// JWT that was sent. A refused call was not carried out, so it may be repeated.
     pub(crate) async fn replaced(
         self: &Arc<Self>,
         sent: &Presented,
@@ -302,7 +303,8 @@ impl Renewer {
         }
     }
 
-    /// The outcome for this token, if it is there already and good for a browser whose session still lives.
+    /// The outcome for this token, if it is in memory and its own session has not run out. Starts nothing and waits for
+    /// nothing.
     pub(crate) fn at_hand(&self, token: &Presented) -> Option<Arc<Outcome>> {
         let now = self.verifier.clock.monotonic();
         let outcome = self.flights().peek(&token.key, now)?;
@@ -312,7 +314,7 @@ impl Renewer {
     /// These tokens were written onto the response to a request that carried `token`.
     ///
     /// They may be of a later link of a chain: what the first outcome brought was renewed in turn, before any browser
-    /// had it. Then all links up to theirs are delivered. One that is newer than the response is not.
+    /// had it. Then every outcome up to the one whose tokens were written counts as delivered, and later ones do not.
     pub(crate) fn delivered(&self, token: &Presented, written: &Tokens) {
         let is_same = |one: &Option<Issued>, other: &Option<Issued>| match (one, other) {
             (Some(one), Some(other)) => one.jwt == other.jwt,
@@ -449,8 +451,8 @@ impl Renewer {
     }
 
     /// For how long a browser that has not received these tokens should get them rather than others. A new refresh JWT
-    /// cannot be had again. A session JWT that came alone can, so it is kept for half its life: whoever comes later is
-    /// better off with a new one.
+    /// that is lost cannot be replaced, so it is kept until it expires. A session JWT that came without one can be
+    /// renewed again, so it is kept for half of its life: whoever comes later is better off with a new one.
     fn usefulness(&self, tokens: &Tokens) -> Duration {
         let left = |issued: &Issued| self.verifier.remaining(&issued.verified.claims);
         match (&tokens.refresh, &tokens.session) {

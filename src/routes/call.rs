@@ -1,6 +1,6 @@
 //! The one handler of all calls that are passed on to Descope and change nothing but cookies on the way.
 //!
-//! What differs between them is in their rows. Renewing, signing out and validating have handlers of their own, in
+//! Path, credential, request and answer of each come from its row, the implementation of `Call` in `wire`. Renewing, signing out and validating have handlers of their own, in
 //! `session.rs`, because most of their work is done here and not at Descope.
 
 use std::sync::Arc;
@@ -9,11 +9,11 @@ use axum::extract::State;
 use axum::response::Response;
 use serde_json::Value;
 
-use super::answers::Shown;
 use super::caller::Caller;
 use super::error::RouteError;
 use super::reply::{plain, send, signed_in};
 use super::request::{Input, Upstream};
+use super::visible_members::Shown;
 use crate::client::ClientError;
 use crate::project::Project;
 use crate::refresh::Presented;

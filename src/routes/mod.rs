@@ -167,7 +167,6 @@
 //! # }
 //! ```
 
-mod answers;
 mod call;
 mod caller;
 mod error;
@@ -179,6 +178,7 @@ mod service;
 mod session;
 mod shape;
 mod table;
+mod visible_members;
 
 use std::sync::Arc;
 

@@ -10,9 +10,9 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::TokenDelivery;
-use super::answers::{NATIVE_SESSION, SESSION, Shown};
 use super::caller::{Caller, Previous};
 use super::error::RouteError;
+use super::visible_members::{NATIVE_SESSION, SESSION, Shown};
 use crate::client::ClientError;
 use crate::headers::{Unwritable, forbid_caching};
 use crate::project::Project;

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, get, post};
 
 #[cfg(feature = "utoipa")]
-use super::answers::Documented;
-use super::answers::Shown;
+use super::visible_members::Documented;
+use super::visible_members::Shown;
 use super::{call, session as handlers};
 use crate::project::Project;
 use crate::wire::endpoint::{Answer, Call};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
-use super::choice::{Choice, Unchosen};
+use super::refresh_choice::{Choice, Unchosen};
 #[cfg(feature = "routes")]
 use super::state::Session;
 use super::state::{Decided, Identity, Renewal, TokenSource};

@@ -73,11 +73,11 @@
 //! # }
 //! ```
 
-mod choice;
 mod decide;
 mod events;
 mod future;
 mod layer;
+mod refresh_choice;
 mod service;
 mod state;
 mod verdicts;

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use super::choice::{Choice, Unchosen};
 use super::events;
+use super::refresh_choice::{Choice, Unchosen};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::headers::CookieLines;
 use crate::project::Project;

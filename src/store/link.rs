@@ -1,9 +1,9 @@
-//! The store as this replica uses it: behind a circuit breaker, with everything sealed before it is put.
+//! The store as this replica uses it: behind a circuit outage, with everything sealed before it is put.
 
 use std::time::Duration;
 
-use super::circuit_breaker::CircuitBreaker;
 use super::mailbox::Mailbox;
+use super::outage::Outage;
 use super::seal::Secret;
 use super::{SharedOutcome, SharedStore, StoreKey};
 use crate::token::LONGEST_TOKEN;
@@ -16,7 +16,7 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60 * 60);
 /// What all clones of [`Replicas`](super::Replicas) share.
 pub(super) struct Link {
     pub(super) store: Box<dyn SharedStore>,
-    pub(super) breaker: CircuitBreaker,
+    pub(super) outage: Outage,
     pub(super) mailbox: Mailbox,
     pub(super) times: ReplicaTimes,
 }
@@ -24,12 +24,12 @@ pub(super) struct Link {
 /// How long replicas wait for each other, and what they find of each other for how long.
 #[derive(Clone, Copy)]
 pub(crate) struct ReplicaTimes {
-    /// How long late twins of a renewal find its outcome.
+    /// For how long after their delivery other requests that carry the old refresh JWT still get the new tokens.
     pub(crate) memo: Duration,
     /// Longest duration of a renewal.
     pub(crate) longest_wait: Duration,
-    /// How long it is known that a refresh JWT was refused once. The age of a refusal is told by what is left of it, so
-    /// that the clocks of the replicas do not matter.
+    /// For how long the first refusal of a refresh JWT is remembered. Its age is this time without what the store says
+    /// is left of it, so the clocks of the replicas need not agree.
     pub(crate) refusal: Duration,
 }
 
@@ -37,7 +37,7 @@ impl Link {
     pub(super) fn new(store: Box<dyn SharedStore>, times: ReplicaTimes) -> Self {
         Self {
             store,
-            breaker: CircuitBreaker::default(),
+            outage: Outage::default(),
             mailbox: Mailbox::default(),
             times: ReplicaTimes {
                 memo: times.memo.min(LONGEST_TOKEN),
@@ -47,25 +47,26 @@ impl Link {
         }
     }
 
-    /// Notes which refresh JWT `new` replaced, and drops the outcome before the last. `None` is an outage.
+    /// Records that the refresh JWT `new` replaced `old`, and deletes the outcome that had brought `old` if a browser has
+    /// received it, which its short remaining time tells. `None` if the store failed or its record cannot be read.
     pub(super) async fn replace(&self, old: &Secret, new: &Secret, ttl: Duration) -> Option<()> {
-        let Self { store, breaker, .. } = self;
+        let Self { store, outage, .. } = self;
         if let Some(sealed) = new.seal(&new.predecessor, old.outcome.as_bytes()) {
-            breaker
+            outage
                 .ask(store.put(&new.predecessor, &sealed, ttl))
                 .await?;
         }
-        let Some(note) = breaker.ask(store.get(&old.predecessor)).await? else {
+        let Some(note) = outage.ask(store.get(&old.predecessor)).await? else {
             return Some(());
         };
         let older = old.open(&old.predecessor, &note.value)?;
         let older = StoreKey::new(older.try_into().ok()?);
-        if let Some(outcome) = breaker.ask(store.get(&older)).await?
+        if let Some(outcome) = outage.ask(store.get(&older)).await?
             && outcome.expires_in <= self.times.memo
         {
-            breaker.ask(store.shorten(&older, Duration::ZERO)).await?;
+            outage.ask(store.shorten(&older, Duration::ZERO)).await?;
         }
-        breaker
+        outage
             .ask(store.shorten(&old.predecessor, Duration::ZERO))
             .await
     }
@@ -86,7 +87,7 @@ impl Link {
         let Some(sealed) = outcome.encode().and_then(|plain| secret.seal(name, &plain)) else {
             return false;
         };
-        self.breaker
+        self.outage
             .ask(self.store.put(name, &sealed, ttl.min(LONGEST_TOKEN)))
             .await
             .is_some()
@@ -95,7 +96,7 @@ impl Link {
     /// The outcome and, of a refusal, its age. The outer `None` is an outage.
     pub(super) async fn found(&self, secret: &Secret) -> Option<Option<(SharedOutcome, Duration)>> {
         let name = &secret.outcome;
-        let Some(stored) = self.breaker.ask(self.store.get(name)).await? else {
+        let Some(stored) = self.outage.ask(self.store.get(name)).await? else {
             return Some(None);
         };
         let age = self.times.refusal.saturating_sub(stored.expires_in);

@@ -19,11 +19,11 @@ pub(crate) trait Listener: Send + Sync + 'static {
     fn hear(&self, notice: Notice);
 }
 
-/// The place of the one task that carries notices. When the task's runtime goes away, another one may take it.
+/// The right to be the one task that carries notices. When the task's runtime goes away, another one may take it.
 pub(super) struct Place(Arc<Link>);
 
 impl Place {
-    /// Takes the place, unless somebody has it.
+    /// `None` if a task runs already.
     pub(super) fn take(link: &Arc<Link>) -> Option<Self> {
         link.mailbox.claim().then(|| Self(link.clone()))
     }
@@ -44,10 +44,10 @@ pub(super) async fn listen<L: Listener>(place: Place, listener: Weak<L>) {
         if heard.elapsed() > GAP {
             cursor = None;
         }
-        let sent = !link.breaker.is_down() || link.is_writable().await;
+        let sent = !link.outage.is_down() || link.is_writable().await;
         if sent && link.send().await && link.hear(&mut cursor, &listener).await {
             heard = Instant::now();
-            link.breaker.recovered();
+            link.outage.recovered();
             link.mailbox.set_caught_up();
         } else {
             // An outage may end with another server, whose sequence is not the same.
@@ -68,7 +68,7 @@ impl Link {
         let call = self
             .store
             .lock(&probe, b"probe", Duration::from_millis(100));
-        self.breaker.probe(call).await.is_some()
+        self.outage.probe(call).await.is_some()
     }
 
     async fn send(&self) -> bool {
@@ -86,7 +86,7 @@ impl Link {
                         continue;
                     }
                     let call = self.store.publish(&bytes, left);
-                    if self.breaker.probe(call).await.is_none() {
+                    if self.outage.probe(call).await.is_none() {
                         let unsent = Outgoing::Notice { bytes, expires };
                         self.mailbox.outbox().push_front(unsent);
                         return false;
@@ -99,7 +99,7 @@ impl Link {
     async fn hear<L: Listener>(&self, cursor: &mut Option<Cursor>, listener: &Weak<L>) -> bool {
         loop {
             let call = self.store.notices(cursor.as_ref());
-            let Some(found) = self.breaker.probe(call).await else {
+            let Some(found) = self.outage.probe(call).await else {
                 return false;
             };
             if !found.notices.is_empty() {

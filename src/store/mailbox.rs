@@ -27,7 +27,7 @@ pub(super) enum Outgoing {
         bytes: Vec<u8>,
         expires: Instant,
     },
-    /// Told when everything before it is out.
+    /// Its sender is told when all notices before it are in the store.
     Mark(oneshot::Sender<()>),
 }
 
@@ -43,12 +43,13 @@ impl Default for Mailbox {
 }
 
 impl Mailbox {
+    /// Queues a notice for the other replicas. When too many wait, the oldest is dropped.
     pub(super) fn post(&self, bytes: Vec<u8>, ttl: Duration) {
         let expires = Instant::now() + ttl;
         let dropped = {
             let mut outbox = self.outbox();
             outbox.push_back(Outgoing::Notice { bytes, expires });
-            outbox.len() > CAPACITY && outbox.pop_front().is_some()
+            outbox.len() > CAPACITY && matches!(outbox.pop_front(), Some(Outgoing::Notice { .. }))
         };
         if dropped {
             tracing::warn!("a revocation will not reach the other replicas: too many are waiting");
@@ -56,6 +57,7 @@ impl Mailbox {
         self.wake.notify_one();
     }
 
+    /// Waits until all notices so far are in the store, but for a second at most.
     pub(super) async fn emptied(&self) {
         let (sender, receiver) = oneshot::channel();
         self.outbox().push_back(Outgoing::Mark(sender));
@@ -63,21 +65,23 @@ impl Mailbox {
         let _ = tokio::time::timeout(TIMEOUT, receiver).await;
     }
 
+    /// Waits until the notices of the other replicas were read once, but for a second at most.
     pub(super) async fn caught_up(&self) {
         let mut caught_up = self.caught_up.subscribe();
         let _ = tokio::time::timeout(TIMEOUT, caught_up.wait_for(|done| *done)).await;
     }
 
+    /// Whether a task carries notices at this moment.
     pub(super) fn is_carried(&self) -> bool {
         self.carried.load(Ordering::Acquire)
     }
 
-    /// Takes the task's place, unless somebody has it.
+    /// Marks the task as running. False if one runs already.
     pub(super) fn claim(&self) -> bool {
         !self.carried.swap(true, Ordering::AcqRel)
     }
 
-    /// Gives the task's place up.
+    /// Marks the task as ended.
     pub(super) fn release(&self) {
         self.carried.store(false, Ordering::Release);
     }

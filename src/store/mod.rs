@@ -77,16 +77,16 @@
 //! [deadline]: crate::DescopeBuilder::deadline
 //! [memo]: crate::DescopeBuilder::refresh_memo
 
-mod circuit_breaker;
 mod link;
 mod listener;
 mod mailbox;
 mod notice;
-mod outcome;
+mod outage;
 #[cfg(feature = "redis")]
 mod redis;
 mod replicas;
 mod seal;
+mod shared_outcome;
 mod timeout;
 
 use std::error::Error;
@@ -98,12 +98,12 @@ use std::time::Duration;
 pub(crate) use self::link::ReplicaTimes;
 pub(crate) use self::listener::Listener;
 pub(crate) use self::notice::Notice;
-pub(crate) use self::outcome::{SharedOutcome, SharedTokens};
 #[cfg(feature = "redis-tls")]
 pub use self::redis::InvalidRedisCertificates;
 #[cfg(feature = "redis")]
 pub use self::redis::{InvalidRedisUrl, RedisStore};
 pub(crate) use self::replicas::{Lease, Replicas, Turn};
+pub(crate) use self::shared_outcome::{SharedOutcome, SharedTokens};
 
 /// What a method of [`SharedStore`] returns.
 pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

@@ -151,7 +151,7 @@ impl Replicas {
             let name = Secret::of(jwt).outcome;
             runtime.spawn(async move {
                 let call = link.store.shorten(&name, ttl);
-                link.breaker.ask(call).await;
+                link.outage.ask(call).await;
             });
         }
     }
@@ -168,8 +168,8 @@ impl Replicas {
 
     /// Counts an event for all replicas. `None` when they cannot be asked.
     pub(crate) async fn count(&self, key: &StoreKey, window: Duration) -> Option<Count> {
-        let Link { store, breaker, .. } = &*self.link;
-        breaker.ask(store.count(key, window)).await
+        let Link { store, outage, .. } = &*self.link;
+        outage.ask(store.count(key, window)).await
     }
 
     /// Tells every replica, now or as soon as the store can be reached.
@@ -181,7 +181,7 @@ impl Replicas {
 
     /// Waits until everything so far is published, but not for an outage to end.
     pub(crate) async fn published(&self) {
-        if !self.link.breaker.is_down() {
+        if !self.link.outage.is_down() {
             self.link.mailbox.emptied().await;
         }
     }
@@ -206,7 +206,7 @@ impl Replicas {
 impl fmt::Debug for Replicas {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Replicas")
-            .field("store", &self.link.breaker)
+            .field("store", &self.link.outage)
             .finish_non_exhaustive()
     }
 }
@@ -231,15 +231,15 @@ impl Lease {
 
     /// Gives the turn to the next.
     pub(crate) async fn unlock(&self) {
-        let Link { store, breaker, .. } = &*self.link;
-        breaker
+        let Link { store, outage, .. } = &*self.link;
+        outage
             .ask(store.unlock(&self.secret.outcome, &self.owner))
             .await;
     }
 
     async fn lock(&self) -> Option<bool> {
-        let Link { store, breaker, .. } = &*self.link;
-        breaker
+        let Link { store, outage, .. } = &*self.link;
+        outage
             .ask(store.lock(&self.secret.outcome, &self.owner, self.link.lease()))
             .await
     }

@@ -35,11 +35,11 @@ use crate::seldom::Seldom;
 /// How much is remembered at most. An entry takes up to 256 bytes, and that of a user the name in addition.
 #[derive(Clone, Copy)]
 struct Capacity {
-    /// VerifiedTokens that are denied: 256 MB.
+    /// Tokens that are denied: 256 MB.
     tokens: usize,
     /// Users whose tokens are denied up to a moment: 80 MB.
     subjects: usize,
-    /// VerifiedTokens that are newer than the revocation of their user: 26 MB. One that is forgotten is refused.
+    /// Tokens that are newer than the revocation of their user: 26 MB. One that is forgotten is refused.
     spared: usize,
 }
 
@@ -61,7 +61,7 @@ pub(crate) const LONGEST_TOKEN: Duration = Duration::from_secs(366 * 24 * 60 * 6
 pub(crate) struct Revoked {
     tokens: Ledger<TokenId, ()>,
     subjects: Ledger<Arc<str>, Subject>,
-    /// VerifiedTokens that are newer than the revocation of their user although their `iat` does not show it, and since when.
+    /// Tokens that are newer than the revocation of their user although their `iat` does not show it, and since when.
     spared: Ledger<TokenId, RevocationMark>,
     /// How many times a user was revoked.
     revocations: AtomicU64,
@@ -73,7 +73,7 @@ pub(crate) struct Revoked {
 
 #[derive(Clone, Copy)]
 struct Subject {
-    /// VerifiedTokens issued up to this Unix second are denied.
+    /// Tokens issued up to this Unix second are denied.
     issued_until: i64,
     mark: RevocationMark,
     /// Whether tokens of other ids are denied, too, if they have this name as their `sub`.
@@ -352,14 +352,14 @@ mod tests {
         let claims = claims::parse(json, |_| Ok(())).unwrap();
         for name in ["ann@corp", "U1"] {
             let revoked = empty();
-            assert!(!revoked.contains(&[1; 32], &claims, Duration::ZERO));
+            assert!(!revoked.contains(&[1; 32], &claims));
             revoked.subject(name, Name::IdOrSub, 10);
-            assert!(revoked.contains(&[1; 32], &claims, Duration::ZERO));
+            assert!(revoked.contains(&[1; 32], &claims));
             // A call that began after that issued it.
             revoked.spare(&[1; 32], &claims, revoked.mark(), Duration::from_secs(90));
-            assert!(!revoked.contains(&[1; 32], &claims, Duration::ZERO));
+            assert!(!revoked.contains(&[1; 32], &claims));
             revoked.subject(name, Name::IdOrSub, 10);
-            assert!(revoked.contains(&[1; 32], &claims, Duration::ZERO));
+            assert!(revoked.contains(&[1; 32], &claims));
         }
     }
 
@@ -370,7 +370,7 @@ mod tests {
         let ann = parse(br#"{"sub":"ann@corp","dsub":"U1","iat":10,"exp":100}"#);
         let bob = parse(br#"{"sub":"U1","dsub":"U2","iat":10,"exp":100}"#);
         let revoked = empty();
-        let denied = |claims| revoked.contains(&[1; 32], claims, Duration::ZERO);
+        let denied = |claims| revoked.contains(&[1; 32], claims);
         revoked.subject("U1", Name::Id, 10);
         assert!(denied(&ann) && !denied(&bob));
         revoked.subject("ann@corp", Name::Id, 10);

@@ -1,4 +1,4 @@
-//! VerifiedTokens that upstream has issued and for which there is no key yet.
+//! Tokens that Descope has issued and that cannot be verified yet, because their key is missing here.
 
 use std::fmt;
 use std::time::Duration;
@@ -43,7 +43,7 @@ impl fmt::Debug for Unverified {
 
 impl Verifier {
     /// Notes that upstream has just issued this token over our own connection, so that its key may be asked for at
-    /// once. VerifiedTokens that no key could make good change nothing.
+    /// once. Tokens that no key could make good change nothing.
     ///
     /// Not to be called for anything that came from a client.
     pub(crate) fn expect(&self, token: &str, kind: TokenKind) {

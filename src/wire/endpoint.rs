@@ -61,7 +61,7 @@ impl Credential {
     }
 }
 
-/// What a call is for. Limits are counted by it.
+/// What a call is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Purpose {
@@ -257,8 +257,8 @@ pub(super) const TENANT: Required = Required::new("tenant", "the tenant id is em
 
 /// What comes back.
 pub(crate) trait Answer: DeserializeOwned {
-    /// One of these has to be there and must not be empty, else the answer is one to something else. No names: any
-    /// answer will do.
+    /// At least one of these members has to be there and not be empty; else the answer is refused, because it does not
+    /// belong to this call. Without names any answer will do.
     const NEEDS: &'static [&'static str];
     /// Whether an object with nothing in it is an answer, too.
     const MAY_BE_BLANK: bool = false;

@@ -16,8 +16,8 @@ use utoipa::openapi::{
 };
 
 use self::schemas::SCHEMAS;
-use super::answers::Documented;
 use super::table::{MOUNTED, Mounted};
+use super::visible_members::Documented;
 use crate::wire::endpoint::{self, Body, Call};
 use crate::wire::session::TryRefresh;
 use crate::wire::{Credential, Endpoint, Purpose};

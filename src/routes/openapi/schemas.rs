@@ -3,11 +3,11 @@
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type};
 
-use crate::routes::answers;
 use crate::routes::shape::MemberKind::{
     Flag, Flags, Free, List, Nested, NestedList, Own, Text, Texts, Token, Whole,
 };
 use crate::routes::shape::{Member, MemberKind, Shape, shape};
+use crate::routes::visible_members;
 
 impl Shape {
     /// `required` names the members that have to be there and must not be blank.
@@ -242,15 +242,15 @@ pub(super) const SCHEMAS: &[Shape] = &[
     LOGIN_OPTIONS_SHAPE,
     SIGN_UP_USER,
     NOTP_TEMPLATES,
-    answers::MASKED_ADDRESS,
-    answers::TOTP_ENROLMENT,
-    answers::NOTP_LINK,
-    answers::SESSION,
-    answers::USER,
-    answers::USER_TENANT,
-    answers::TENANTS,
-    answers::TENANT_INFO,
-    answers::HISTORY_ENTRY,
+    visible_members::MASKED_ADDRESS,
+    visible_members::TOTP_ENROLMENT,
+    visible_members::NOTP_LINK,
+    visible_members::SESSION,
+    visible_members::USER,
+    visible_members::USER_TENANT,
+    visible_members::TENANTS,
+    visible_members::TENANT_INFO,
+    visible_members::HISTORY_ENTRY,
     shape(
         "ErrorBody",
         &[

@@ -12,7 +12,7 @@ use crate::headers::Candidates;
 use crate::refresh::Presented;
 use crate::token::{Claims, Failure, TokenKind, Unverified, Verified, Verifier};
 
-/// The refresh JWTs of a request that verify, in the order in which they count, and those that may yet.
+/// The refresh JWTs of a request that verify, in the order of their cookies, and those whose key is missing here.
 #[derive(Default)]
 pub(crate) struct Choice<'a> {
     verified: Vec<(&'a [u8], Arc<Verified>)>,
@@ -133,11 +133,11 @@ impl<'a> Choice<'a> {
     /// verifies; without such a session the first, provided that all name the same user. Sessions that name different
     /// users count as none.
     ///
-    /// What cannot be judged now may be the user's own. Beside one that claims another user, none is chosen: the
-    /// cookies that come of it would overwrite it.
+    /// A refresh cookie whose key is missing may be the user's own. If it claims another user than the one that would be
+    /// chosen, nothing is renewed, because the new cookies would overwrite it.
     ///
-    /// Signatures of sessions are looked at only where the verdict depends on them. With one refresh cookie, beside
-    /// an expired session that claims to be of the same user, it does not: a forged session could only agree.
+    /// The signature of a session is checked only where it matters. If all sessions claim the user of the refresh
+    /// cookies, it does not: a forged session could only confirm the choice.
     pub(crate) fn of_sessions(
         self,
         verifier: &Verifier,
@@ -182,7 +182,8 @@ impl<'a> Choice<'a> {
         first.map(presented).ok_or(Unchosen::Missing)
     }
 
-    /// When to ask again because of one that cannot be judged now and claims this user, or another one.
+    /// Looks for a refresh cookie whose key is missing, that has not run out, and that claims this user (`same`) or another
+    /// one (not `same`). Answers when to ask again because of it.
     fn unjudged_refresh(&self, verifier: &Verifier, user: &Claims, same: bool) -> Option<Duration> {
         let found = self.unjudged.iter().find(|(jwt, _)| {
             inspect(verifier, jwt, TokenKind::Refresh).is_some_and(|token| {

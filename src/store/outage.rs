@@ -13,11 +13,11 @@ const TIMEOUT: Duration = Duration::from_secs(1);
 /// Stands before every call. During an outage requests do not wait: only the listener, which runs beside them,
 /// goes on asking.
 #[derive(Debug, Default)]
-pub(super) struct CircuitBreaker {
+pub(super) struct Outage {
     down: AtomicBool,
 }
 
-impl CircuitBreaker {
+impl Outage {
     /// For requests.
     pub(super) async fn ask<T>(&self, call: StoreFuture<'_, T>) -> Option<T> {
         if self.is_down() {
