@@ -98,7 +98,9 @@ impl Descope {
         let session = Session::new(self.project.clone(), decided, CookieLines::of(headers));
         match User::from_session(session) {
             Ok(user) => Ok(Some(user)),
-            Err(error) if *error.kind() == crate::AuthErrorKind::MissingCredentials => Ok(None),
+            Err(error) if *error.kind() == crate::error::AuthErrorKind::MissingCredentials => {
+                Ok(None)
+            }
             Err(error) => Err(error),
         }
     }

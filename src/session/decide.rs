@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::identity::{Decided, Identity, Renewal, TokenSource};
 use super::refresh_choice::{Choice, Unchosen};
 #[cfg(feature = "routes")]
 use super::state::Session;
-use super::state::{Decided, Identity, Renewal, TokenSource};
 use super::verdicts::{Undecided, Verdicts, Worst};
 use crate::error::{AuthError, AuthErrorKind};
 #[cfg(feature = "routes")]

@@ -2,7 +2,7 @@
 //!
 //! The names in the field `event` are stable. Nothing of a token is ever in an event.
 
-use super::state::{Decided, Identity};
+use super::identity::{Decided, Identity};
 
 /// One event for each request whose session did not simply verify.
 #[inline]

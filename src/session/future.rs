@@ -7,7 +7,8 @@ use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
-use super::state::{Decided, Session};
+use super::identity::Decided;
+use super::state::Session;
 use super::write_back::write_back;
 use crate::headers::CookieLines;
 use crate::project::Project;

@@ -76,6 +76,7 @@
 mod decide;
 mod events;
 mod future;
+mod identity;
 mod layer;
 mod refresh_choice;
 mod service;
