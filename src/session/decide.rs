@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::early_renewal::with_early;
 use super::identity::{Decided, Identity, Renewal, TokenSource};
 use super::refresh_choice::{Choice, Unchosen};
 #[cfg(feature = "routes")]
@@ -99,41 +100,6 @@ pub(crate) async fn decide(project: &Project, headers: &HeaderMap, cross_origin:
             Step::Needs(undecided) => evidence.verdicts.wait(undecided).await,
         }
     }
-}
-
-/// Adds a renewal beside the request where that is due.
-fn with_early(project: &Project, credentials: &Credentials<'_>, mut decided: Decided) -> Decided {
-    if let Identity::SignedIn {
-        session,
-        credential: TokenSource::Cookie,
-    } = &decided.identity
-    {
-        decided.early = renew_early(project, credentials, session).map(Box::new);
-    }
-    decided
-}
-
-/// Starts a renewal beside the request when its session is about to run out.
-fn renew_early(
-    project: &Project,
-    credentials: &Credentials<'_>,
-    session: &Verified,
-) -> Option<Presented> {
-    if credentials.refresh.is_empty() || project.early_renewal.is_zero() {
-        return None;
-    }
-    // Between half the window and all of it, fixed for a token, so that the users of one deployment, who may have
-    // signed in within the same second, do not renew in step.
-    let share = u32::from(session.id[0]) + 256;
-    if project.verifier.remaining(&session.claims)
-        >= project.early_renewal.saturating_mul(share) / 512
-    {
-        return None;
-    }
-    let early = Choice::at_hand(&project.verifier, &credentials.refresh);
-    let early = early.of_user(session.claims.id())?;
-    project.renewer.begin(&early);
-    Some(early)
 }
 
 /// The answer without a renewal, for the mounted routes where no layer ran: they decide for themselves what the

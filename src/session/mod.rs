@@ -74,6 +74,7 @@
 //! ```
 
 mod decide;
+mod early_renewal;
 mod events;
 mod future;
 mod identity;

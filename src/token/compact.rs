@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use base64_simd::URL_SAFE_NO_PAD;
 use memchr::memchr_iter;
 
-use super::crypto::SignatureAlgorithm;
+use super::algorithm::SignatureAlgorithm;
 use super::error::InvalidToken;
 use super::header::{self, Header};
 

@@ -1,7 +1,7 @@
 //! See [`crate::__fuzzing`].
 
+use super::algorithm::SignatureAlgorithm;
 use super::compact;
-use super::crypto::SignatureAlgorithm;
 use super::error::InvalidToken;
 use super::jwk::KeySet;
 use super::{Verified, claims};

@@ -9,7 +9,7 @@ use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 
-use super::crypto::SignatureAlgorithm;
+use super::algorithm::SignatureAlgorithm;
 use super::error::InvalidToken;
 use super::nesting::is_nested_within;
 

@@ -6,7 +6,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
-use super::crypto::{PublicKey, SignatureAlgorithm, UnusableKey};
+use super::algorithm::SignatureAlgorithm;
+use super::crypto::{PublicKey, UnusableKey};
 use super::header::MAX_KID;
 use super::roca;
 

@@ -1,5 +1,6 @@
 //! What is a valid token.
 
+mod algorithm;
 mod cache;
 mod claims;
 mod compact;
@@ -20,11 +21,11 @@ mod rules;
 mod unverified;
 mod verifier;
 
+pub use self::algorithm::SignatureAlgorithm;
 pub use self::cache::TokenCache;
 pub(crate) use self::cache::VerifiedTokens;
 pub(crate) use self::claims::Claims;
 pub(crate) use self::compact::is_token;
-pub use self::crypto::SignatureAlgorithm;
 pub(crate) use self::crypto::TokenId;
 pub use self::error::InvalidToken;
 pub(crate) use self::failure::Failure;

@@ -4,8 +4,8 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use super::Failure;
+use super::algorithm::SignatureAlgorithm;
 use super::claims::{Checks, Claims};
-use super::crypto::SignatureAlgorithm;
 use super::error::InvalidToken;
 use super::expiry;
 

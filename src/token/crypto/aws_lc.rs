@@ -4,7 +4,8 @@ use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_FIXED, ECDSA_P384_SHA384_FIXED, ParsedPublicKey, RSA_PKCS1_2048_8192_SHA256,
 };
 
-use super::{SignatureAlgorithm, TokenId, UnusableKey, uncompressed_point};
+use super::super::algorithm::SignatureAlgorithm;
+use super::{TokenId, UnusableKey, uncompressed_point};
 
 /// A key that is parsed once and belongs to one algorithm.
 pub(crate) struct PublicKey {

@@ -5,7 +5,8 @@ use p256::ecdsa::signature::Verifier as _;
 use rsa::sha2::{Digest as _, Sha256};
 use rsa::{BigUint, Pkcs1v15Sign, RsaPublicKey};
 
-use super::{SignatureAlgorithm, TokenId, UnusableKey, uncompressed_point};
+use super::super::algorithm::SignatureAlgorithm;
+use super::{TokenId, UnusableKey, uncompressed_point};
 
 /// The largest RSA key, in bits. The range is checked when a key set is read; this lifts RustCrypto's own limit.
 const MAX_RSA_BITS: usize = 8192;

@@ -26,7 +26,8 @@ use bytes::Bytes;
 
 pub(crate) use self::expected::LONGEST as LONGEST_EXPECTED;
 use self::update::Control;
-use super::crypto::{PublicKey, SignatureAlgorithm};
+use super::algorithm::SignatureAlgorithm;
+use super::crypto::PublicKey;
 use super::jwk::KeySet;
 use crate::clock::Clock;
 

@@ -1,0 +1,47 @@
+//! When a session is renewed before it has run out, beside a request that is served with it.
+
+use super::identity::{Decided, Identity, TokenSource};
+use super::refresh_choice::Choice;
+use crate::headers::Credentials;
+use crate::project::Project;
+use crate::refresh::Presented;
+use crate::token::Verified;
+
+/// Adds a renewal beside the request where that is due.
+pub(super) fn with_early(
+    project: &Project,
+    credentials: &Credentials<'_>,
+    mut decided: Decided,
+) -> Decided {
+    if let Identity::SignedIn {
+        session,
+        credential: TokenSource::Cookie,
+    } = &decided.identity
+    {
+        decided.early = renew_early(project, credentials, session).map(Box::new);
+    }
+    decided
+}
+
+/// Starts a renewal beside the request when its session is about to run out.
+fn renew_early(
+    project: &Project,
+    credentials: &Credentials<'_>,
+    session: &Verified,
+) -> Option<Presented> {
+    if credentials.refresh.is_empty() || project.early_renewal.is_zero() {
+        return None;
+    }
+    // Between half the window and all of it, fixed for a token, so that the users of one deployment, who may have
+    // signed in within the same second, do not renew in step.
+    let share = u32::from(session.id[0]) + 256;
+    if project.verifier.remaining(&session.claims)
+        >= project.early_renewal.saturating_mul(share) / 512
+    {
+        return None;
+    }
+    let early = Choice::at_hand(&project.verifier, &credentials.refresh);
+    let early = early.of_user(session.claims.id())?;
+    project.renewer.begin(&early);
+    Some(early)
+}
