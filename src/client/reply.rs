@@ -19,24 +19,36 @@ pub(super) fn answer<A: Answer>(
     cookies: &CookieNames,
     response: &Response<Bytes>,
 ) -> Result<A, ClientError> {
+    match read(cookies, response)? {
+        (answer, true) => Ok(answer),
+        (_, false) => Err(ClientError::malformed(response.status())),
+    }
+}
+
+/// The same for calls that may be answered with nothing. Answers also whether what the call needs is there.
+pub(super) fn read<A: Answer>(
+    cookies: &CookieNames,
+    response: &Response<Bytes>,
+) -> Result<(A, bool), ClientError> {
     let malformed = || ClientError::malformed(response.status());
+    let mut is_complete = true;
     match value(response)? {
         Value::Object(mut members) if !A::IS_LIST => {
             let from_cookies =
                 A::ISSUES_TOKENS && cookies.move_tokens(response.headers(), &mut members);
             let blank = A::MAY_BE_BLANK && has_nothing(&members);
-            if !blank && !has_needed::<A>(&members) {
-                return Err(malformed());
-            }
+            is_complete = blank || has_needed::<A>(&members);
             if from_cookies {
-                return serde_json::from_value(Value::Object(members)).map_err(|_| malformed());
+                let answer = serde_json::from_value(Value::Object(members));
+                return Ok((answer.map_err(|_| malformed())?, is_complete));
             }
         }
         Value::Array(_) if A::IS_LIST => {}
         _ => return Err(malformed()),
     }
     // Read once more from the text, because that refuses a member that occurs twice further inside, too.
-    serde_json::from_slice(response.body()).map_err(|_| malformed())
+    let answer = serde_json::from_slice(response.body()).map_err(|_| malformed())?;
+    Ok((answer, is_complete))
 }
 
 /// Any answer: an object in which no member occurs twice, or an array.
@@ -248,6 +260,25 @@ mod tests {
                 Some(UnavailableReason::Malformed),
                 "{bad}"
             );
+        }
+    }
+
+    #[test]
+    fn an_answer_with_nothing_in_it_is_told_from_one_that_is_malformed() {
+        let read = |body: &str, cookies: &[&str]| {
+            let answer = read::<JwtResponse>(&names(), &response(body, cookies));
+            answer.map(|(tokens, is_complete)| (tokens.session_jwt, is_complete))
+        };
+        assert_eq!(read("{}", &[]).unwrap(), (String::new(), false));
+        let cookie = ["DS=s.s.s; Path=/"];
+        assert_eq!(read("{}", &cookie).unwrap(), ("s.s.s".to_owned(), true));
+        for bad in [
+            "",
+            "[]",
+            r#"{"sessionJwt":1}"#,
+            r#"{"user":{"userId":"a","userId":"b"}}"#,
+        ] {
+            assert!(read(bad, &[]).is_err(), "{bad}");
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::{Map, Value};
 
 use super::error::ClientError;
 use super::{AccessKey, Client, RefreshToken, SessionToken, reply};
-use crate::wire::endpoint::{Call, has_needed};
+use crate::wire::endpoint::Call;
 use crate::wire::session::{NoBody, ValidateRequest};
 use crate::wire::{
     AccessKeyExchangeRequest, AccessKeyExchangeResponse, AccessKeyLoginOptions, HistoryEntry,
@@ -44,17 +44,8 @@ impl Sessions<'_> {
             .client
             .respond::<session::TryRefresh>(None, &request, Some(token.expose()))
             .await?;
-        match reply::value(&response)? {
-            Value::Object(mut members) => {
-                let cookies = &self.client.inner.cookies;
-                cookies.move_tokens(response.headers(), &mut members);
-                let has_tokens = has_needed::<JwtResponse>(&members);
-                let reply: JwtResponse = serde_json::from_value(Value::Object(members))
-                    .map_err(|_| ClientError::malformed(response.status()))?;
-                Ok(has_tokens.then_some(reply))
-            }
-            _ => Err(ClientError::malformed(response.status())),
-        }
+        let (reply, has_tokens) = reply::read(&self.client.inner.cookies, &response)?;
+        Ok(has_tokens.then_some(reply))
     }
 
     /// Ends the session (`POST /v1/auth/logout`), at Descope and nowhere else.

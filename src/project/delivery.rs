@@ -1,3 +1,5 @@
+//! Where the mounted routes put tokens.
+
 /// Where the routes put the tokens that Descope issues.
 ///
 /// Set with [`DescopeBuilder::token_delivery`](crate::DescopeBuilder::token_delivery).
