@@ -66,6 +66,11 @@ pub fn unverified(token: &[u8]) -> Result<serde_json::Value, InvalidToken> {
     verified.decode().map_err(|_| InvalidToken::Malformed)
 }
 
+/// Reads a JOSE header. Returns algorithm and key id.
+pub fn header(json: &[u8]) -> Option<(SignatureAlgorithm, String)> {
+    token::fuzzing::header(json)
+}
+
 /// Reads a key set. Returns the number of usable keys.
 pub fn key_set(json: &[u8]) -> Option<usize> {
     KeySet::from_json(json, &SignatureAlgorithm::ALL)

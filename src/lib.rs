@@ -164,6 +164,7 @@ pub mod require;
 pub mod routes;
 mod seldom;
 pub mod session;
+mod single_flight;
 #[cfg(feature = "shared-store")]
 pub mod store;
 mod token;

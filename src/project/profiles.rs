@@ -5,10 +5,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use moka::sync::Cache;
-use tokio::sync::watch;
 
 use crate::client::{Client, ClientError, UnavailableReason};
 use crate::refresh::{Presented, Renewer};
+use crate::single_flight::{self, Flight, Landing};
 use crate::wire::UserProfile;
 
 /// Profiles that are kept, and for how long.
@@ -24,14 +24,14 @@ struct Lookups {
     client: Client,
     renewer: Arc<Renewer>,
     cache: Cache<Box<str>, Arc<UserProfile>>,
-    flights: Mutex<HashMap<Box<str>, Flight>>,
+    under_way: Mutex<HashMap<Box<str>, Lookup>>,
 }
 
 #[derive(Clone)]
-struct Flight {
+struct Lookup {
     /// Whose refresh JWT is sent: another session of the same user may fare better.
     token: Presented,
-    result: watch::Receiver<Option<Loaded>>,
+    flight: Flight<Loaded>,
 }
 
 impl Profiles {
@@ -43,7 +43,7 @@ impl Profiles {
                 .max_capacity(CAPACITY)
                 .time_to_live(LIFE)
                 .build(),
-            flights: Mutex::default(),
+            under_way: Mutex::default(),
         }))
     }
 
@@ -56,20 +56,14 @@ impl Profiles {
     /// shared by those who waited, and not kept.
     pub(crate) async fn load(&self, id: &str, token: &Presented) -> Loaded {
         loop {
-            let mut flight = match self.0.join(id, token) {
-                Ok(flight) => flight,
+            let lookup = match self.0.join(id, token) {
+                Ok(lookup) => lookup,
                 Err(profile) => return Ok(profile),
             };
-            let result = match flight.result.wait_for(Option::is_some).await {
-                Ok(result) => result.clone(),
-                // The runtime that it was on has gone away.
-                Err(_) => None,
-            };
-            let result = result
-                .unwrap_or_else(|| Err(ClientError::unavailable(UnavailableReason::Interrupted)));
-            match result {
-                // Somebody else's session is over. The next flight is with this one's token or a third one's.
-                Err(error) if error.is_definite_refusal() && flight.token.jwt != token.jwt => {}
+            let interrupted = || Err(ClientError::unavailable(UnavailableReason::Interrupted));
+            match lookup.flight.result().await.unwrap_or_else(interrupted) {
+                // Somebody else's session is over. The next call is with this one's token or a third one's.
+                Err(error) if error.is_definite_refusal() && lookup.token.jwt != token.jwt => {}
                 result => return result,
             }
         }
@@ -78,38 +72,37 @@ impl Profiles {
     /// The user has changed: what is being loaded now may be what was before.
     #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) fn invalidate(&self, id: &str) {
-        let mut flights = self.0.flights();
-        flights.remove(id);
+        let mut under_way = self.0.under_way();
+        under_way.remove(id);
         self.0.cache.invalidate(id);
     }
 }
 
 impl Lookups {
-    /// A flight to wait for, or what one has just brought.
-    fn join(self: &Arc<Self>, id: &str, token: &Presented) -> Result<Flight, Arc<UserProfile>> {
-        let mut flights = self.flights();
-        if let Some(flight) = flights.get(id) {
-            return Ok(flight.clone());
+    /// A call to wait for, or what one has just brought.
+    fn join(self: &Arc<Self>, id: &str, token: &Presented) -> Result<Lookup, Arc<UserProfile>> {
+        let mut under_way = self.under_way();
+        if let Some(lookup) = under_way.get(id) {
+            return Ok(lookup.clone());
         }
-        // What a flight brings is here before the flight is gone.
+        // What a call brings is here before the call is gone.
         if let Some(profile) = self.cache.get(id) {
             return Err(profile);
         }
-        let (sender, result) = watch::channel(None);
-        let flight = Flight {
+        let (landing, flight) = single_flight::flight();
+        let lookup = Lookup {
             token: token.clone(),
-            result,
+            flight,
         };
-        flights.insert(id.into(), flight.clone());
-        drop(flights);
+        under_way.insert(id.into(), lookup.clone());
+        drop(under_way);
         let task = Task {
             shared: self.clone(),
             id: id.into(),
-            sender,
+            landing,
         };
-        // On its own task: whoever asked first may hang up without the others noticing.
         tokio::spawn(task.run(token.clone()));
-        Ok(flight)
+        Ok(lookup)
     }
 
     async fn fetch(&self, token: &Presented) -> Loaded {
@@ -123,9 +116,11 @@ impl Lookups {
         result.map(Arc::new)
     }
 
-    fn flights(&self) -> MutexGuard<'_, HashMap<Box<str>, Flight>> {
+    fn under_way(&self) -> MutexGuard<'_, HashMap<Box<str>, Lookup>> {
         // Nothing that can panic runs under the lock.
-        self.flights.lock().unwrap_or_else(PoisonError::into_inner)
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -133,37 +128,37 @@ impl Lookups {
 struct Task {
     shared: Arc<Lookups>,
     id: Box<str>,
-    sender: watch::Sender<Option<Loaded>>,
+    landing: Landing<Loaded>,
 }
 
 impl Task {
     async fn run(self, token: Presented) {
         let result = self.shared.fetch(&token).await;
         {
-            let mut flights = self.shared.flights();
+            let mut under_way = self.shared.under_way();
             // Otherwise the user has changed meanwhile.
-            if self.is_current(&flights) {
-                flights.remove(&self.id);
+            if self.is_current(&under_way) {
+                under_way.remove(&self.id);
                 if let Ok(profile) = &result {
                     self.shared.cache.insert(self.id.clone(), profile.clone());
                 }
             }
         }
-        self.sender.send_replace(Some(result));
+        self.landing.finish(result);
     }
 
-    fn is_current(&self, flights: &HashMap<Box<str>, Flight>) -> bool {
-        flights
+    fn is_current(&self, under_way: &HashMap<Box<str>, Lookup>) -> bool {
+        under_way
             .get(&self.id)
-            .is_some_and(|flight| flight.result.same_channel(&self.sender.subscribe()))
+            .is_some_and(|lookup| self.landing.is_of(&lookup.flight))
     }
 }
 
 impl Drop for Task {
     fn drop(&mut self) {
-        let mut flights = self.shared.flights();
-        if self.is_current(&flights) {
-            flights.remove(&self.id);
+        let mut under_way = self.shared.under_way();
+        if self.is_current(&under_way) {
+            under_way.remove(&self.id);
         }
     }
 }

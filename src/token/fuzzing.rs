@@ -3,6 +3,7 @@
 use super::algorithm::SignatureAlgorithm;
 use super::compact;
 use super::error::InvalidToken;
+use super::header;
 use super::jwk::KeySet;
 use super::{Verified, claims};
 
@@ -27,6 +28,12 @@ pub(crate) fn jws(
     key.verify(compact.signing_input, &signature)
         .ok_or(InvalidToken::Signature)?;
     compact::decode(compact.payload)
+}
+
+/// Algorithm and key id of a JOSE header.
+pub(crate) fn header(json: &[u8]) -> Option<(SignatureAlgorithm, String)> {
+    let header = header::parse(json).ok()?;
+    Some((header.algorithm, header.kid.into_owned()))
 }
 
 /// The verdict on a signature by the only key of a set.

@@ -2,12 +2,15 @@
 //!
 //! jsonwebtoken has a parser for headers too, and the emulator reads its own tokens with it. Headers of strangers are
 //! read here: a member that occurs twice, `crit`, a `typ` for another purpose, a very long `kid` and deep nesting are
-//! each refused, and nothing is allocated for members that nobody needs.
+//! each refused, and nothing is allocated for the members that tokens of Descope have. What is accepted here is accepted there as
+//! well, so a registered member must have the type that its RFC gives it, also where its value does not matter.
 
 use std::borrow::Cow;
 use std::fmt;
 
+use jsonwebtoken::jwk::Jwk;
 use serde::de::{Deserialize, Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
+use serde_json::Value;
 
 use super::algorithm::SignatureAlgorithm;
 use super::error::InvalidToken;
@@ -101,12 +104,25 @@ impl<'de> Visitor<'de> for HeaderVisitor {
                     refused_extension = true;
                 }
                 // Keys come from the key set only.
-                "jwk" | "jku" | "x5u" | "x5c" | "x5t" | "x5t#S256" => {
-                    map.next_value::<IgnoredAny>()?;
+                "jku" | "x5u" | "x5t" | "x5t#S256" => {
+                    map.next_value::<Text<'de>>()?;
                     offers_key = true;
                 }
+                "x5c" => {
+                    map.next_value::<Vec<Text<'de>>>()?;
+                    offers_key = true;
+                }
+                "jwk" => {
+                    map.next_value::<Jwk>()?;
+                    offers_key = true;
+                }
+                // RFC 7515 section 4.1.10; RFC 8555 sections 6.4 and 6.5.
+                "cty" | "url" | "nonce" => {
+                    map.next_value::<Text<'de>>()?;
+                }
+                // Read as what it is: a number that no parser can hold, or half of a surrogate pair, is refused.
                 _ => {
-                    map.next_value::<IgnoredAny>()?;
+                    map.next_value::<Value>()?;
                 }
             }
             seen.push(name);
@@ -163,9 +179,22 @@ mod tests {
     // Security requirements 3 and 9.
     #[test]
     fn keys_in_the_header_are_noticed_and_nesting_is_bounded() {
-        for name in ["jwk", "jku", "x5u", "x5c", "x5t", "x5t#S256"] {
-            let json = format!(r#"{{"alg":"RS256","kid":"a","{name}":{{"x":[]}}}}"#);
+        for (name, value) in [
+            ("jwk", r#"{"kty":"oct","k":"AA"}"#),
+            ("jku", r#""https://example.com""#),
+            ("x5u", r#""https://example.com""#),
+            ("x5c", r#"["AA"]"#),
+            ("x5t", r#""AA""#),
+            ("x5t#S256", r#""AA""#),
+        ] {
+            let json = format!(r#"{{"alg":"RS256","kid":"a","{name}":{value}}}"#);
             assert!(parse(json.as_bytes()).unwrap().offers_key, "{name}");
+            let json = format!(r#"{{"alg":"RS256","kid":"a","{name}":[{{}}]}}"#);
+            assert_eq!(refused(&json), InvalidToken::Malformed, "{name}");
+        }
+        for odd in ["1e999", "[1e999]", r#""\ud800""#] {
+            let json = format!(r#"{{"alg":"RS256","kid":"a","x":{odd}}}"#);
+            assert_eq!(refused(&json), InvalidToken::Malformed, "{odd}");
         }
         let deep = format!(
             r#"{{"alg":"RS256","kid":"a","x":{}{}}}"#,

@@ -1,18 +1,28 @@
 //! Key sets (RFC 7517), and what makes a key fit for session JWTs.
 
+use std::borrow::Cow;
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::jwk::{
+    AlgorithmParameters, EllipticCurve, EllipticCurveKeyParameters, Jwk, KeyAlgorithm,
+    KeyOperations, PublicKeyUse, RSAKeyParameters,
+};
 use serde::Deserialize;
+use serde::de::{Deserializer, Error as _, IgnoredAny, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use sha2::{Digest, Sha256};
 
 use super::algorithm::SignatureAlgorithm;
 use super::crypto::{PublicKey, UnusableKey};
-use super::header::MAX_KID;
+use super::header::{MAX_KID, Text};
 use super::roca;
 
 /// Most keys that are held. Descope publishes two or three.
 const MAX_KEYS: usize = 100;
+/// Most members of a key. RFC 7517 and RFC 7518 register nineteen.
+const MAX_MEMBERS: usize = 64;
 /// Bits of an RSA modulus that are accepted (RFC 7518 section 3.3 demands the lower bound).
 const MODULUS_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 /// Public exponents beyond 33 bits slow verification down and have no use.
@@ -141,64 +151,104 @@ impl KeySet {
     }
 }
 
-#[derive(Deserialize)]
-struct Jwk {
-    kty: String,
-    kid: String,
-    alg: Option<String>,
-    #[serde(rename = "use")]
-    usage: Option<String>,
-    key_ops: Option<Vec<String>>,
-    n: Option<String>,
-    e: Option<String>,
-    crv: Option<String>,
-    x: Option<String>,
-    y: Option<String>,
-}
-
 fn parse_key(json: &str, allowed: &[SignatureAlgorithm]) -> Result<Entry, UnusableKey> {
-    // The derived reader refuses a repeated member.
+    UniqueMembers::check(json)?;
     let jwk: Jwk = serde_json::from_str(json).map_err(|_| UnusableKey)?;
-    if jwk.kid.is_empty() || jwk.kid.len() > MAX_KID {
+    let kid = jwk.common.key_id.ok_or(UnusableKey)?;
+    if kid.is_empty() || kid.len() > MAX_KID {
         return Err(UnusableKey);
     }
-    if jwk.usage.as_deref().is_some_and(|usage| usage != "sig") {
+    if !matches!(
+        jwk.common.public_key_use,
+        None | Some(PublicKeyUse::Signature)
+    ) {
         return Err(UnusableKey);
     }
-    if let Some(ops) = &jwk.key_ops
-        && !ops.iter().any(|op| op == "verify")
+    if let Some(operations) = &jwk.common.key_operations
+        && !operations.contains(&KeyOperations::Verify)
     {
         return Err(UnusableKey);
     }
-    let algorithm = match (jwk.kty.as_str(), jwk.crv.as_deref()) {
-        ("RSA", _) => SignatureAlgorithm::Rs256,
-        ("EC", Some("P-256")) => SignatureAlgorithm::Es256,
-        ("EC", Some("P-384")) => SignatureAlgorithm::Es384,
+    let algorithm = match &jwk.algorithm {
+        AlgorithmParameters::RSA(_) => SignatureAlgorithm::Rs256,
+        AlgorithmParameters::EllipticCurve(key) => match key.curve {
+            EllipticCurve::P256 => SignatureAlgorithm::Es256,
+            EllipticCurve::P384 => SignatureAlgorithm::Es384,
+            _ => return Err(UnusableKey),
+        },
         // Symmetric keys never come from a key set; OKP, AKP and later ones are not supported.
         _ => return Err(UnusableKey),
     };
     // One key, one algorithm: the one it is published for, or the only one that fits its type.
-    if jwk.alg.is_some_and(|alg| alg != algorithm.as_str()) || !allowed.contains(&algorithm) {
+    let published_for = KeyAlgorithm::from(jsonwebtoken::Algorithm::from(algorithm));
+    if jwk
+        .common
+        .key_algorithm
+        .is_some_and(|alg| alg != published_for)
+        || !allowed.contains(&algorithm)
+    {
         return Err(UnusableKey);
     }
-    let (key, material) = match algorithm {
-        SignatureAlgorithm::Rs256 => rsa_key(jwk.n.as_deref(), jwk.e.as_deref())?,
-        SignatureAlgorithm::Es256 => ec_key(algorithm, jwk.x.as_deref(), jwk.y.as_deref(), 32)?,
-        SignatureAlgorithm::Es384 => ec_key(algorithm, jwk.x.as_deref(), jwk.y.as_deref(), 48)?,
+    let material = match &jwk.algorithm {
+        AlgorithmParameters::RSA(key) => rsa_key(key)?,
+        AlgorithmParameters::EllipticCurve(key) => ec_key(algorithm, key)?,
+        _ => return Err(UnusableKey),
     };
-    let publicly_known = algorithm == SignatureAlgorithm::Rs256
-        && integer(jwk.n.as_deref()).is_ok_and(|modulus| is_publicly_known(&modulus));
     Ok(Entry {
-        kid: jwk.kid.into_boxed_str(),
-        key,
-        material: material.into_boxed_slice(),
-        publicly_known,
+        kid: kid.into_boxed_str(),
+        key: material.key,
+        material: material.bytes.into_boxed_slice(),
+        publicly_known: material.publicly_known,
     })
 }
 
-fn rsa_key(n: Option<&str>, e: Option<&str>) -> Result<(PublicKey, Vec<u8>), UnusableKey> {
-    let n = integer(n)?;
-    let e = integer(e)?;
+/// An object in which no member occurs twice (RFC 7517 section 4). [`Jwk`] has no opinion on members that it does not
+/// know, and parsers disagree about which of two counts.
+struct UniqueMembers;
+
+impl UniqueMembers {
+    fn check(json: &str) -> Result<(), UnusableKey> {
+        let unique: Result<Self, _> = serde_json::from_str(json);
+        unique.map(|Self| ()).map_err(|_| UnusableKey)
+    }
+}
+
+impl<'de> Deserialize<'de> for UniqueMembers {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(Self)
+    }
+}
+
+impl<'de> Visitor<'de> for UniqueMembers {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON Web Key")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self, A::Error> {
+        let mut seen: Vec<Cow<'de, str>> = Vec::new();
+        while let Some(Text(name)) = map.next_key::<Text<'de>>()? {
+            if seen.contains(&name) || seen.len() == MAX_MEMBERS {
+                return Err(A::Error::custom("duplicate member, or too many of them"));
+            }
+            map.next_value::<IgnoredAny>()?;
+            seen.push(name);
+        }
+        Ok(self)
+    }
+}
+
+struct Material {
+    key: PublicKey,
+    /// See [`Entry::material`].
+    bytes: Vec<u8>,
+    publicly_known: bool,
+}
+
+fn rsa_key(key: &RSAKeyParameters) -> Result<Material, UnusableKey> {
+    let n = integer(&key.n)?;
+    let e = integer(&key.e)?;
     let bits = n.len() * 8 - n.first().map_or(0, |byte| byte.leading_zeros() as usize);
     if !MODULUS_BITS.contains(&bits) || n.last().is_some_and(|byte| byte % 2 == 0) {
         return Err(UnusableKey);
@@ -217,27 +267,35 @@ fn rsa_key(n: Option<&str>, e: Option<&str>) -> Result<(PublicKey, Vec<u8>), Unu
         tracing::error!("key set has an RSA key that is known to be weak (ROCA); it is ignored");
         return Err(UnusableKey);
     }
-    let key = PublicKey::rsa(&n, &e)?;
-    Ok((key, [e, n].concat()))
+    Ok(Material {
+        key: PublicKey::rsa(&n, &e)?,
+        publicly_known: is_publicly_known(&n),
+        bytes: [e, n].concat(),
+    })
 }
 
 fn ec_key(
     algorithm: SignatureAlgorithm,
-    x: Option<&str>,
-    y: Option<&str>,
-    len: usize,
-) -> Result<(PublicKey, Vec<u8>), UnusableKey> {
-    let x = decode(x)?;
-    let y = decode(y)?;
+    key: &EllipticCurveKeyParameters,
+) -> Result<Material, UnusableKey> {
+    let len = match algorithm {
+        SignatureAlgorithm::Es384 => 48,
+        _ => 32,
+    };
+    let x = decode(&key.x)?;
+    let y = decode(&key.y)?;
     if x.len() != len || y.len() != len {
         return Err(UnusableKey);
     }
-    let key = PublicKey::ec(algorithm, &x, &y)?;
-    Ok((key, [x, y].concat()))
+    Ok(Material {
+        key: PublicKey::ec(algorithm, &x, &y)?,
+        publicly_known: false,
+        bytes: [x, y].concat(),
+    })
 }
 
 /// A big-endian integer without leading zeros. Some issuers prefix a sign byte.
-fn integer(text: Option<&str>) -> Result<Vec<u8>, UnusableKey> {
+fn integer(text: &str) -> Result<Vec<u8>, UnusableKey> {
     let mut bytes = decode(text)?;
     let zeros = bytes.iter().take_while(|byte| **byte == 0).count();
     bytes.drain(..zeros);
@@ -245,7 +303,8 @@ fn integer(text: Option<&str>) -> Result<Vec<u8>, UnusableKey> {
 }
 
 /// Base64url. Padding is tolerated in keys (some issuers add it), spare bits are not.
-fn decode(text: Option<&str>) -> Result<Vec<u8>, UnusableKey> {
-    let text = text.ok_or(UnusableKey)?.trim_end_matches('=');
-    URL_SAFE_NO_PAD.decode(text).map_err(|_| UnusableKey)
+fn decode(text: &str) -> Result<Vec<u8>, UnusableKey> {
+    URL_SAFE_NO_PAD
+        .decode(text.trim_end_matches('='))
+        .map_err(|_| UnusableKey)
 }

@@ -13,6 +13,7 @@ pub type Target = (&'static str, fn(&[u8]));
 /// The targets, by name.
 pub const ALL: &[Target] = &[
     ("token", token),
+    ("header", header),
     ("cookie", cookie),
     ("key_set", key_set),
     ("upstream_json", upstream_json),
@@ -43,6 +44,17 @@ pub fn token(data: &[u8]) {
         assert!(claims["exp"].is_number());
         assert_eq!(data.iter().filter(|byte| **byte == b'.').count(), 2);
     }
+}
+
+/// What our reader of headers accepts, that of jsonwebtoken accepts as well, and reads the same out of it.
+pub fn header(data: &[u8]) {
+    let Some((algorithm, kid)) = entry::header(data) else {
+        return;
+    };
+    let theirs: jsonwebtoken::Header = serde_json::from_slice(data).unwrap();
+    assert_eq!(theirs.alg, algorithm.into());
+    assert_eq!(theirs.kid, Some(kid));
+    assert_eq!(theirs.crit, None);
 }
 
 pub fn cookie(data: &[u8]) {

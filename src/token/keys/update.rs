@@ -4,19 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use tokio::sync::watch;
-
 use super::expected::Expected;
 use super::{
     FetchFailed, FetchedKeys, Keys, KeysUnavailable, Outcome, Reason, Snapshot, at_least_a_second,
     millis,
 };
+use crate::single_flight::{self, Flight};
 use crate::token::jwk::KeySet;
 
 /// What needs the lock.
 #[derive(Default)]
 pub(super) struct Control {
-    under_way: Option<Flight>,
+    under_way: Option<Flight<Outcome>>,
     /// When an unknown kid last caused a fetch, whatever came of it.
     pub(super) last_unknown_kid_fetch: Option<Duration>,
     /// Kids that upstream signs with.
@@ -25,25 +24,21 @@ pub(super) struct Control {
     pub(super) not_before: Option<Duration>,
 }
 
-type Flight = watch::Receiver<Option<Outcome>>;
-
 impl Control {
     pub(super) fn is_under_way(&self) -> bool {
         self.flight().is_some()
     }
 
-    /// The fetch under way. A closed channel is one whose runtime went away before it was done.
-    fn flight(&self) -> Option<&Flight> {
-        self.under_way
-            .as_ref()
-            .filter(|flight| flight.has_changed().is_ok() || flight.borrow().is_some())
+    /// The fetch under way, unless its runtime went away before it was done.
+    fn flight(&self) -> Option<&Flight<Outcome>> {
+        self.under_way.as_ref().filter(|flight| flight.is_alive())
     }
 }
 
 enum Join {
     Done(Outcome),
     Wait {
-        flight: Flight,
+        flight: Flight<Outcome>,
         /// Somebody else had started it.
         joined: bool,
     },
@@ -57,14 +52,11 @@ impl Keys {
     pub(crate) async fn update(self: &Arc<Self>, reason: Reason<'_>) -> Outcome {
         let mut joins = 0;
         let outcome = loop {
-            let (mut flight, joined) = match self.join(reason) {
+            let (flight, joined) = match self.join(reason) {
                 Join::Done(outcome) => break outcome,
                 Join::Wait { flight, joined } => (flight, joined),
             };
-            let outcome = match flight.wait_for(Option::is_some).await {
-                Ok(outcome) => *outcome,
-                Err(_) => None,
-            };
+            let outcome = flight.result().await;
             joins += 1;
             // What was under way may have been answered before the caller had reason to ask.
             if joined && joins == 1 && self.is_newer_than_a_fetch(reason) {
@@ -163,11 +155,11 @@ impl Keys {
     }
 
     /// Starts a fetch on its own task, so that a caller who goes away cancels it for nobody.
-    fn start(self: &Arc<Self>, control: &mut Control) -> Flight {
-        let (sender, flight) = watch::channel(None);
+    fn start(self: &Arc<Self>, control: &mut Control) -> Flight<Outcome> {
+        let (landing, flight) = single_flight::flight();
         let (Some(fetch), Ok(runtime)) = (&self.fetch, tokio::runtime::Handle::try_current())
         else {
-            // Outside a runtime nothing can be fetched: the sender is dropped, the waiter uses what is at hand.
+            // Outside a runtime nothing can be fetched: `landing` is dropped, and the waiter uses what is at hand.
             return flight;
         };
         control.under_way = Some(flight.clone());
@@ -176,7 +168,7 @@ impl Keys {
         runtime.spawn(async move {
             let result = fetched.await;
             if let Some(keys) = keys.upgrade() {
-                sender.send_replace(Some(keys.finish(result)));
+                landing.finish(keys.finish(result));
             }
         });
         flight
