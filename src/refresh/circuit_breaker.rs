@@ -509,6 +509,20 @@ mod tests {
     }
 
     #[test]
+    fn a_user_who_fails_beside_the_probe_waits_with_every_token() {
+        let mut hold = CircuitBreaker::default();
+        hold.met_by_several(Failed, 0);
+        for (number, now, wait) in [(1, 1, 1), (2, 2, 2), (3, 4, 4)] {
+            hold.call(token(1, number), Failed, now);
+            assert_eq!(hold.enter(token(1, 100), at(now)), Err(at(wait)));
+            // Somebody else takes the place meanwhile.
+            hold.enter(user(2), at(now)).unwrap();
+            hold.report(user(2), Unsent, at(now));
+        }
+        hold.enter(token(1, 100), at(8)).unwrap();
+    }
+
+    #[test]
     fn failed_probes_hold_the_path_for_longer_and_longer() {
         let mut hold = CircuitBreaker::default();
         let mut held = hold.met_by_several(Failed, 0).unwrap();
@@ -574,6 +588,18 @@ mod tests {
         }
         // Since the third.
         assert_eq!(hold.enter(user(50), at(41)), Err(at(22)));
+
+        // Not by what one of them alone meets, nor when the hold is over.
+        for (number, now) in [(9, 0), (5, 1), (5, 30)] {
+            let mut hold = CircuitBreaker::default();
+            hold.call(user(9), Failed, 0);
+            hold.call(user(8), Answered, 0);
+            hold.enter(user(9), at(0)).unwrap();
+            hold.enter(user(5), at(0)).unwrap();
+            hold.met_by_several(Failed, 0);
+            hold.report(user(number), Throttled(at(50)), at(now));
+            hold.enter(user(50), at(now.max(1))).unwrap();
+        }
     }
 
     #[test]

@@ -180,10 +180,10 @@ impl<O: Clone, W> Flights<O, W> {
         self.found(key, now)
     }
 
+    /// What is left once [`Self::expire`] has taken away what is over.
     fn found(&self, key: &Key, now: Duration) -> Option<O> {
         match self.entries.get(key) {
-            Some(Entry::UnderWay { .. }) => None,
-            Some(Entry::Remembered { outcome, until, .. }) if now < *until => Some(outcome.clone()),
+            Some(Entry::Remembered { outcome, .. }) => Some(outcome.clone()),
             _ => {
                 let refusal = self.refusals.get(key)?;
                 (now < refusal.serve_until).then(|| refusal.outcome.clone())

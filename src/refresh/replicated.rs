@@ -3,15 +3,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use sha2::{Digest, Sha256};
-
 use super::task::{Finished, Task};
 use super::{
     DEFAULT_RETRY_AFTER, Kept, Outcome, Presented, REMEMBER_REFUSAL, Renewer, Tokens, unavailable,
 };
 use crate::store::{
-    Count, Lease, Listener, Notice, ReplicaTimes, Replicas, SharedOutcome, SharedStore,
-    SharedTokens, StoreKey, Turn,
+    Lease, Listener, Notice, ReplicaTimes, Replicas, SharedOutcome, SharedStore, SharedTokens, Turn,
 };
 use crate::token::{Failure, LONGEST_TOKEN, MAX_LEEWAY, Name, Times, Unverified};
 use crate::wire::JwtResponse;
@@ -88,18 +85,6 @@ impl Renewer {
         } else {
             None
         }
-    }
-
-    /// Counts one more event of this name in all replicas together, for rate limits. `None` without a store, or when
-    /// it cannot be asked: then this replica's own count is the one to go by.
-    #[allow(dead_code)] // until the mounted routes have limits
-    pub(crate) async fn count(&self, name: &str, window: Duration) -> Option<Count> {
-        let digest = Sha256::new()
-            .chain_update("tower-descope v1 count ")
-            .chain_update(name)
-            .finalize();
-        let replicas = self.replicas.as_ref()?;
-        replicas.count(&StoreKey::new(digest.into()), window).await
     }
 
     pub(super) fn announce(&self, notice: &Notice) {

@@ -100,3 +100,46 @@ impl Mailbox {
         self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn when_too_many_wait_the_oldest_goes() {
+        let mailbox = Mailbox::default();
+        for number in 0..CAPACITY + 1 {
+            mailbox.post(number.to_be_bytes().into(), Duration::from_secs(60));
+        }
+        let mut outbox = mailbox.outbox();
+        assert_eq!(outbox.len(), CAPACITY);
+        let first = outbox.pop_front();
+        let is_second = |bytes: &[u8]| bytes == 1_usize.to_be_bytes();
+        assert!(matches!(first, Some(Outgoing::Notice { bytes, .. }) if is_second(&bytes)));
+    }
+
+    #[test]
+    fn one_task_at_a_time_carries() {
+        let mailbox = Mailbox::default();
+        assert!(!mailbox.is_carried());
+        assert!(mailbox.claim() && mailbox.is_carried() && !mailbox.claim());
+        mailbox.release();
+        assert!(!mailbox.is_carried() && mailbox.claim());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whoever_waits_goes_on_when_the_task_has_read_or_after_a_second() {
+        let mailbox = Mailbox::default();
+        let began = Instant::now();
+        mailbox.caught_up().await;
+        assert_eq!(began.elapsed().as_secs(), 1);
+        mailbox.set_caught_up();
+        mailbox.caught_up().await;
+        assert_eq!(began.elapsed().as_secs(), 1);
+        // Nothing to carry: the task sleeps.
+        let sleeps = tokio::time::timeout(Duration::from_secs(5), mailbox.woken());
+        assert!(sleeps.await.is_err());
+        mailbox.post(Vec::new(), Duration::ZERO);
+        mailbox.woken().await;
+    }
+}

@@ -107,7 +107,22 @@ mod tests {
             let bytes = notice.encode().unwrap();
             assert_eq!(Notice::decode(&bytes), Some(notice));
         }
+        let long = Notice::Subject {
+            sub: "x".repeat(LONGEST),
+            id_only: false,
+            issued_until: 0,
+        };
+        let mut fits =
+            br#"{"renewal":{"digest":"BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc"}}"#.to_vec();
+        fits.resize(LONGEST, b' ');
+        assert_eq!(
+            Notice::decode(&fits),
+            Some(Notice::Renewal { digest: [7; 32] })
+        );
+        fits.push(b' ');
+        assert_eq!(Notice::decode(&fits), None);
         for unknown in [
+            &*long.encode().unwrap(),
             &br#"{"later":{}}"#[..],
             br#"{"token":{"id":"AAAA","exp":1}}"#,
             b"\xff",

@@ -1,6 +1,5 @@
 //! Turns at renewing, and the way of an outcome from one replica to the others.
 
-use std::fmt;
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,7 +11,7 @@ use tokio::time::Instant;
 use super::link::{Link, ReplicaTimes};
 use super::listener::{Place, listen};
 use super::seal::Secret;
-use super::{Count, Listener, Notice, SharedOutcome, SharedStore, StoreKey};
+use super::{Listener, Notice, SharedOutcome, SharedStore};
 use crate::token::LONGEST_TOKEN;
 
 /// How long an indefinite outcome is found, by those who wait for it.
@@ -166,12 +165,6 @@ impl Replicas {
         }
     }
 
-    /// Counts an event for all replicas. `None` when they cannot be asked.
-    pub(crate) async fn count(&self, key: &StoreKey, window: Duration) -> Option<Count> {
-        let Link { store, outage, .. } = &*self.link;
-        outage.ask(store.count(key, window)).await
-    }
-
     /// Tells every replica, now or as soon as the store can be reached.
     pub(crate) fn publish(&self, notice: &Notice, ttl: Duration) {
         if let Some(bytes) = notice.encode() {
@@ -200,14 +193,6 @@ impl Replicas {
     /// Waits for the first look at what other replicas have ended; not longer than for an answer.
     pub(crate) async fn caught_up(&self) {
         self.link.mailbox.caught_up().await;
-    }
-}
-
-impl fmt::Debug for Replicas {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Replicas")
-            .field("store", &self.link.outage)
-            .finish_non_exhaustive()
     }
 }
 

@@ -62,3 +62,23 @@ impl TryFrom<jsonwebtoken::Algorithm> for SignatureAlgorithm {
             .ok_or(algorithm)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn algorithms_are_those_of_jsonwebtoken_by_name() {
+        for (ours, theirs) in [
+            (SignatureAlgorithm::Rs256, jsonwebtoken::Algorithm::RS256),
+            (SignatureAlgorithm::Es256, jsonwebtoken::Algorithm::ES256),
+            (SignatureAlgorithm::Es384, jsonwebtoken::Algorithm::ES384),
+        ] {
+            assert_eq!(jsonwebtoken::Algorithm::from(ours), theirs);
+            assert_eq!(SignatureAlgorithm::try_from(theirs), Ok(ours));
+            assert_eq!(ours.to_string(), format!("{theirs:?}"));
+        }
+        let other = jsonwebtoken::Algorithm::HS256;
+        assert_eq!(SignatureAlgorithm::try_from(other), Err(other));
+    }
+}

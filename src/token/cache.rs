@@ -6,7 +6,6 @@
 //! * An entry says nothing about time, revocation or keys. Those are checked at every hit.
 //! * Bounded by bytes and by count, whichever is reached first.
 
-use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
@@ -165,14 +164,6 @@ impl VerifiedTokens {
     }
 }
 
-impl fmt::Debug for VerifiedTokens {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("VerifiedTokens")
-            .field("len", &self.len())
-            .finish_non_exhaustive()
-    }
-}
-
 impl Weighter<Token, Entry> for Bytes {
     fn weight(&self, token: &Token, entry: &Entry) -> u64 {
         let bytes = token.0.len() + entry.verified.claims.heap_bytes() + OVERHEAD;
@@ -207,5 +198,54 @@ impl Hash for TokenRef<'_> {
 impl Equivalent<Token> for TokenRef<'_> {
     fn equivalent(&self, key: &Token) -> bool {
         *self.0 == *key.0
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::token::claims;
+
+    fn token(jwt: &str) -> Arc<Verified> {
+        let claims = claims::parse(br#"{"sub":"ann","exp":2000000000}"#, |_| Ok(()));
+        Arc::new(Verified {
+            claims: claims.unwrap(),
+            id: [0; 32],
+            jwt: jwt.as_bytes().into(),
+        })
+    }
+
+    fn kept(bounds: TokenCache, jwt: &str, now: u64) -> bool {
+        let tokens = VerifiedTokens::new(bounds);
+        tokens.insert(&token(jwt), 1000, 1);
+        tokens.get(jwt.as_bytes(), now, 1).is_some()
+    }
+
+    #[test]
+    fn each_bound_is_its_own() {
+        let (long, default) = ("x".repeat(2000), TokenCache::new());
+        assert!(kept(default, "jwt", 1000) && kept(default, &long, 1000 + 899));
+        assert!(!kept(default, "jwt", 1000 + 900));
+        assert!(kept(default.max_age(Duration::from_secs(10)), "jwt", 1009));
+        assert!(!kept(default.max_age(Duration::from_secs(10)), "jwt", 1010));
+        assert!(!kept(TokenCache::disabled(), "jwt", 1000));
+        assert!(!kept(default.entries(0), "jwt", 1000));
+        assert!(!kept(default.bytes(0), "jwt", 1000));
+        assert!(kept(default.bytes(20_000).entries(10), &long, 1000));
+        assert!(!kept(default.bytes(1000).entries(10), &long, 1000));
+        assert_eq!(TokenCache::default(), default);
+    }
+
+    #[test]
+    fn a_token_that_is_verified_again_takes_no_second_place() {
+        let tokens = VerifiedTokens::new(TokenCache::new());
+        for now in [1000, 1001] {
+            tokens.insert(&token("jwt"), now, 1);
+            tokens.insert(&token("other"), now, 1);
+        }
+        assert_eq!(tokens.len(), 2);
+        assert!(tokens.get(b"jwt", 1001, 1).is_some());
+        assert!(tokens.get(b"jwt", 1001, 2).is_none());
+        assert_eq!((tokens.hits(), tokens.misses()), (1, 1));
     }
 }

@@ -20,7 +20,6 @@
 //! Whoever can write to a shared store can send as many revocations as they like. They can deny any token and any
 //! user, and flush what this process knows: the warning and the count are what shows it.
 
-use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -243,12 +242,6 @@ impl Subject {
     fn denies(&self, claims: &Claims) -> bool {
         // A token without `iat` cannot show that it is newer.
         claims.iat.is_none_or(|iat| iat <= self.issued_until)
-    }
-}
-
-impl fmt::Debug for Revoked {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Revoked").finish_non_exhaustive()
     }
 }
 

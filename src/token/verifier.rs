@@ -1,6 +1,5 @@
 //! The checks of a token, in the order of their cost.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,13 +35,6 @@ impl Verified {
     }
 }
 
-impl fmt::Debug for Verified {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Without the token.
-        self.claims.fmt(f)
-    }
-}
-
 /// A verdict, or what it takes to reach one.
 enum Attempt {
     Verdict(Result<Arc<Verified>, Failure>),
@@ -75,7 +67,6 @@ pub(crate) struct Expected {
 }
 
 /// Verifies tokens of one project.
-#[derive(Debug)]
 pub(crate) struct Verifier {
     pub(crate) rules: Rules,
     pub(crate) keys: Arc<Keys>,

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use crate::support::live::{self, Live, fill};
+use crate::support::live::{self, Live, channels, fill};
+use http::header::SET_COOKIE;
 use serde_json::{Map, Value, json};
 use tower_descope::routes::{ENDPOINTS, openapi};
 
@@ -181,6 +182,72 @@ async fn a_request_with_every_member_is_accepted() {
             });
             let answer = answer.await;
             assert_eq!(answer.status, 200, "{} {}", operation.template, answer.text);
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_call_demands_a_session_where_the_document_says_so_and_nowhere_else() {
+    let live = Live::start().await;
+    let document = document("/auth");
+    let mut demanding = 0;
+    for operation in operations(&document) {
+        let security = operation.item["security"].as_array();
+        let demands = security.is_some_and(|names| names == &[json!({"session": []})]);
+        assert_eq!(security.is_some(), demands);
+        let (_, body) = live.ready(operation.template, operation.channel).await;
+        let text = operation.schema.map(|_| body.to_string());
+        let path = fill(operation.template, operation.channel);
+        let mut stranger = live.browser();
+        let answer = stranger.call(operation.method, &path, text.as_deref().unwrap_or(""));
+        let status = answer.await.status;
+        assert_eq!(status, if demands { 401 } else { 200 }, "{path}");
+        demanding += usize::from(demands);
+    }
+    assert!(demanding > 5, "{demanding}");
+}
+
+#[tokio::test]
+async fn the_document_says_what_becomes_of_the_cookies() {
+    let live = Live::start().await;
+    let document = document("/auth");
+    for operation in operations(&document) {
+        let answer = operation.send(&live, |_| {}).await;
+        let mut ages = answer.headers.get_all(SET_COOKIE).iter().map(|cookie| {
+            let text = cookie.to_str().unwrap();
+            text.contains("Max-Age=0;") || text.ends_with("Max-Age=0")
+        });
+        let expected = match ages.next() {
+            Some(true) => "Deletes the cookies",
+            Some(false) => "Sets the cookies",
+            None => "As asked",
+        };
+        let described = &operation.item["responses"]["200"]["description"];
+        // There is nothing to renew yet, so that this call sets none.
+        if operation.template != "/v1/auth/try-refresh" {
+            assert_eq!(described, expected, "{}", operation.template);
+        }
+    }
+}
+
+#[test]
+fn a_variable_part_of_a_path_is_one_of_a_list() {
+    let document = document("/auth");
+    for operation in operations(&document) {
+        let parameters = operation.item["parameters"].as_array();
+        for parameter in parameters.into_iter().flatten() {
+            let name = parameter["name"].as_str().unwrap();
+            assert!(operation.template.contains(&format!("{{{name}}}")));
+            assert_eq!(
+                (&parameter["in"], &parameter["required"]),
+                (&json!("path"), &json!(true))
+            );
+            let values = parameter["schema"]["enum"].as_array().unwrap();
+            let expected: &[&str] = match name {
+                "provider" => &["whatsapp"],
+                _ => channels(operation.template),
+            };
+            assert_eq!(values, expected);
         }
     }
 }

@@ -481,3 +481,25 @@ async fn validate_takes_the_session_jwt() {
         .await
         .is_error(401, "E061005");
 }
+
+#[tokio::test]
+async fn validate_says_why_there_is_no_session_now() {
+    for (fault, status, code) in [
+        ("down", 503, "unavailable"),
+        ("large", 500, "cookie_too_large"),
+    ] {
+        let upstream = Upstream::rotating();
+        let mut page = expired(&upstream, layered(&descope(&upstream)), "U1");
+        match fault {
+            "down" => upstream.fault(REFRESH, Fault::Fail(TransportErrorKind::Connect)),
+            _ => {
+                let claims = json!({"big": "x".repeat(4000)});
+                upstream.set().claims = claims.as_object().unwrap().clone();
+            }
+        }
+        let answer = page.post("/v1/auth/validate", json!({})).await;
+        answer.is_error(status, code);
+        assert_eq!(answer.headers.contains_key("retry-after"), status == 503);
+        assert_eq!(upstream.count("/v1/auth/validate"), 0);
+    }
+}

@@ -341,10 +341,11 @@ mod tests {
         assert!(alone.is_in_tenant("T1") && !alone.is_in_tenant("T2"));
 
         let listed = claims(
-            r#"{"sub":"U","exp":1,"dct":"T2","roles":["project"],"tenants":{"T1":{"roles":["owner"]},"T3":null}}"#,
+            r#"{"sub":"U","exp":1,"dct":"T2","roles":["project"],"tenants":{"T1":{"roles":["owner"],"permissions":["pay"]},"T3":null}}"#,
         )
         .unwrap();
         assert_eq!(all(listed.tenant_roles("T1")), ["owner"]);
+        assert_eq!(all(listed.tenant_permissions("T1")), ["pay"]);
         assert_eq!(all(listed.roles()), ["project"]);
         assert_eq!(
             listed.tenant_roles("T2").count(),

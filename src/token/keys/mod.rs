@@ -14,7 +14,6 @@
 mod expected;
 mod update;
 
-use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -372,14 +371,6 @@ impl Keys {
     fn control(&self) -> MutexGuard<'_, Control> {
         // Nothing that can panic runs under the lock, and the state is valid at every step.
         self.control.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl fmt::Debug for Keys {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Keys")
-            .field("age", &self.age())
-            .finish_non_exhaustive()
     }
 }
 
