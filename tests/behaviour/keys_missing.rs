@@ -311,6 +311,109 @@ async fn an_unverified_sign_in_that_contradicts_itself_is_refused() {
     answer.is_error(502, "upstream_invalid");
 }
 
+/// A session and a refresh JWT, each signed with the next key or with the first.
+fn pair(upstream: &Upstream, users: [&str; 2], next: [bool; 2]) -> String {
+    upstream.set().rotated = next[0];
+    let (session, _) = upstream.tokens(users[0]);
+    upstream.set().rotated = next[1];
+    let (_, refresh) = upstream.tokens(users[1]);
+    json!({"sessionJwt": session, "refreshJwt": refresh}).to_string()
+}
+
+#[tokio::test]
+async fn tokens_that_no_key_is_at_hand_for_must_be_of_one_user_and_alive() {
+    for (users, life, status) in [
+        (["U1", "U1"], 3600, 200),
+        (["U1", "U2"], 3600, 502),
+        (["U1", "U1"], -60, 502),
+    ] {
+        let upstream = Upstream::rotating();
+        let descope = ready(&upstream).await;
+        upstream.set().refresh_life = life;
+        let reply = pair(&upstream, users, [true, true]);
+        upstream.answer(VERIFY, 200, reply);
+        let mut browser = Browser::new(layered(&descope));
+        let body = json!({"loginId": "1", "code": CODE});
+        let answer = browser.post(VERIFY, body).await;
+        assert_eq!(answer.status, status, "{users:?} {life} {}", answer.text);
+        assert_eq!(answer.sets_cookies(), status == 200);
+    }
+}
+
+#[tokio::test]
+async fn a_refresh_jwt_that_verifies_is_delivered_whatever_came_with_it() {
+    let upstream = Upstream::rotating();
+    let descope = ready(&upstream).await;
+    let mut browser = Browser::new(layered(&descope));
+    let reply = pair(&upstream, ["U1", "U1"], [true, false]);
+    upstream.answer(VERIFY, 200, reply);
+    let body = json!({"loginId": "1", "code": CODE});
+    browser.post(VERIFY, body).await.is_ok();
+    assert_eq!(browser.ds(), "");
+    assert!(upstream.is_live(&browser.dsr()));
+
+    let before = browser.dsr();
+    let reply = pair(&upstream, ["U1", "U1"], [true, false]);
+    upstream.answer(REFRESH, 200, reply);
+    let answer = page(&mut browser).await;
+    assert_eq!(answer.status, 503, "{}", answer.text);
+    assert!(answer.sets_cookies() && browser.dsr() != before);
+    assert!(upstream.is_live(&browser.dsr()));
+}
+
+#[tokio::test]
+async fn a_session_that_verifies_waits_for_the_key_of_its_refresh_jwt() {
+    let upstream = Upstream::rotating();
+    let descope = ready(&upstream).await;
+    let mut browser = expired(&upstream, &descope).await;
+    let reply = pair(&upstream, ["U1", "U1"], [false, true]);
+    upstream.answer(REFRESH, 200, reply);
+    not_yet(&page(&mut browser).await);
+    Missing::end(&upstream);
+    page(&mut browser).await.is_ok();
+    assert_eq!(upstream.count(REFRESH), 1);
+    assert!(upstream.is_live(&browser.dsr()));
+}
+
+#[tokio::test]
+async fn a_call_that_is_repeated_takes_what_was_kept_once_its_key_is_there() {
+    let upstream = Upstream::rotating();
+    let descope = ready(&upstream).await;
+    let mut late = expired(&upstream, &descope).await;
+    Missing::Unpublished.begin(&upstream);
+    not_yet(&page(&mut late.clone()).await);
+    Missing::end(&upstream);
+    // The bare routes know of the renewal by its token alone, which is spent.
+    late = Browser::with_tokens(bare(&descope), (late.ds(), late.dsr()));
+    late.get("/v1/auth/me").await.is_ok();
+    assert_eq!((upstream.count(REFRESH), upstream.set().reused), (1, 0));
+}
+
+#[tokio::test]
+async fn a_session_cookie_that_cannot_be_judged_speaks_for_its_own_user_only() {
+    let upstream = Upstream::rotating();
+    let descope = ready(&upstream).await;
+    upstream.set().rotated = true;
+    let (own, _) = upstream.tokens("Uann");
+    let (foreign, _) = upstream.tokens("Umallory");
+    upstream.set().rotated = false;
+    let app = layered(&descope);
+    forge(&descope, 1).await;
+    for (session, status) in [("junk", 200), (&*own, 200), (&*foreign, 200)] {
+        let (_, refresh) = upstream.tokens("Uann");
+        let answer = page_with(&app, &format!("DS={session}; DSR={refresh}")).await;
+        assert_eq!(answer.status, status, "{session} {}", answer.text);
+    }
+    upstream.set().keys_down = true;
+    upstream.clock.advance(Duration::from_secs(60));
+    forge_in_vain(&descope).await;
+    for (session, status) in [("junk", 200), (&*own, 200), (&*foreign, 503)] {
+        let (_, refresh) = upstream.tokens("Uann");
+        let answer = page_with(&app, &format!("DS={session}; DSR={refresh}")).await;
+        assert_eq!(answer.status, status, "{session} {}", answer.text);
+    }
+}
+
 #[tokio::test]
 async fn a_native_app_gets_both_tokens_as_they_are() {
     let upstream = Upstream::rotating();

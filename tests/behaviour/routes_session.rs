@@ -491,7 +491,7 @@ async fn validate_says_why_there_is_no_session_now() {
         let upstream = Upstream::rotating();
         let mut page = expired(&upstream, layered(&descope(&upstream)), "U1");
         match fault {
-            "down" => upstream.fault(REFRESH, Fault::Fail(TransportErrorKind::Connect)),
+            "down" => upstream.fault(REFRESH, Fault::Transport(TransportErrorKind::Interrupted)),
             _ => {
                 let claims = json!({"big": "x".repeat(4000)});
                 upstream.set().claims = claims.as_object().unwrap().clone();

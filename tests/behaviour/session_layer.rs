@@ -2,10 +2,13 @@
 
 use std::time::Duration;
 
-use crate::support::world::{self, REFRESH, Session, World};
+use crate::support::world::{self, REFRESH, Reply, Session, World};
+use axum::Router;
 use axum::body::Body;
+use axum::routing::get;
 use http::Request;
 use serde_json::json;
+use tower::ServiceExt;
 use tower_descope::Revocation;
 use tower_descope::emulator::{Fault, RefreshRotation};
 
@@ -148,6 +151,33 @@ async fn cookies_are_appended_and_public_pages_lose_their_caching_only_then() {
     let reply = world.get("/public", &ann.refresh_cookie()).await;
     assert!(reply.cookie("DS").is_some());
     assert_eq!(reply.header("cache-control"), Some("private, no-store"));
+}
+
+#[tokio::test]
+async fn a_page_that_asks_for_nobody_may_be_cached() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    for cookies in ["", &ann.cookies()] {
+        let reply = world.get("/public", cookies).await;
+        assert_eq!(reply.header("cache-control"), Some("public, max-age=60"));
+    }
+}
+
+#[tokio::test]
+async fn a_handler_that_sets_one_of_the_cookies_has_decided() {
+    let world = World::new().await;
+    for name in ["DS", "DSR"] {
+        let cookie = format!("{name}=mine; Path=/");
+        let app = Router::new()
+            .route("/", get(async move || ([("set-cookie", cookie)], "ok")))
+            .layer(world.descope.session_layer());
+        let ann = world.sign_in_long_ago("ann@example.com").await;
+        let request = Request::get("/").header("cookie", ann.refresh_cookie());
+        let request = request.body(Body::empty()).unwrap();
+        let reply = Reply::read(app.oneshot(request).await.unwrap()).await;
+        assert_eq!(reply.set_cookies(), [format!("{name}=mine; Path=/")]);
+    }
+    assert_eq!(world.refreshes(), 2);
 }
 
 #[tokio::test]
@@ -379,6 +409,26 @@ async fn a_session_about_to_end_is_renewed_beside_the_request() {
     world.emulator.fault(Fault::status(REFRESH, 500));
     let reply = world.get("/me", &cid.cookies()).await;
     assert_eq!((reply.status(), reply.set_cookies().len()), (200, 0));
+
+    // Nor is a refusal, also a final one, as long as the session is good.
+    let dan = world.sign_in("dan@example.com").await;
+    world.clock.advance(Duration::from_secs(587));
+    let token = tower_descope::client::RefreshToken::new(dan.refresh.clone()).unwrap();
+    world
+        .descope
+        .client()
+        .session()
+        .logout(&token)
+        .await
+        .unwrap();
+    let before = world.refreshes();
+    for _ in 0..7 {
+        let reply = world.get("/me", &dan.cookies()).await;
+        assert_eq!((reply.status(), reply.set_cookies().len()), (200, 0));
+        world.descope.settled().await;
+        world.clock.advance(Duration::from_secs(2));
+    }
+    assert_eq!(world.refreshes() - before, 2, "the second refusal is final");
 }
 
 #[tokio::test]
@@ -410,6 +460,14 @@ async fn the_profile_needs_the_refresh_cookie() {
         world.get_bearer("/profile", &ann.session).await.body,
         "the request carries no refresh token"
     );
+    // With a bearer, cookies do not count: not somebody else's, and not one's own.
+    for cookie in [ann.refresh_cookie(), bob.refresh_cookie()] {
+        let request = Request::get("/profile")
+            .header("authorization", format!("Bearer {}", ann.session))
+            .header("cookie", cookie);
+        let reply = world.send(request.body(Body::empty()).unwrap()).await;
+        assert_eq!(reply.body, "the request carries no refresh token");
+    }
     // Somebody else's refresh cookie is none.
     let mixed = format!("DS={}; DSR={}", ann.session, bob.refresh);
     assert_eq!(

@@ -52,6 +52,21 @@ async fn a_renewal_that_finds_no_room_in_the_response_is_kept() {
 }
 
 #[tokio::test]
+async fn the_only_renewal_is_written_whichever_project_it_is_of() {
+    let (outer, inner) = worlds().await;
+    let app = Router::new()
+        .route("/", get(async || "ok"))
+        .layer(inner.descope.session_layer())
+        .layer(outer.descope.session_layer());
+    for world in [&outer, &inner] {
+        let ann = world.sign_in_long_ago("ann@example.com").await;
+        let reply = send(&app, Request::get("/"), &ann.refresh_cookie()).await;
+        assert_eq!(reply.set_cookies().len(), 2);
+        assert_eq!(world.refreshes(), 1);
+    }
+}
+
+#[tokio::test]
 async fn the_cookies_of_a_project_survive_the_sign_out_of_another() {
     let (one, other) = worlds().await;
     let ann = one.sign_in("ann@example.com").await;
