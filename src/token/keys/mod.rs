@@ -456,4 +456,130 @@ mod tests {
             assert_eq!(asked.load(Ordering::Relaxed), calls);
         }
     }
+
+    /// Two keys of the test data, under kids of one's choice.
+    fn key_set(keys: &[(&str, usize)]) -> Vec<u8> {
+        let data = include_str!("../../../tests/data/rsa_sizes.json");
+        let data: serde_json::Value = serde_json::from_str(data).unwrap();
+        let keys: Vec<_> = keys
+            .iter()
+            .map(|(kid, which)| {
+                // The first and the last are of sizes that are refused.
+                let mut jwk = data[which + 1]["jwk"].clone();
+                jwk["kid"] = (*kid).into();
+                jwk
+            })
+            .collect();
+        serde_json::json!({ "keys": keys }).to_string().into()
+    }
+
+    fn set(keys: &[(&str, usize)]) -> KeySet {
+        let set = KeySet::from_json(&key_set(keys), &SignatureAlgorithm::ALL).unwrap();
+        assert_eq!(set.len(), keys.len());
+        set
+    }
+
+    fn without_endpoint() -> Keys {
+        let clock = Arc::new(ManualClock::at_unix_seconds(1_800_000_000));
+        let fetch: Fetch = Box::new(|| Box::pin(async { Ok(FetchedKeys::Unchanged) }));
+        Keys::remote(fetch, &[], KeyTimes::default(), clock)
+    }
+
+    #[test]
+    fn what_a_former_key_verified_is_void_and_nothing_else() {
+        let keys = without_endpoint();
+        for (now, generation) in [
+            (&[("a", 0)][..], 1),
+            (&[("a", 0)], 1),
+            (&[("b", 1), ("a", 0)], 1),
+            (&[("a", 0), ("b", 1)], 1),
+            // Gone.
+            (&[("a", 0)], 2),
+            // Another one under its kid.
+            (&[("a", 1)], 3),
+            // Under another kid.
+            (&[("b", 1)], 4),
+            (&[], 5),
+        ] {
+            keys.store(set(now).into(), None);
+            assert_eq!(
+                keys.generation.load(Ordering::Relaxed),
+                generation,
+                "{now:?}"
+            );
+        }
+    }
+
+    /// Keys whose endpoint waits for `gate`, and a count of those who asked it.
+    fn gated(
+        retry_after: Option<Duration>,
+    ) -> (
+        Arc<Keys>,
+        Arc<ManualClock>,
+        Arc<AtomicU64>,
+        Arc<tokio::sync::Notify>,
+    ) {
+        let (asked, gate) = (
+            Arc::new(AtomicU64::new(0)),
+            Arc::new(tokio::sync::Notify::new()),
+        );
+        let (count, wait) = (asked.clone(), gate.clone());
+        let fetch: Fetch = Box::new(move || {
+            count.fetch_add(1, Ordering::Relaxed);
+            let wait = wait.clone();
+            Box::pin(async move {
+                wait.notified().await;
+                match retry_after {
+                    Some(_) => Err(FetchFailed { retry_after }),
+                    None => Ok(FetchedKeys::Unchanged),
+                }
+            })
+        });
+        let clock = Arc::new(ManualClock::at_unix_seconds(1_800_000_000));
+        let keys = Keys::remote(fetch, &[], KeyTimes::default(), clock.clone());
+        keys.store(set(&[("a", 0)]).into(), None);
+        (Arc::new(keys), clock, asked, gate)
+    }
+
+    #[tokio::test]
+    async fn another_new_kid_waits_for_the_fetch_that_is_under_way() {
+        let (keys, _, asked, gate) = gated(None);
+        let update = |kid: &'static str| {
+            let keys = keys.clone();
+            tokio::spawn(async move { keys.update(Reason::UnknownKid(kid)).await })
+        };
+        let look = |kid| keys.with_key(kid, |_, _| ());
+        let first = update("b");
+        tokio::task::yield_now().await;
+        // The cool-down has begun, and yet the answer may have this one in it.
+        assert!(matches!(look("c"), Lookup::UnknownKid));
+        let second = update("c");
+        tokio::task::yield_now().await;
+        gate.notify_one();
+        first.await.unwrap().unwrap();
+        second.await.unwrap().unwrap();
+        assert!(matches!(look("c"), Lookup::Unknown));
+        assert_eq!(asked.load(Ordering::Relaxed), 1);
+    }
+
+    #[tokio::test]
+    async fn no_refresh_begins_in_a_pause_that_the_endpoint_asked_for() {
+        let (keys, clock, asked, gate) = gated(Some(Duration::from_secs(60)));
+        let look = || assert!(matches!(keys.with_key("a", |_, _| ()), Lookup::Known(())));
+        clock.advance(Duration::from_secs(600));
+        let calls = || asked.load(Ordering::Relaxed);
+        look();
+        // While it is under way there is no second one.
+        clock.advance(Duration::from_secs(31));
+        look();
+        assert_eq!(calls(), 1);
+        gate.notify_one();
+        tokio::task::yield_now().await;
+        tokio::task::yield_now().await;
+        for (seconds, expected) in [(31, 1), (31, 2)] {
+            clock.advance(Duration::from_secs(seconds));
+            look();
+            assert_eq!(calls(), expected);
+        }
+    }
 }
