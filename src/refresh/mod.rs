@@ -3,6 +3,7 @@
 mod circuit_breaker;
 mod clock_skew;
 mod flight;
+mod forgotten;
 mod lineage;
 mod outcome;
 #[cfg(feature = "shared-store")]
@@ -10,7 +11,7 @@ mod replicated;
 mod task;
 mod upstream;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -19,13 +20,13 @@ use tokio::sync::{oneshot, watch};
 
 use self::circuit_breaker::CircuitBreaker;
 use self::flight::{Flights, Joined, Key, Retain};
+use self::forgotten::Forgotten;
 use self::lineage::Lineage;
 use self::outcome::Undecided;
 #[cfg_attr(not(feature = "routes"), allow(unused_imports))]
 pub(crate) use self::outcome::{Accepted, Issued, Outcome, Presented, Tokens};
 use self::task::Task;
 use crate::client::{Client, ClientError};
-use crate::seldom::Seldom;
 #[cfg(feature = "shared-store")]
 use crate::store::{Notice, Replicas};
 use crate::token::{Name, TokenId, Verified, Verifier};
@@ -50,10 +51,7 @@ pub(crate) struct Renewer {
     flights: Mutex<Flights<Arc<Outcome>, oneshot::Sender<Arc<Outcome>>>>,
     breaker: Mutex<CircuitBreaker>,
     lineage: Lineage,
-    /// Outcomes that had to be forgotten before they were delivered.
-    undelivered_forgotten: AtomicU64,
-    refusals_forgotten: AtomicU64,
-    forgotten_warning: Seldom,
+    forgotten: Forgotten,
     skewed: AtomicU64,
     /// Tasks that have not ended yet.
     under_way: watch::Sender<usize>,
@@ -97,9 +95,7 @@ impl Renewer {
             flights: Mutex::new(Flights::new(memo, CAPACITY, REFUSALS)),
             breaker: Mutex::default(),
             lineage: Lineage::default(),
-            undelivered_forgotten: AtomicU64::new(0),
-            refusals_forgotten: AtomicU64::new(0),
-            forgotten_warning: Seldom::default(),
+            forgotten: Forgotten::default(),
             skewed: AtomicU64::new(0),
             under_way: watch::Sender::new(0),
             // A call of its own ends within the deadline; verification may fetch keys once.
@@ -296,8 +292,8 @@ impl Renewer {
         Counts {
             renewals: flights.len(),
             refusals: flights.refusals(),
-            undelivered_forgotten: self.undelivered_forgotten.load(Ordering::Relaxed),
-            refusals_forgotten: self.refusals_forgotten.load(Ordering::Relaxed),
+            undelivered_forgotten: self.forgotten.undelivered(),
+            refusals_forgotten: self.forgotten.refusals(),
             lineages_forgotten: self.lineage.forgotten(),
         }
     }

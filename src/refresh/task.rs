@@ -1,12 +1,8 @@
 //! A renewal under way, on a task of its own.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
 
-use super::{
-    CAPACITY, Kept, Outcome, Presented, REFUSALS, Renewer, Undecided, not_yet, unavailable,
-};
+use super::{Kept, Outcome, Presented, Renewer, Undecided, not_yet, unavailable};
 use crate::client::RefreshToken;
 
 /// What is left to do when the outcome is out.
@@ -107,7 +103,9 @@ impl Task {
             // Whoever ended the session has written the browser's cookies; by now they may be somebody else's.
             outcome = Arc::new(Outcome::Refused { clear: false });
         }
-        renewer.count_forgotten(completed.evicted, completed.refusal_evicted, now);
+        renewer
+            .forgotten
+            .add(completed.evicted, completed.refusal_evicted, now);
         for waiter in completed.waiters {
             // Whoever hung up is not there to hear it.
             let _ = waiter.send(outcome.clone());
@@ -115,28 +113,6 @@ impl Task {
         Finished {
             ended: completed.ended,
             orphan,
-        }
-    }
-}
-
-impl Renewer {
-    /// Counts what had to make room for a new outcome, and says so once a minute at most.
-    fn count_forgotten(&self, undelivered: bool, refusal: bool, now: Duration) {
-        if refusal {
-            self.refusals_forgotten.fetch_add(1, Ordering::Relaxed);
-        }
-        if undelivered {
-            self.undelivered_forgotten.fetch_add(1, Ordering::Relaxed);
-        }
-        if (undelivered || refusal) && self.forgotten_warning.is_due(now) {
-            tracing::warn!(
-                most_outcomes = CAPACITY,
-                most_refusals = REFUSALS,
-                undelivered = self.undelivered_forgotten.load(Ordering::Relaxed),
-                refusals = self.refusals_forgotten.load(Ordering::Relaxed),
-                "outcomes of renewals are forgotten because there are too many: renewed refresh tokens that no \
-                 response has carried yet, or refusals"
-            );
         }
     }
 }

@@ -76,3 +76,40 @@ impl Worst {
             .map_or(AuthErrorKind::MissingCredentials.into(), AuthError::from)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::token::InvalidToken;
+    use crate::token::keys::KeysUnavailable;
+
+    #[test]
+    fn the_most_telling_failure_counts_and_of_two_alike_the_first() {
+        let unavailable = |seconds| {
+            let retry_after = Duration::from_secs(seconds);
+            Failure::Unavailable(KeysUnavailable { retry_after })
+        };
+        let invalid = || Failure::Invalid(InvalidToken::Malformed);
+        let worst = |failures: Vec<Failure>| {
+            let mut worst = Worst::default();
+            for failure in failures {
+                worst.add(failure);
+            }
+            worst.into_error()
+        };
+        let error = worst(vec![invalid(), Failure::Expired, invalid()]);
+        assert_eq!(*error.kind(), AuthErrorKind::ExpiredToken);
+        let error = worst(vec![
+            Failure::Expired,
+            unavailable(7),
+            unavailable(9),
+            invalid(),
+        ]);
+        assert!(
+            matches!(error.kind(), AuthErrorKind::Unavailable { retry_after } if retry_after.as_secs() == 7)
+        );
+        assert_eq!(*worst(Vec::new()).kind(), AuthErrorKind::MissingCredentials);
+    }
+}

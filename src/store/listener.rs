@@ -120,3 +120,105 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use super::*;
+    use crate::store::link::ReplicaTimes;
+    use crate::store::{Count, Notices, SharedStore, StoreFuture, Stored};
+
+    /// A store without a notice that remembers since when it was asked for them.
+    #[derive(Clone, Default)]
+    struct Asked(Arc<Mutex<Vec<Option<String>>>>);
+
+    impl Asked {
+        fn take(&self) -> Vec<Option<String>> {
+            std::mem::take(&mut self.0.lock().unwrap())
+        }
+    }
+
+    impl SharedStore for Asked {
+        fn lock<'a>(&'a self, _: &'a StoreKey, _: &'a [u8], _: Duration) -> StoreFuture<'a, bool> {
+            Box::pin(async { Ok(true) })
+        }
+        fn unlock<'a>(&'a self, _: &'a StoreKey, _: &'a [u8]) -> StoreFuture<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+        fn get<'a>(&'a self, _: &'a StoreKey) -> StoreFuture<'a, Option<Stored>> {
+            Box::pin(async { Ok(None) })
+        }
+        fn put<'a>(&'a self, _: &'a StoreKey, _: &'a [u8], _: Duration) -> StoreFuture<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+        fn shorten<'a>(&'a self, _: &'a StoreKey, _: Duration) -> StoreFuture<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+        fn publish<'a>(&'a self, _: &'a [u8], _: Duration) -> StoreFuture<'a, ()> {
+            Box::pin(async { Ok(()) })
+        }
+        fn notices<'a>(&'a self, since: Option<&'a Cursor>) -> StoreFuture<'a, Notices> {
+            let since = since.map(|cursor| cursor.0.clone());
+            self.0.lock().unwrap().push(since);
+            Box::pin(async {
+                Ok(Notices {
+                    notices: Vec::new(),
+                    cursor: Cursor("1".to_owned()),
+                    more: false,
+                })
+            })
+        }
+        fn count<'a>(&'a self, _: &'a StoreKey, resets_in: Duration) -> StoreFuture<'a, Count> {
+            Box::pin(async move {
+                Ok(Count {
+                    events: 1,
+                    resets_in,
+                })
+            })
+        }
+    }
+
+    struct Deaf;
+
+    impl Listener for Deaf {
+        fn hear(&self, _: Notice) {}
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_a_gap_everything_is_read_again_and_another_task_may_take_the_place() {
+        let store = Asked::default();
+        let times = ReplicaTimes {
+            memo: Duration::from_secs(10),
+            longest_wait: Duration::from_secs(10),
+            refusal: Duration::from_secs(10),
+        };
+        let link = Arc::new(Link::new(Box::new(store.clone()), times));
+        let place = Place::take(&link).unwrap();
+        assert!(Place::take(&link).is_none(), "one task at a time");
+        let listener = Arc::new(Deaf);
+        let task = tokio::spawn(listen(place, Arc::downgrade(&listener)));
+        tokio::time::sleep(INTERVAL).await;
+        let known = Some("1".to_owned());
+        let asked = store.take();
+        assert_eq!(asked[0], None);
+        assert!(asked[1..].iter().all(|since| *since == known));
+
+        // The machine sleeps.
+        for (gap, since) in [
+            (GAP - 2 * INTERVAL, known.clone()),
+            (GAP + Duration::from_millis(1), None),
+            (2 * GAP, None),
+        ] {
+            store.take();
+            tokio::time::advance(gap).await;
+            while store.0.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            assert_eq!(store.take(), [since], "{gap:?}");
+        }
+        task.abort();
+        let _ = task.await;
+        assert!(Place::take(&link).is_some());
+    }
+}

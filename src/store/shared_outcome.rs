@@ -66,6 +66,8 @@ mod tests {
                 retry_after_seconds: 7,
             },
         ] {
+            let shown = format!("{outcome:?}");
+            assert!(!shown.is_empty() && !shown.contains("a.b.c"), "{shown}");
             let bytes = outcome.encode().unwrap();
             assert_eq!(SharedOutcome::decode(&bytes), Some(outcome));
         }

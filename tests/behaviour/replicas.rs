@@ -13,6 +13,7 @@ use http::Request;
 use serde_json::json;
 use sha2::{Digest, Sha256};
 use tower::ServiceExt;
+use tower_descope::client::RefreshToken;
 use tower_descope::emulator::{Fault, RefreshRotation};
 use tower_descope::store::SharedStore;
 use tower_descope::{Descope, Revocation};
@@ -460,6 +461,77 @@ async fn without_the_store_each_replica_goes_on_and_says_so_once() {
     for token in [&bob.session, &bob.refresh, &cid.session, &cid.refresh] {
         assert!(!log.text().contains(token.as_str()));
     }
+}
+
+#[tokio::test]
+async fn a_store_that_can_only_be_read_from_is_not_back() {
+    let log = Log::start();
+    let replicas = Replicas::new(RefreshRotation::None).await;
+    replicas.store.set_read_only(true);
+    let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
+    let reply = replicas[0].get("/me", &ann.cookies()).await;
+    assert_eq!(reply.status(), 200);
+    assert_eq!(log.count("goes on by itself"), 1, "{}", log.text());
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    assert_eq!(log.count("is back"), 0);
+    replicas.store.set_read_only(false);
+    for _ in 0..100 {
+        if log.count("is back") > 0 {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{}", log.text());
+}
+
+#[tokio::test]
+async fn a_call_that_a_renewal_elsewhere_has_overtaken_is_repeated() {
+    let replicas = Replicas::new(RefreshRotation::SingleUse).await;
+    let world = &replicas.world;
+    let ann = world.sign_in("ann@example.com").await;
+    let reply = replicas[0].get("/me", &ann.refresh_cookie()).await;
+    assert_eq!(reply.status(), 200);
+    let reply = replicas[1].get("/profile", &ann.cookies()).await;
+    assert_eq!(reply.body, "ann@example.com");
+    assert_eq!(world.refreshes(), 1);
+
+    // One that is refused for another reason causes no renewal.
+    let bob = world.sign_in("bob@example.com").await;
+    let token = RefreshToken::new(bob.refresh.clone()).unwrap();
+    let session = world.descope.client().session();
+    session.logout(&token).await.unwrap();
+    let reply = replicas[1].get("/profile", &bob.cookies()).await;
+    assert_eq!(reply.body, "the profile could not be loaded");
+    assert_eq!(world.refreshes(), 1);
+}
+
+// Somebody else may have this user's id in `sub`, where a JWT template puts anything.
+#[tokio::test]
+async fn replicas_are_told_whether_a_name_is_an_id() {
+    let replicas = Replicas::new(RefreshRotation::None).await;
+    let ann = replicas.world.sign_in("ann@example.com").await;
+    let descope = &replicas[0].descope;
+    let app = Router::new().nest("/auth", descope.routes());
+    let request = Request::post("/auth/v1/auth/logoutall")
+        .header("sec-fetch-site", "same-origin")
+        .header("content-type", "application/json")
+        .header("cookie", ann.cookies());
+    let request = request.body(Body::from("{}")).unwrap();
+    assert_eq!(app.oneshot(request).await.unwrap().status(), 200);
+    let revocation = Revocation::user("somebody");
+    descope.revoke(revocation).await.unwrap();
+    let told = |user: &str| {
+        let notices = replicas.store.notices_so_far();
+        let mut subjects = notices.iter().filter_map(|notice| notice.get("subject"));
+        subjects.any(|it| it["sub"] == user && it["id_only"] == (user == ann.user_id))
+    };
+    for _ in 0..100 {
+        if told(&ann.user_id) && told("somebody") {
+            return;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    panic!("{:?}", replicas.store.notices_so_far());
 }
 
 #[tokio::test]

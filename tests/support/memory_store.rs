@@ -26,6 +26,7 @@ struct Inner {
     clock: Arc<ManualClock>,
     down: AtomicBool,
     lawless: AtomicBool,
+    read_only: AtomicBool,
     state: Mutex<State>,
 }
 
@@ -45,6 +46,7 @@ impl MemoryStore {
                 clock,
                 down: AtomicBool::new(false),
                 lawless: AtomicBool::new(false),
+                read_only: AtomicBool::new(false),
                 state: Mutex::default(),
             }),
         }
@@ -53,6 +55,20 @@ impl MemoryStore {
     /// An outage, or its end.
     pub fn set_down(&self, down: bool) {
         self.inner.down.store(down, Ordering::SeqCst);
+    }
+
+    /// Answers reads and refuses writes, like a server after a failover.
+    pub fn set_read_only(&self, read_only: bool) {
+        self.inner.read_only.store(read_only, Ordering::SeqCst);
+    }
+
+    /// The notices that replicas have published.
+    pub fn notices_so_far(&self) -> Vec<Value> {
+        let state = self.state();
+        let notices = state.notices.iter();
+        notices
+            .map(|(notice, _)| serde_json::from_slice(notice).unwrap())
+            .collect()
     }
 
     /// From now on locks keep nobody out, as for a process that stood still for longer than its lease.
@@ -137,6 +153,18 @@ impl MemoryStore {
     }
 }
 
+impl MemoryStore {
+    fn write<T: Send + 'static>(
+        &self,
+        operation: impl FnOnce(&mut State, Duration) -> T,
+    ) -> StoreFuture<'_, T> {
+        if self.inner.read_only.load(Ordering::SeqCst) {
+            return Box::pin(async { Err(StoreError::new("can only be read from")) });
+        }
+        self.ask(operation)
+    }
+}
+
 impl SharedStore for MemoryStore {
     fn lock<'a>(
         &'a self,
@@ -145,7 +173,7 @@ impl SharedStore for MemoryStore {
         lease: Duration,
     ) -> StoreFuture<'a, bool> {
         let lawless = self.inner.lawless.load(Ordering::SeqCst);
-        self.ask(move |state, now| {
+        self.write(move |state, now| {
             let held = state.locks.get(key);
             let free = lawless || held.is_none_or(|(_, until)| *until <= now);
             if free {
@@ -156,7 +184,7 @@ impl SharedStore for MemoryStore {
     }
 
     fn unlock<'a>(&'a self, key: &'a StoreKey, owner: &'a [u8]) -> StoreFuture<'a, ()> {
-        self.ask(|state, _| {
+        self.write(|state, _| {
             if state.locks.get(key).is_some_and(|(held, _)| held == owner) {
                 state.locks.remove(key);
             }
@@ -174,13 +202,13 @@ impl SharedStore for MemoryStore {
     }
 
     fn put<'a>(&'a self, key: &'a StoreKey, value: &'a [u8], ttl: Duration) -> StoreFuture<'a, ()> {
-        self.ask(|state, now| {
+        self.write(|state, now| {
             state.values.insert(*key, (value.to_vec(), now + ttl));
         })
     }
 
     fn shorten<'a>(&'a self, key: &'a StoreKey, ttl: Duration) -> StoreFuture<'a, ()> {
-        self.ask(|state, now| {
+        self.write(|state, now| {
             if let Some((_, until)) = state.values.get_mut(key) {
                 *until = (now + ttl).min(*until);
             }
@@ -188,7 +216,7 @@ impl SharedStore for MemoryStore {
     }
 
     fn publish<'a>(&'a self, notice: &'a [u8], ttl: Duration) -> StoreFuture<'a, ()> {
-        self.ask(|state, now| state.notices.push((notice.to_vec(), now + ttl)))
+        self.write(|state, now| state.notices.push((notice.to_vec(), now + ttl)))
     }
 
     fn notices<'a>(&'a self, since: Option<&'a Cursor>) -> StoreFuture<'a, Notices> {
@@ -205,7 +233,7 @@ impl SharedStore for MemoryStore {
     }
 
     fn count<'a>(&'a self, key: &'a StoreKey, window: Duration) -> StoreFuture<'a, Count> {
-        self.ask(|state, now| {
+        self.write(|state, now| {
             let (events, until) = state.counts.entry(*key).or_insert((0, now + window));
             if *until <= now {
                 (*events, *until) = (0, now + window);
