@@ -241,9 +241,15 @@ mod tests {
             id[..4].copy_from_slice(&n.to_be_bytes());
             id
         };
+        let log = crate::seldom::tests::Log::default();
+        let guard = tracing::subscriber::set_default(log.clone());
         for n in 0..3000 {
-            lineage.note([Some(id(n)), None], Some(session(1, 9_999)), NOW);
+            // With a successor that is known already, whose place is its own.
+            let tokens = [Some(id(n)), (n > 0).then(|| id(n - 1))];
+            lineage.note(tokens, Some(session(1, 9_999)), NOW);
+            assert_eq!(log.lines(), u64::from(n >= 1000), "{n}");
         }
+        drop(guard);
         assert!((2000..3000).all(|n| lineage.of(&id(n)).len() == 1));
         assert_eq!(lineage.forgotten(), 2000);
     }

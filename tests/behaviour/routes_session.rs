@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::log::Log;
 use crate::support::mounted::{
     self, Browser, CODE, Fault, Upstream, bare, builder, claims, descope, error_body, layered,
 };
@@ -159,8 +160,11 @@ async fn a_session_that_is_over_by_our_clock_costs_nobody_the_sign_in() {
     let upstream = Upstream::new();
     let mut page = Browser::with_tokens(bare(&descope(&upstream)), upstream.tokens("UA"));
     upstream.set().session_life = -60;
+    let log = Log::start();
     let answer = page.sign_in("B").await;
     assert_eq!(answer.is_ok().body["sessionExpiration"], 1_799_999_940);
+    assert_eq!(log.count("seconds_over=60"), 1, "{}", log.text());
+    drop(log);
     assert_eq!(
         page.ds(),
         "",

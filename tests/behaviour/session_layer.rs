@@ -164,6 +164,18 @@ async fn a_page_that_asks_for_nobody_may_be_cached() {
 }
 
 #[tokio::test]
+async fn an_app_may_answer_for_caching_by_itself() {
+    let world = World::with(|builder| builder.leave_cache_control()).await;
+    let ann = world.sign_in("ann@example.com").await;
+    let reply = world.get("/me", &ann.cookies()).await;
+    assert_eq!((reply.status(), reply.header("cache-control")), (200, None));
+    // But not for tokens.
+    let reply = world.get("/me", &ann.refresh_cookie()).await;
+    assert!(reply.cookie("DS").is_some());
+    assert!(reply.header("cache-control").unwrap().contains("no-store"));
+}
+
+#[tokio::test]
 async fn a_handler_that_sets_one_of_the_cookies_has_decided() {
     let world = World::new().await;
     for name in ["DS", "DSR"] {

@@ -13,7 +13,9 @@ use http::header::COOKIE;
 use http::{Request, Response};
 use http_body::{Body, Frame};
 use tower::{Layer, Service, ServiceBuilder, ServiceExt};
-use tower_descope::User;
+use tower_descope::require::{GrpcStatus, NoBody};
+use tower_descope::store::{RedisStore, StoreError, StoreKey, Stored};
+use tower_descope::{RequireLayer, User};
 
 /// A body that is neither `Default` nor `Send`, and nothing that axum knows.
 struct OddBody(Rc<Cell<Option<&'static str>>>);
@@ -106,11 +108,37 @@ async fn odd_bodies_and_the_ready_service() {
     );
 }
 
+// A service that has no room now says so; whoever asks a layer around it has to hear it.
+#[tokio::test]
+async fn no_layer_is_ready_before_the_service_inside() {
+    #[derive(Clone)]
+    struct Full;
+
+    impl Service<Request<()>> for Full {
+        type Response = Response<()>;
+        type Error = Infallible;
+        type Future = Ready<Result<Self::Response, Infallible>>;
+
+        fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+            Poll::Pending
+        }
+
+        fn call(&mut self, _: Request<()>) -> Self::Future {
+            unreachable!("it is never ready")
+        }
+    }
+
+    let world = World::new().await;
+    let mut context = Context::from_waker(std::task::Waker::noop());
+    let mut layered = world.descope.session_layer().layer(Full);
+    assert!(layered.poll_ready(&mut context).is_pending());
+    let layer = RequireLayer::new().with_rejection(NoBody);
+    let mut required = layer.layer(Full);
+    assert!(required.poll_ready(&mut context).is_pending());
+}
+
 #[tokio::test]
 async fn rejections_for_bodies_that_are_only_default() {
-    use tower_descope::RequireLayer;
-    use tower_descope::require::{GrpcStatus, NoBody};
-
     #[derive(Default)]
     struct Empty;
 
@@ -203,4 +231,77 @@ async fn a_bare_hyper_service() {
     assert_eq!(response.headers().get_all("set-cookie").iter().count(), 1);
     let body = response.into_body().collect().await.unwrap().to_bytes();
     assert_eq!(body, ann.user_id);
+}
+
+// Security requirement 41: what a log shows of our types is their names, and what helps without being secret.
+#[tokio::test]
+async fn debug_output_names_the_type_and_shows_no_secret() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let user = world.descope.validate_session(&ann.session).await.unwrap();
+    let redis = "redis://:hunter2@127.0.0.1:1/";
+    let key = StoreKey::new([0xab; 32]);
+    let stored = Stored {
+        value: b"hunter2".to_vec(),
+        expires_in: std::time::Duration::from_secs(7),
+    };
+    let mut layered =
+        world
+            .descope
+            .session_layer()
+            .layer(tower::service_fn(async |_: Request<OddBody>| {
+                Ok::<_, Infallible>(Response::new(odd("")))
+            }));
+    let layered = layered.ready().await.unwrap().call(Request::new(odd("")));
+    let mut required = RequireLayer::new()
+        .with_rejection(NoBody)
+        .layer(tower::service_fn(async |_: Request<()>| {
+            Ok::<_, Infallible>(Response::new(()))
+        }));
+    let required = required.ready().await.unwrap().call(Request::new(()));
+    let mut routes = world.descope.routes_service();
+    let request = Request::new(axum::body::Body::empty());
+    let call = Service::<Request<axum::body::Body>>::call(&mut routes, request);
+    for (shown, words) in [
+        (format!("{user:?}"), &["User", &*ann.user_id][..]),
+        (format!("{key:?}"), &["StoreKey(abab"]),
+        (format!("{stored:?}"), &["Stored", "bytes: 7", "7s"]),
+        (
+            format!("{:?}", RedisStore::open(redis, "ns").unwrap()),
+            &["RedisStore", "ns"],
+        ),
+        (format!("{layered:?}"), &["ResponseFuture"]),
+        (format!("{required:?}"), &["ResponseFuture"]),
+        (format!("{routes:?}"), &["RoutesService"]),
+        (format!("{call:?}"), &["RoutesFuture"]),
+    ] {
+        for word in words {
+            assert!(shown.contains(word), "{word} in {shown:?}");
+        }
+        for secret in ["hunter2", &ann.session, &ann.refresh] {
+            assert!(!shown.contains(secret), "{shown}");
+        }
+    }
+}
+
+#[test]
+fn the_error_of_a_store_leads_to_its_cause() {
+    #[derive(Debug)]
+    struct Cause;
+
+    impl std::fmt::Display for Cause {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            f.write_str("no answer")
+        }
+    }
+
+    impl std::error::Error for Cause {
+        fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+            Some(&std::fmt::Error)
+        }
+    }
+
+    let error = StoreError::new(Cause);
+    assert_eq!(error.to_string(), "shared store: no answer");
+    assert!(std::error::Error::source(&error).is_some_and(|source| source.is::<std::fmt::Error>()));
 }

@@ -6,7 +6,6 @@
 mod raw;
 
 use std::borrow::Cow;
-use std::fmt;
 use std::ops::Range;
 
 use self::raw::Raw;
@@ -171,16 +170,6 @@ impl Claims {
         self.lists[run.start as usize..run.end as usize]
             .iter()
             .map(|span| self.str(*span))
-    }
-}
-
-impl fmt::Debug for Claims {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        // Custom claims may hold anything; the id is what a log needs.
-        f.debug_struct("Claims")
-            .field("id", &self.id())
-            .field("exp", &self.exp)
-            .finish_non_exhaustive()
     }
 }
 
