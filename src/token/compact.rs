@@ -205,3 +205,27 @@ mod tests {
         assert!(decode(b"Q").is_err());
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn limits_are_the_longest_that_is_read() {
+        let refusal = |token: &str, max| split(token.as_bytes(), max).err();
+        assert_eq!(refusal("aa.bb.cc", 8), None);
+        assert_eq!(refusal("aa.bb.cc", 7), Some(InvalidToken::TooLong));
+        let with_header = |len: usize| format!("{}.b.c", "a".repeat(len));
+        assert_eq!(refusal(&with_header(MAX_HEADER), usize::MAX), None);
+        let longer = with_header(MAX_HEADER + 1);
+        assert_eq!(refusal(&longer, usize::MAX), Some(InvalidToken::TooLong));
+    }
+
+    #[test]
+    fn each_part_is_base64url() {
+        for byte in 0..=u8::MAX {
+            let is_known = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+            assert_eq!(is_base64url(&[b'a', byte]), is_known, "{byte}");
+        }
+    }
+}

@@ -220,6 +220,9 @@ mod tests {
             refused(r#"{"alg":"RS256","kid":""}"#),
             InvalidToken::UnknownKey
         );
+        let with_kid = |len: usize| format!(r#"{{"alg":"RS256","kid":"{}"}}"#, "k".repeat(len));
+        assert!(parse(with_kid(MAX_KID).as_bytes()).is_ok());
+        assert_eq!(refused(&with_kid(MAX_KID + 1)), InvalidToken::UnknownKey);
         assert_eq!(
             refused(r#"{"alg":"RS256","kid":1}"#),
             InvalidToken::Malformed

@@ -308,3 +308,102 @@ fn decode(text: &str) -> Result<Vec<u8>, UnusableKey> {
         .decode(text.trim_end_matches('='))
         .map_err(|_| UnusableKey)
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+
+    /// A key of 2048 bits whose exponent is 3.
+    fn good() -> Value {
+        let data: Value =
+            serde_json::from_str(include_str!("../../tests/data/rsa_sizes.json")).unwrap();
+        assert_eq!(data[1]["name"], "rsa-2048e3");
+        data[1]["jwk"].clone()
+    }
+
+    fn is_usable(key: &Value) -> bool {
+        parse_key(&key.to_string(), &SignatureAlgorithm::ALL).is_ok()
+    }
+
+    /// The key with this member.
+    fn with(name: &str, value: impl Into<Value>) -> Value {
+        let mut key = good();
+        key[name] = value.into();
+        key
+    }
+
+    // RFC 7517 section 4, RFC 7518 section 6.3; security requirements 10 to 14.
+    #[test]
+    fn members_decide_whether_a_key_is_usable() {
+        let encode = |bytes: &[u8]| URL_SAFE_NO_PAD.encode(bytes);
+        let modulus = decode(good()["n"].as_str().unwrap()).unwrap();
+        let modulus_with = |last: u8, front: &[u8]| {
+            let mut bytes = [front, &modulus].concat();
+            *bytes.last_mut().unwrap() = last;
+            bytes
+        };
+        let odd = *modulus.last().unwrap();
+        for (key, usable) in [
+            (good(), true),
+            (with("use", "sig"), true),
+            (with("use", "enc"), false),
+            (with("use", "other"), false),
+            (with("key_ops", json!(["sign", "verify"])), true),
+            (with("key_ops", json!(["sign"])), false),
+            (with("key_ops", json!([])), false),
+            (with("alg", "RS256"), true),
+            (with("alg", "RS512"), false),
+            (with("alg", "PS256"), false),
+            (with("alg", "anything"), false),
+            (with("kid", ""), false),
+            (with("kid", 1), false),
+            (with("kid", "k".repeat(MAX_KID)), true),
+            (with("kid", "k".repeat(MAX_KID + 1)), false),
+            (with("kty", "oct"), false),
+            (with("kty", "EC"), false),
+            (with("x5c", 7), false),
+            (with("anything", json!({"a": [1]})), true),
+            // A sign byte is no part of the number.
+            (with("n", encode(&modulus_with(odd, &[0]))), true),
+            (with("n", encode(&modulus_with(odd - 1, &[]))), false),
+            (with("n", encode(&modulus[1..])), false),
+            (with("n", encode(&modulus_with(odd, &[1; 769]))), false),
+            (with("n", ""), false),
+            (with("n", "!"), false),
+            (with("e", encode(&[])), false),
+            (with("e", encode(&[1])), false),
+            (with("e", encode(&[2])), false),
+            (with("e", encode(&[4])), false),
+            (with("e", encode(&[0, 1, 0, 1])), true),
+            (with("e", encode(&[1, 0, 0])), false),
+            (with("e", encode(&[1, 0xff, 0xff, 0xff, 0xff])), true),
+            (with("e", encode(&[2, 0, 0, 0, 1])), false),
+            (with("e", encode(&[1, 0, 0, 0, 0, 0, 0, 0, 3])), false),
+        ] {
+            assert_eq!(is_usable(&key), usable, "{key}");
+        }
+        let repeated = good().to_string().replacen('{', "{\"kid\":\"other\",", 1);
+        assert!(parse_key(&repeated, &SignatureAlgorithm::ALL).is_err());
+        let unknown = good()
+            .to_string()
+            .replacen('{', "{\"a\":1,\"\\u0061\":1,", 1);
+        assert!(parse_key(&unknown, &SignatureAlgorithm::ALL).is_err());
+        assert!(parse_key(&good().to_string(), &[SignatureAlgorithm::Es256]).is_err());
+    }
+
+    #[test]
+    fn a_kid_that_occurs_twice_names_no_key() {
+        let mut keys = vec![good(), with("kid", "other"), with("kid", "third")];
+        let set = |keys: &[Value]| {
+            let json = json!({ "keys": keys }).to_string();
+            KeySet::from_json(json.as_bytes(), &SignatureAlgorithm::ALL).unwrap()
+        };
+        assert_eq!(set(&keys).len(), 3);
+        keys.push(with("kid", "other"));
+        let left = set(&keys);
+        assert_eq!(left.len(), 2);
+        assert!(left.get("other").is_none() && left.get("third").is_some());
+    }
+}

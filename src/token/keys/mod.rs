@@ -457,6 +457,16 @@ mod tests {
         }
     }
 
+    #[test]
+    fn replicas_do_not_ask_in_step() {
+        let base = Duration::from_secs(1000);
+        let spread: Vec<_> = (0..1000).map(|_| jitter(base).as_secs()).collect();
+        assert!(spread.iter().all(|wait| (800..=1000).contains(wait)));
+        for part in [800..850, 850..900, 900..950, 950..1001] {
+            assert!(spread.iter().any(|wait| part.contains(wait)), "{part:?}");
+        }
+    }
+
     /// Two keys of the test data, under kids of one's choice.
     fn key_set(keys: &[(&str, usize)]) -> Vec<u8> {
         let data = include_str!("../../../tests/data/rsa_sizes.json");
