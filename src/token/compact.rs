@@ -204,11 +204,6 @@ mod tests {
         assert!(decode(b"QQ==").is_err());
         assert!(decode(b"Q").is_err());
     }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
 
     #[test]
     fn limits_are_the_longest_that_is_read() {
