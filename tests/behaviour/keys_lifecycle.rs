@@ -7,6 +7,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use crate::support::fake::{Answer, Gate};
+use crate::support::faults_with_a_clock;
 use crate::support::project::{NOW, Project, keys, retry_after, settle, token, unknown_kid};
 use crate::support::signer::{self, KEYS_PATH, Signer};
 use serde_json::json;
@@ -24,6 +25,36 @@ static T2: LazyLock<String> = LazyLock::new(|| token(&K2));
 
 fn down() -> Answer {
     Answer::fail(TransportErrorKind::Interrupted)
+}
+
+/// The faults of the list that are played here, and the test of each.
+const FAULTS: [(&str, fn()); faults_with_a_clock::NAMES.len()] = [
+    (
+        "jwks/unknown-kty-added",
+        other_keys_in_the_set_change_nothing,
+    ),
+    ("jwks/emptied", a_useless_answer_never_replaces_keys),
+    ("jwks/rotate-overlap", rotate_overlap),
+    ("jwks/rotate-hard", rotate_hard),
+    ("jwks/flip-flop", flip_flop),
+    ("jwks/304", not_modified_keeps_the_set_and_resets_its_age),
+    ("jwks/cache-control-0", cache_control_is_clamped),
+    ("jwks/cache-control-huge", cache_control_is_clamped),
+    ("jwks/random-kid-flood", random_kid_flood),
+    (
+        "jwks/random-kid-flood-while-down",
+        random_kid_flood_while_down,
+    ),
+    ("jwks/bad-sig-flood", bad_signatures_cause_no_fetch),
+    ("clock/skew+4s", skew_within_the_leeway),
+    ("clock/skew+10min", skew_within_the_leeway),
+    ("clock/backwards", the_wall_clock_may_jump),
+    ("clock/leap", a_clock_that_stands_still),
+];
+
+#[test]
+fn every_fault_that_needs_a_clock_has_its_test() {
+    assert_eq!(FAULTS.map(|(name, _)| name), faults_with_a_clock::NAMES);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -42,6 +42,7 @@ mod walkthrough;
 #[path = "../support"]
 mod support {
     pub mod fake;
+    pub mod faults_with_a_clock;
     pub mod fuzz_targets;
     pub mod live;
     pub mod log;

@@ -23,6 +23,7 @@ mod wycheproof;
 mod support {
     pub mod endpoint;
     pub mod fake;
+    pub mod faults_with_a_clock;
     pub mod log;
     pub mod mounted;
     pub mod needs;

@@ -50,7 +50,7 @@ const BATCH: usize = 1_000;
 /// else; `<namespace>` is the second argument of [`open`](Self::open) and `<password>` is yours:
 ///
 /// ```text
-/// ACL SETUSER tower-descope on ><password> resetkeys ~tower-descope:<namespace>:* resetchannels -@all +get +set +del +incr +pttl +pexpire +zadd +zscan +zremrangebyscore +xadd +xrange +xrevrange +evalsha +script|load +multi +exec +time +select
+#[doc = include_str!("acl.txt")]
 /// ```
 ///
 /// `+select` is needed only if the URL names a database. What somebody can do who has these rights besides your app
