@@ -30,8 +30,6 @@ pub(super) enum MemberKind {
     Free,
     /// An object that the project fills by itself. It passes as it is.
     Own,
-    /// An object of strings. Only requests have it.
-    Texts,
     /// An object of booleans.
     Flags,
     /// Strings.
@@ -234,7 +232,6 @@ mod tests {
             (MemberKind::List, json!([["x"]])),
             (MemberKind::Nested(&INNER), json!([{"a": true}])),
             (MemberKind::NestedList(&INNER), json!([[{"a": false}]])),
-            (MemberKind::Texts, json!([])),
         ] {
             assert_eq!(kept(&kind), want);
         }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use axum::routing::{MethodRouter, get, post};
 
 #[cfg(feature = "utoipa")]
+use super::openapi::schemas::RequestSchemas;
+#[cfg(feature = "utoipa")]
 use super::visible_members::Documented;
 use super::visible_members::Shown;
 use super::{call, session as handlers};
@@ -20,12 +22,9 @@ pub(super) struct Mounted {
     pub(super) handler: fn() -> MethodRouter<Arc<Project>>,
     #[cfg(feature = "utoipa")]
     pub(super) body: Body,
-    /// The name of the request's schema.
+    /// The schemas of the request and of what is in it.
     #[cfg(feature = "utoipa")]
-    pub(super) request: &'static str,
-    /// Members that the request has to have.
-    #[cfg(feature = "utoipa")]
-    pub(super) required: fn() -> Vec<&'static str>,
+    pub(super) request: fn() -> RequestSchemas,
     #[cfg(feature = "utoipa")]
     pub(super) answer: Documented,
 }
@@ -93,13 +92,7 @@ where
         #[cfg(feature = "utoipa")]
         body: C::Request::BODY,
         #[cfg(feature = "utoipa")]
-        request: C::Request::NAME,
-        #[cfg(feature = "utoipa")]
-        required: || {
-            let request = C::Request::default();
-            let required = request.required().into_iter();
-            required.map(|(required, _)| required.member).collect()
-        },
+        request: RequestSchemas::of::<C::Request>,
         #[cfg(feature = "utoipa")]
         answer: C::Answer::DOCUMENTED,
     }

@@ -220,6 +220,10 @@ mod tests {
             refused(r#"{"alg":"RS256","kid":""}"#),
             InvalidToken::UnknownKey
         );
+        for name in ["cty", "url", "nonce"] {
+            let json = format!(r#"{{"alg":"RS256","kid":"a","{name}":7}}"#);
+            assert_eq!(refused(&json), InvalidToken::Malformed, "{name}");
+        }
         let with_kid = |len: usize| format!(r#"{{"alg":"RS256","kid":"{}"}}"#, "k".repeat(len));
         assert!(parse(with_kid(MAX_KID).as_bytes()).is_ok());
         assert_eq!(refused(&with_kid(MAX_KID + 1)), InvalidToken::UnknownKey);

@@ -199,12 +199,21 @@ pub(crate) enum Body {
     None,
 }
 
-/// What a call sends.
-pub(crate) trait Request: Serialize + DeserializeOwned + Default + Send + Sync {
-    /// The name of the type, which is also that of its schema in the OpenAPI document.
-    #[cfg_attr(not(feature = "utoipa"), allow(dead_code))]
-    const NAME: &'static str;
+/// Has a schema for the OpenAPI document, where there is one.
+#[cfg(feature = "utoipa")]
+pub(crate) use utoipa::ToSchema as Described;
 
+/// Has a schema for the OpenAPI document, where there is one.
+#[cfg(not(feature = "utoipa"))]
+pub(crate) trait Described {}
+
+#[cfg(not(feature = "utoipa"))]
+impl<T> Described for T {}
+
+/// What a call sends.
+pub(crate) trait Request:
+    Serialize + DeserializeOwned + Default + Described + Send + Sync
+{
     #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     const BODY: Body = Body::Required;
 

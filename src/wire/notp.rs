@@ -107,6 +107,7 @@ impl fmt::Display for NotpProvider {
 }
 
 /// The pages and messages that the flow shows.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -123,6 +124,7 @@ pub struct NotpTemplates {
 }
 
 /// `POST /v1/auth/notp/{provider}/signup`.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -136,13 +138,13 @@ pub struct NotpSignUpRequest {
     /// What is known of the user.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub user: SignUpUser,
-    /// See [`LoginOptions`].
+    /// Options of the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub login_options: LoginOptions,
     /// The messaging connector.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub provider_id: String,
-    /// See [`NotpTemplates`].
+    /// The texts of the messages.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub templates: NotpTemplates,
     /// The SSO application that starts the sign-up.
@@ -161,6 +163,7 @@ impl NotpSignUpRequest {
 }
 
 /// `POST /v1/auth/notp/{provider}/signin` and `…/signup-in`.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -168,13 +171,13 @@ pub struct NotpSignInRequest {
     /// The login id; may be empty, then the phone that sends the message tells who it is.
     #[serde(deserialize_with = "nullable")]
     pub login_id: String,
-    /// See [`LoginOptions`].
+    /// Options of the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub login_options: LoginOptions,
     /// The messaging connector.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub provider_id: String,
-    /// See [`NotpTemplates`].
+    /// The texts of the messages.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub templates: NotpTemplates,
     /// The SSO application that starts the sign-in.
@@ -193,6 +196,7 @@ impl NotpSignInRequest {
 }
 
 /// `POST /v1/auth/notp/{provider}/update`.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -203,10 +207,10 @@ pub struct NotpUpdateRequest {
     /// The new number; it must send the message.
     #[serde(deserialize_with = "nullable")]
     pub phone: String,
-    /// See [`UpdateOptions`].
+    /// What all updates have in common.
     #[serde(flatten)]
     pub options: UpdateOptions,
-    /// See [`NotpTemplates`].
+    /// The texts of the messages.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub templates: NotpTemplates,
     /// The SSO application that starts the update.
@@ -248,11 +252,12 @@ impl fmt::Debug for NotpLinkResponse {
 }
 
 /// `POST /v1/auth/notp/pending-session` (no provider in the path).
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct PendingSessionRequest {
-    /// The reference of [`NotpLinkResponse`].
+    /// The reference that came with the link.
     #[serde(deserialize_with = "nullable")]
     pub pending_ref: String,
 }
@@ -275,16 +280,12 @@ impl fmt::Debug for PendingSessionRequest {
 
 // The login id of the next two may be empty: then the phone that sends the message tells who it is.
 impl Request for NotpSignUpRequest {
-    const NAME: &'static str = "NotpSignUpRequest";
-
     fn login_id_mut(&mut self) -> Option<&mut String> {
         Some(&mut self.login_id)
     }
 }
 
 impl Request for NotpSignInRequest {
-    const NAME: &'static str = "NotpSignInRequest";
-
     fn login_id_mut(&mut self) -> Option<&mut String> {
         Some(&mut self.login_id)
     }
@@ -295,8 +296,6 @@ impl Request for NotpSignInRequest {
 }
 
 impl Request for NotpUpdateRequest {
-    const NAME: &'static str = "NotpUpdateRequest";
-
     fn required(&self) -> Vec<(Required, &str)> {
         vec![(LOGIN_ID, &self.login_id), (PHONE, &self.phone)]
     }
@@ -307,8 +306,6 @@ impl Request for NotpUpdateRequest {
 }
 
 impl Request for PendingSessionRequest {
-    const NAME: &'static str = "PendingSessionRequest";
-
     fn required(&self) -> Vec<(Required, &str)> {
         vec![(PENDING_REF, &self.pending_ref)]
     }

@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use super::{is_default, nullable};
 
 /// `loginOptions` of sign-in, sign-up and TOTP verify.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]

@@ -172,6 +172,7 @@ impl fmt::Display for UnknownDeliveryMethod {
 impl std::error::Error for UnknownDeliveryMethod {}
 
 /// `POST /v1/auth/otp/signup/{d}`.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -182,7 +183,7 @@ pub struct OtpSignUpRequest {
     /// What is known of the user.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub user: SignUpUser,
-    /// See [`LoginOptions`].
+    /// Options of the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub login_options: LoginOptions,
     /// The address, on the e-mail route.
@@ -229,6 +230,7 @@ impl OtpSignUpRequest {
 }
 
 /// `POST /v1/auth/otp/signin/{d}` and `…/signup-in/{d}`.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -236,7 +238,7 @@ pub struct OtpSignInRequest {
     /// The name under which the user signs in.
     #[serde(deserialize_with = "nullable")]
     pub login_id: String,
-    /// See [`LoginOptions`].
+    /// Options of the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub login_options: LoginOptions,
     /// The messaging connector.
@@ -261,6 +263,7 @@ impl OtpSignInRequest {
 }
 
 /// `POST /v1/auth/otp/verify/{d}`.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -292,6 +295,7 @@ impl fmt::Debug for OtpVerifyRequest {
 }
 
 /// What the update calls of OTP and nOTP have in common.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -304,7 +308,7 @@ pub struct UpdateOptions {
     )]
     pub add_to_login_ids: bool,
     /// When another user has that login id: merge the two and keep the other one. Only with
-    /// `add_to_login_ids`.
+    /// `addToLoginIDs`.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub on_merge_use_existing: bool,
     /// When another user has that login id: refuse instead of merging.
@@ -328,6 +332,7 @@ pub struct UpdateOptions {
 }
 
 /// `POST /v1/auth/otp/update/email`.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -338,7 +343,7 @@ pub struct OtpUpdateEmailRequest {
     /// The new address, live only after it was verified.
     #[serde(deserialize_with = "nullable")]
     pub email: String,
-    /// See [`UpdateOptions`].
+    /// What all updates have in common.
     #[serde(flatten)]
     pub options: UpdateOptions,
 }
@@ -355,6 +360,7 @@ impl OtpUpdateEmailRequest {
 }
 
 /// `POST /v1/auth/otp/update/phone/{d}`.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -365,7 +371,7 @@ pub struct OtpUpdatePhoneRequest {
     /// The new number, live only after it was verified.
     #[serde(deserialize_with = "nullable")]
     pub phone: String,
-    /// See [`UpdateOptions`].
+    /// What all updates have in common.
     #[serde(flatten)]
     pub options: UpdateOptions,
 }
@@ -412,8 +418,6 @@ impl MaskedAddress {
 }
 
 impl Request for OtpSignUpRequest {
-    const NAME: &'static str = "OtpSignUpRequest";
-
     fn required(&self) -> Vec<(Required, &str)> {
         vec![(LOGIN_ID, &self.login_id)]
     }
@@ -424,8 +428,6 @@ impl Request for OtpSignUpRequest {
 }
 
 impl Request for OtpSignInRequest {
-    const NAME: &'static str = "OtpSignInRequest";
-
     fn required(&self) -> Vec<(Required, &str)> {
         vec![(LOGIN_ID, &self.login_id)]
     }
@@ -440,8 +442,6 @@ impl Request for OtpSignInRequest {
 }
 
 impl Request for OtpVerifyRequest {
-    const NAME: &'static str = "OtpVerifyRequest";
-
     fn required(&self) -> Vec<(Required, &str)> {
         vec![(LOGIN_ID, &self.login_id), (CODE, &self.code)]
     }
@@ -452,8 +452,6 @@ impl Request for OtpVerifyRequest {
 }
 
 impl Request for OtpUpdateEmailRequest {
-    const NAME: &'static str = "OtpUpdateEmailRequest";
-
     fn required(&self) -> Vec<(Required, &str)> {
         vec![(LOGIN_ID, &self.login_id), (EMAIL, &self.email)]
     }
@@ -464,8 +462,6 @@ impl Request for OtpUpdateEmailRequest {
 }
 
 impl Request for OtpUpdatePhoneRequest {
-    const NAME: &'static str = "OtpUpdatePhoneRequest";
-
     fn required(&self) -> Vec<(Required, &str)> {
         vec![(LOGIN_ID, &self.login_id), (PHONE, &self.phone)]
     }

@@ -213,6 +213,7 @@ impl fmt::Debug for JwtResponse {
 }
 
 /// `POST /v1/auth/refresh` and `…/try-refresh`; the body may be missing altogether.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -229,6 +230,7 @@ impl fmt::Debug for RefreshRequest {
 }
 
 /// `POST /v1/auth/logout` and `…/logoutall`; the body may be missing altogether.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -239,6 +241,7 @@ pub struct LogoutRequest {
 }
 
 /// `POST /v1/auth/me/tenants`; exactly one member has a meaning at a time.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -325,6 +328,7 @@ pub struct HistoryEntry {
 }
 
 /// `POST /v1/auth/tenant/select`.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -344,21 +348,23 @@ impl TenantSelectRequest {
 }
 
 /// `POST /v1/auth/accesskey/exchange`.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct AccessKeyExchangeRequest {
-    /// See [`AccessKeyLoginOptions`].
+    /// Options of the exchange.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub login_options: AccessKeyLoginOptions,
 }
 
 /// `loginOptions` of an access-key exchange.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct AccessKeyLoginOptions {
-    /// Claims chosen by the caller; see [`super::LoginOptions::custom_claims`].
+    /// Claims chosen by the caller. They arrive under `nsec` in the JWT and must not be trusted.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
     pub custom_claims: Map<String, Value>,
     /// The tenant to act in.
@@ -392,10 +398,12 @@ impl fmt::Debug for AccessKeyExchangeResponse {
 }
 
 /// Of calls that have no body.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct NoBody {}
 
 /// `POST /v1/auth/validate`. Descope reads the token alone.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct ValidateRequest {}
 
@@ -404,39 +412,30 @@ pub(crate) struct ValidateRequest {}
 pub(crate) struct Acknowledgement {}
 
 impl Request for RefreshRequest {
-    const NAME: &'static str = "RefreshRequest";
     const BODY: Body = Body::Optional;
 }
 
 impl Request for LogoutRequest {
-    const NAME: &'static str = "LogoutRequest";
     const BODY: Body = Body::Optional;
 }
 
 impl Request for MyTenantsRequest {
-    const NAME: &'static str = "MyTenantsRequest";
     const BODY: Body = Body::Optional;
 }
 
 impl Request for TenantSelectRequest {
-    const NAME: &'static str = "TenantSelectRequest";
-
     fn required(&self) -> Vec<(Required, &str)> {
         vec![(TENANT, &self.tenant)]
     }
 }
 
-impl Request for AccessKeyExchangeRequest {
-    const NAME: &'static str = "AccessKeyExchangeRequest";
-}
+impl Request for AccessKeyExchangeRequest {}
 
 impl Request for ValidateRequest {
-    const NAME: &'static str = "ValidateRequest";
     const BODY: Body = Body::Optional;
 }
 
 impl Request for NoBody {
-    const NAME: &'static str = "NoBody";
     const BODY: Body = Body::None;
 }
 

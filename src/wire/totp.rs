@@ -54,6 +54,7 @@ impl Call for Verify {
 }
 
 /// `POST /v1/auth/totp/signup`.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -80,6 +81,7 @@ impl TotpSignUpRequest {
 }
 
 /// `POST /v1/auth/totp/update`: a new key, which replaces the old one when it is verified.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -99,6 +101,7 @@ impl TotpUpdateRequest {
 }
 
 /// `POST /v1/auth/totp/verify`: sign-in, and completion of sign-up and update.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -109,7 +112,7 @@ pub struct TotpVerifyRequest {
     /// The code that the authenticator app shows.
     #[serde(deserialize_with = "nullable")]
     pub code: String,
-    /// See [`LoginOptions`].
+    /// Options of the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub login_options: LoginOptions,
 }
@@ -156,8 +159,6 @@ impl fmt::Debug for TotpEnrolment {
 }
 
 impl Request for TotpSignUpRequest {
-    const NAME: &'static str = "TotpSignUpRequest";
-
     fn required(&self) -> Vec<(Required, &str)> {
         vec![(LOGIN_ID, &self.login_id)]
     }
@@ -168,8 +169,6 @@ impl Request for TotpSignUpRequest {
 }
 
 impl Request for TotpUpdateRequest {
-    const NAME: &'static str = "TotpUpdateRequest";
-
     fn required(&self) -> Vec<(Required, &str)> {
         vec![(LOGIN_ID, &self.login_id)]
     }
@@ -180,8 +179,6 @@ impl Request for TotpUpdateRequest {
 }
 
 impl Request for TotpVerifyRequest {
-    const NAME: &'static str = "TotpVerifyRequest";
-
     fn required(&self) -> Vec<(Required, &str)> {
         vec![(LOGIN_ID, &self.login_id), (CODE, &self.code)]
     }

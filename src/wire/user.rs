@@ -9,6 +9,7 @@ use super::lenient::seconds;
 use super::{is_default, nullable};
 
 /// `user` of a sign-up.
+#[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]

@@ -407,7 +407,13 @@ async fn a_session_cookie_that_cannot_be_judged_speaks_for_its_own_user_only() {
     upstream.set().keys_down = true;
     upstream.clock.advance(Duration::from_secs(60));
     forge_in_vain(&descope).await;
-    for (session, status) in [("junk", 200), (&*own, 200), (&*foreign, 503)] {
+    let beside_junk = format!("junk; DS={own}");
+    for (session, status) in [
+        ("junk", 200),
+        (&*own, 200),
+        (&*beside_junk, 200),
+        (&*foreign, 503),
+    ] {
         let (_, refresh) = upstream.tokens("Uann");
         let answer = page_with(&app, &format!("DS={session}; DSR={refresh}")).await;
         assert_eq!(answer.status, status, "{session} {}", answer.text);

@@ -160,6 +160,13 @@ async fn a_page_that_asks_for_nobody_may_be_cached() {
     for cookies in ["", &ann.cookies()] {
         let reply = world.get("/public", cookies).await;
         assert_eq!(reply.header("cache-control"), Some("public, max-age=60"));
+        let app = Router::new()
+            .route("/", get(async || "ok"))
+            .layer(world.descope.session_layer());
+        let request = Request::get("/").header("cookie", cookies);
+        let request = request.body(Body::empty()).unwrap();
+        let reply = Reply::read(app.oneshot(request).await.unwrap()).await;
+        assert_eq!(reply.header("cache-control"), None);
     }
 }
 

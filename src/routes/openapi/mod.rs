@@ -1,6 +1,6 @@
 //! An OpenAPI 3.1 document of the mounted routes.
 
-mod schemas;
+pub(super) mod schemas;
 
 use axum::Json;
 use axum::extract::MatchedPath;
@@ -15,7 +15,7 @@ use utoipa::openapi::{
     ResponseBuilder, Schema, Type,
 };
 
-use self::schemas::SCHEMAS;
+use self::schemas::ANSWERS;
 use super::table::{MOUNTED, Mounted};
 use super::visible_members::Documented;
 use crate::wire::endpoint::{self, Body, Call};
@@ -49,12 +49,15 @@ pub fn openapi(prefix: &str) -> OpenApi {
         paths = paths.path(format!("{prefix}{}", mounted.endpoint.path), item);
     }
     let mut components = ComponentsBuilder::new();
-    for schema in SCHEMAS {
-        let sent = MOUNTED
-            .iter()
-            .find(|mounted| mounted.request == schema.name);
-        let required = sent.map_or_else(Vec::new, |mounted| (mounted.required)());
-        components = components.schema(schema.name, schema.to_openapi(&required));
+    for mounted in MOUNTED.iter().filter(|it| it.body != Body::None) {
+        let request = (mounted.request)();
+        components = components.schema(request.name, request.schema);
+        for (name, schema) in request.nested {
+            components = components.schema(name, schema);
+        }
+    }
+    for answer in ANSWERS {
+        components = components.schema(answer.name, answer.to_openapi());
     }
     let cookie = ApiKeyValue::with_description(
         "DSR",
@@ -128,7 +131,8 @@ fn body(mounted: &Mounted) -> Option<RequestBody> {
         Body::Optional => Required::False,
         Body::None => return None,
     };
-    let content = ContentBuilder::new().schema(Some(Ref::from_schema_name(mounted.request)));
+    let content =
+        ContentBuilder::new().schema(Some(Ref::from_schema_name((mounted.request)().name)));
     let body = RequestBodyBuilder::new()
         .content(JSON, content.build())
         .required(Some(required));

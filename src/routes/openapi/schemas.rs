@@ -1,28 +1,76 @@
-//! The types of [`wire`](crate::wire) that the mounted routes read and write, as schemas.
+//! The types of [`wire`](crate::wire) that the mounted routes read, and what they show of those that come back, as
+//! schemas.
 
 use utoipa::openapi::schema::AdditionalProperties;
-use utoipa::openapi::{ArrayBuilder, ObjectBuilder, Ref, RefOr, Schema, Type};
+use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, Type};
 
 use crate::routes::shape::MemberKind::{
-    Flag, Flags, Free, List, Nested, NestedList, Own, Text, Texts, Token, Whole,
+    Flag, Flags, Free, List, Nested, NestedList, Own, Text, Token, Whole,
 };
-use crate::routes::shape::{Member, MemberKind, Shape, shape};
+use crate::routes::shape::{MemberKind, Shape, shape};
 use crate::routes::visible_members;
+use crate::wire::endpoint::Request;
+
+/// The schema of a request, and those of what is in it.
+pub(crate) struct RequestSchemas {
+    pub(super) name: String,
+    pub(super) schema: Object,
+    pub(super) nested: Vec<(String, RefOr<Schema>)>,
+}
+
+impl RequestSchemas {
+    /// Made from the type that is sent. What it requires is its own to say, see [`Request::required`].
+    pub(crate) fn of<R: Request>() -> Self {
+        let mut nested = Vec::new();
+        R::schemas(&mut nested);
+        let mut schema = Object::new();
+        add(R::schema(), &mut schema, &mut nested);
+        for (required, _) in R::default().required() {
+            schema.required.push(required.member.to_owned());
+            let member = schema.properties.get_mut(required.member);
+            if let Some(RefOr::T(Schema::Object(text))) = member {
+                text.min_length = Some(1);
+                text.default = None;
+            }
+        }
+        Self {
+            name: R::name().into_owned(),
+            schema,
+            nested,
+        }
+    }
+}
+
+/// Adds the members of a schema to those of an object. Members that several requests have in common are a type of their
+/// own, and in the schema a reference beside the rest.
+fn add(part: RefOr<Schema>, object: &mut Object, nested: &mut Vec<(String, RefOr<Schema>)>) {
+    match part {
+        RefOr::T(Schema::Object(part)) => object.properties.extend(part.properties),
+        RefOr::T(Schema::AllOf(parts)) => {
+            for part in parts.items {
+                add(part, object, nested);
+            }
+        }
+        RefOr::Ref(reference) => {
+            let name = reference
+                .ref_location
+                .rsplit('/')
+                .next()
+                .unwrap_or_default();
+            if let Some(at) = nested.iter().position(|(known, _)| known == name) {
+                let (_, part) = nested.swap_remove(at);
+                add(part, object, nested);
+            }
+        }
+        RefOr::T(_) => {}
+    }
+}
 
 impl Shape {
-    /// `required` names the members that have to be there and must not be blank.
-    pub(super) fn to_openapi(&self, required: &[&str]) -> ObjectBuilder {
+    pub(super) fn to_openapi(&self) -> ObjectBuilder {
         let mut object = ObjectBuilder::new();
         for (name, kind, about) in self.members.iter().chain(self.shared) {
-            if required.contains(name) {
-                let text = ObjectBuilder::new()
-                    .schema_type(Type::String)
-                    .min_length(Some(1))
-                    .description(Some(*about));
-                object = object.property(*name, text).required(*name);
-            } else {
-                object = object.property(*name, kind.to_openapi(about));
-            }
+            object = object.property(*name, kind.to_openapi(about));
         }
         object
     }
@@ -39,7 +87,6 @@ impl MemberKind {
             Free | Own => {
                 of(Type::Object).additional_properties(Some(AdditionalProperties::FreeForm(true)))
             }
-            Texts => of(Type::Object).additional_properties(Some(text())),
             Flags => of(Type::Object).additional_properties(Some(of(Type::Boolean))),
             List => {
                 return ArrayBuilder::new()
@@ -60,188 +107,8 @@ impl MemberKind {
     }
 }
 
-const LOGIN_ID: Member = ("loginId", Text, "One of the user's login ids");
-const LOGIN_OPTIONS: Member = ("loginOptions", Nested(&LOGIN_OPTIONS_SHAPE), "");
-const USER: Member = ("user", Nested(&SIGN_UP_USER), "");
-const TEMPLATES: Member = ("templates", Nested(&NOTP_TEMPLATES), "");
-const PROVIDER_ID: Member = ("providerId", Text, "The messaging connector");
-const TEMPLATE_ID: Member = ("templateId", Text, "The message template");
-const SSO_APP_ID: Member = ("ssoAppId", Text, "The SSO application that starts it");
-const ANY_LOGIN_ID: Member = (
-    "loginId",
-    Text,
-    "May be empty: then the phone that sends the message tells who it is",
-);
-
-/// Flattened into the update requests.
-const UPDATE_OPTIONS: &[Member] = &[
-    ("addToLoginIDs", Flag, "Let the user sign in with it too"),
-    (
-        "onMergeUseExisting",
-        Flag,
-        "When another user has it: merge and keep the other one",
-    ),
-    (
-        "failOnConflict",
-        Flag,
-        "When another user has it: refuse instead of merging",
-    ),
-    (
-        "mfa",
-        Flag,
-        "Keep the factors of the session and add this one",
-    ),
-    PROVIDER_ID,
-    TEMPLATE_ID,
-    ("templateOptions", Texts, "Values for the template"),
-    ("locale", Text, "The language of the message"),
-];
-
-const LOGIN_OPTIONS_SHAPE: Shape = shape(
-    "LoginOptions",
-    &[
-        ("stepup", Flag, "Raise the session; needs one"),
-        ("mfa", Flag, "Add a factor to the session; needs one"),
-        ("customClaims", Free, "They arrive under nsec"),
-        TEMPLATE_ID,
-        ("templateOptions", Texts, "Values for the template"),
-        ("locale", Text, "The language of the message"),
-        ("pkceChallenge", Text, "RFC 7636"),
-        SSO_APP_ID,
-        ("tenantId", Text, "The tenant to sign in to"),
-        ("revokeOtherSessions", Flag, "End the user's other sessions"),
-        ("revokeOtherSessionsTypes", List, "Which of them"),
-    ],
-);
-
-const SIGN_UP_USER: Shape = shape(
-    "SignUpUser",
-    &[
-        ("loginId", Text, "Repeats the login id"),
-        ("name", Text, "Display name"),
-        ("phone", Text, "Number in E.164 form"),
-        ("email", Text, "E-mail address"),
-        ("givenName", Text, "First name"),
-        ("middleName", Text, "Middle name"),
-        ("familyName", Text, "Family name"),
-    ],
-);
-
-const NOTP_TEMPLATES: Shape = shape(
-    "NotpTemplates",
-    &[
-        ("verifyTemplateId", Text, "The pre-filled message"),
-        ("successTemplateId", Text, "The answer to a good message"),
-        ("errorTemplateId", Text, "The answer to a bad message"),
-    ],
-);
-
-/// All of them.
-pub(super) const SCHEMAS: &[Shape] = &[
-    shape(
-        "OtpSignUpRequest",
-        &[
-            LOGIN_ID,
-            USER,
-            LOGIN_OPTIONS,
-            ("email", Text, "The address, on the e-mail route"),
-            ("phone", Text, "The number, on the phone routes"),
-            ("voice", Text, "The same, on the voice route"),
-            ("whatsapp", Text, "The same, on the WhatsApp route"),
-            PROVIDER_ID,
-            TEMPLATE_ID,
-        ],
-    ),
-    shape(
-        "OtpSignInRequest",
-        &[
-            LOGIN_ID,
-            LOGIN_OPTIONS,
-            PROVIDER_ID,
-            TEMPLATE_ID,
-            SSO_APP_ID,
-        ],
-    ),
-    shape("OtpVerifyRequest", &[LOGIN_ID, ("code", Text, "The code")]),
-    Shape {
-        name: "OtpUpdateEmailRequest",
-        members: &[LOGIN_ID, ("email", Text, "Live once it is verified")],
-        shared: UPDATE_OPTIONS,
-    },
-    Shape {
-        name: "OtpUpdatePhoneRequest",
-        members: &[LOGIN_ID, ("phone", Text, "Live once it is verified")],
-        shared: UPDATE_OPTIONS,
-    },
-    shape("TotpSignUpRequest", &[LOGIN_ID, USER, SSO_APP_ID]),
-    shape("TotpUpdateRequest", &[LOGIN_ID]),
-    shape(
-        "TotpVerifyRequest",
-        &[
-            LOGIN_ID,
-            ("code", Text, "What the authenticator app shows"),
-            LOGIN_OPTIONS,
-        ],
-    ),
-    shape(
-        "NotpSignUpRequest",
-        &[
-            ANY_LOGIN_ID,
-            ("phone", Text, "The phone that will send the message"),
-            USER,
-            LOGIN_OPTIONS,
-            PROVIDER_ID,
-            TEMPLATES,
-            SSO_APP_ID,
-        ],
-    ),
-    shape(
-        "NotpSignInRequest",
-        &[
-            ANY_LOGIN_ID,
-            LOGIN_OPTIONS,
-            PROVIDER_ID,
-            TEMPLATES,
-            SSO_APP_ID,
-        ],
-    ),
-    Shape {
-        name: "NotpUpdateRequest",
-        members: &[
-            LOGIN_ID,
-            ("phone", Text, "It has to send the message"),
-            TEMPLATES,
-            SSO_APP_ID,
-        ],
-        shared: UPDATE_OPTIONS,
-    },
-    shape(
-        "PendingSessionRequest",
-        &[("pendingRef", Text, "As NotpLinkResponse has it")],
-    ),
-    shape(
-        "RefreshRequest",
-        &[("externalToken", Text, "Read, and not passed on")],
-    ),
-    shape("ValidateRequest", &[]),
-    shape(
-        "LogoutRequest",
-        &[("logoutType", List, "Which sessions to end")],
-    ),
-    shape(
-        "MyTenantsRequest",
-        &[
-            ("dct", Flag, "The current tenant only"),
-            ("ids", List, "These tenants only"),
-        ],
-    ),
-    shape(
-        "TenantSelectRequest",
-        &[("tenant", Text, "The tenant's id")],
-    ),
-    LOGIN_OPTIONS_SHAPE,
-    SIGN_UP_USER,
-    NOTP_TEMPLATES,
+/// Of the answers.
+pub(super) const ANSWERS: &[Shape] = &[
     visible_members::MASKED_ADDRESS,
     visible_members::TOTP_ENROLMENT,
     visible_members::NOTP_LINK,
