@@ -466,4 +466,30 @@ mod tests {
         let text = format!("{store:?}");
         assert!(!text.contains("hunter2"), "{text}");
     }
+
+    #[test]
+    fn another_connection_is_made_when_this_one_is_of_no_use() {
+        let io = RedisError::from(std::io::Error::other("gone"));
+        let read_only = ErrorKind::Server(ServerErrorKind::ReadOnly);
+        assert!(needs_another_connection(&io));
+        assert!(needs_another_connection(&(read_only, "replica").into()));
+        for kind in [
+            ErrorKind::Server(ServerErrorKind::ResponseError),
+            ErrorKind::Server(ServerErrorKind::NoScript),
+            ErrorKind::UnexpectedReturnType,
+        ] {
+            assert!(
+                !needs_another_connection(&(kind, "here").into()),
+                "{kind:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn times_are_within_what_redis_takes() {
+        assert_eq!(millis(Duration::ZERO), 1);
+        assert_eq!(millis(Duration::from_millis(1500)), 1500);
+        // It adds the time that it is now.
+        assert!(i64::try_from(millis(Duration::MAX)).unwrap() <= i64::MAX / 2);
+    }
 }
