@@ -1,13 +1,16 @@
 //! Renewal: one call for however many requests carry the same refresh JWT.
 
+mod chain;
 mod circuit_breaker;
 mod clock_skew;
+mod ending;
 mod flight;
 mod forgotten;
 mod lineage;
 mod outcome;
 #[cfg(feature = "shared-store")]
 mod replicated;
+mod sign_in;
 mod task;
 mod upstream;
 
@@ -18,26 +21,24 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use tokio::sync::{oneshot, watch};
 
+use self::chain::LONGEST_CHAIN;
 use self::circuit_breaker::CircuitBreaker;
-use self::flight::{Flights, Joined, Key, Retain};
+use self::flight::{Flights, Joined, Retain};
 use self::forgotten::Forgotten;
 use self::lineage::Lineage;
 use self::outcome::Undecided;
 #[cfg_attr(not(feature = "routes"), allow(unused_imports))]
 pub(crate) use self::outcome::{Accepted, Issued, Outcome, Presented, Tokens};
 use self::task::Task;
-use crate::client::{Client, ClientError};
+use crate::client::Client;
 #[cfg(feature = "shared-store")]
-use crate::store::{Notice, Replicas};
-use crate::token::{Name, TokenId, Verified, Verifier};
+use crate::store::Replicas;
+use crate::token::Verifier;
 
 /// What callers are told when upstream gave no hint.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// For how long the first refusal of a refresh JWT is remembered. A second one is remembered until the token expires.
 const REMEMBER_REFUSAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// How far a chain of refresh JWTs is followed, each of which was renewed before a browser had received it. No real chain
-/// is as long; this bounds a loop that should end by itself.
-const LONGEST_CHAIN: usize = 10_000;
 /// Outcomes that are remembered.
 const CAPACITY: usize = 100_000;
 /// Refusals that are remembered, with up to 400 bytes for each: 40 MB. When there are more, the oldest is forgotten;
@@ -132,21 +133,6 @@ impl Renewer {
         Arc::new(unavailable(None))
     }
 
-    /// Whether what an outcome brings is denied by now.
-    pub(crate) fn is_revoked(&self, outcome: &Outcome) -> bool {
-        let tokens = outcome.tokens();
-        let issued = [&tokens.session, &tokens.refresh];
-        issued
-            .into_iter()
-            .flatten()
-            .any(|issued| self.is_denied(&issued.verified))
-    }
-
-    fn is_denied(&self, token: &Verified) -> bool {
-        let revoked = &self.verifier.revoked;
-        revoked.contains(&token.id, &token.claims)
-    }
-
     /// What to renew with instead, when an outcome was kept for longer than its session lives: a client that hung up
     /// may return at any time.
     fn outlived(&self, outcome: &Outcome) -> Option<Presented> {
@@ -198,72 +184,6 @@ impl Renewer {
         Ok(receiver)
     }
 
-    /// The outcome of a renewal that is under way or was just made; none is started.
-    pub(crate) async fn follow(self: &Arc<Self>, token: &Presented) -> Option<Arc<Outcome>> {
-        let (sender, receiver) = oneshot::channel();
-        let now = self.verifier.clock.monotonic();
-        let joined = self.flights().follow(&token.key, sender, now);
-        let outcome = match joined {
-            // The call was made, and judging its answer again makes no other.
-            Some(Joined::Ready(outcome)) if outcome.undecided().is_some() => {
-                self.renew_once(token).await
-            }
-            Some(Joined::Ready(outcome)) => outcome,
-            Some(_) => self.wait(receiver).await,
-            None => self.found_elsewhere(token).await?,
-        };
-        Some(self.newest(outcome))
-    }
-
-    /// Follows a chain: as long as the new refresh JWT of an outcome was itself renewed, goes on to the outcome of that
-    /// renewal. Answers the last one.
-    fn newest(&self, mut outcome: Arc<Outcome>) -> Arc<Outcome> {
-        let now = self.verifier.clock.monotonic();
-        let mut first = None;
-        for _ in 0..LONGEST_CHAIN {
-            let Some(refresh) = outcome.tokens().refresh else {
-                break;
-            };
-            let next = Presented::new(&refresh.jwt, refresh.verified);
-            // Upstream may make them replace each other in a circle.
-            if first == Some(next.key) {
-                break;
-            }
-            first.get_or_insert(next.key);
-            match self.flights().peek(&next.key, now) {
-                Some(newer) if newer.tokens().refresh.is_some() => outcome = newer,
-                _ => break,
-            }
-        }
-        outcome
-    }
-
-    /// The refresh JWT to repeat a call with, if Descope refused the call because a renewal had just replaced the refresh
-    /// JWT that was sent. A refused call was not carried out, so it may be repeated.
-    pub(crate) async fn replaced(
-        self: &Arc<Self>,
-        sent: &Presented,
-        error: &ClientError,
-    ) -> Option<Presented> {
-        if !error.is_definite_refusal() {
-            return None;
-        }
-        let Issued { jwt, verified } = self.follow(sent).await?.tokens().refresh?;
-        Some(Presented::new(&jwt, verified))
-    }
-
-    /// The outcome of a renewal that was just made, without waiting for one that is under way.
-    #[cfg(feature = "routes")]
-    pub(crate) async fn remembered(self: &Arc<Self>, token: &Presented) -> Option<Arc<Outcome>> {
-        let now = self.verifier.clock.monotonic();
-        let here = self.flights().peek(&token.key, now);
-        let outcome = match here {
-            Some(outcome) => outcome,
-            None => self.found_elsewhere(token).await?,
-        };
-        Some(self.newest(outcome))
-    }
-
     #[cfg(all(feature = "routes", not(feature = "shared-store")))]
     pub(crate) async fn second_over(&self) {}
 
@@ -304,111 +224,6 @@ impl Renewer {
         let now = self.verifier.clock.monotonic();
         let outcome = self.flights().peek(&token.key, now)?;
         self.outlived(&outcome).is_none().then_some(outcome)
-    }
-
-    /// These tokens were written onto the response to a request that carried `token`.
-    ///
-    /// They may be of a later link of a chain: what the first outcome brought was renewed in turn, before any browser
-    /// had it. Then every outcome up to the one whose tokens were written counts as delivered, and later ones do not.
-    pub(crate) fn delivered(&self, token: &Presented, written: &Tokens) {
-        let is_same = |one: &Option<Issued>, other: &Option<Issued>| match (one, other) {
-            (Some(one), Some(other)) => one.jwt == other.jwt,
-            _ => false,
-        };
-        let now = self.verifier.clock.monotonic();
-        let mut links = Vec::new();
-        let mut delivered = 0;
-        let mut next = Some(token.clone());
-        while let Some(token) = next.filter(|_| links.len() < LONGEST_CHAIN) {
-            let Some(outcome) = self.flights().peek(&token.key, now) else {
-                break;
-            };
-            links.push(token);
-            let tokens = outcome.tokens();
-            if is_same(&tokens.session, &written.session)
-                || is_same(&tokens.refresh, &written.refresh)
-            {
-                delivered = links.len();
-            }
-            let refresh = tokens.refresh;
-            next = refresh.map(|refresh| Presented::new(&refresh.jwt, refresh.verified));
-        }
-        for token in &links[..delivered] {
-            self.delivered_once(token);
-        }
-    }
-
-    fn delivered_once(&self, token: &Presented) {
-        let now = self.verifier.clock.monotonic();
-        let first = self.flights().delivered(&token.key, now);
-        #[cfg(feature = "shared-store")]
-        if let (true, Some(replicas)) = (first, &self.replicas) {
-            replicas.delivered(&token.jwt);
-        }
-        #[cfg(not(feature = "shared-store"))]
-        let _ = first;
-    }
-
-    /// Somebody signs in anew: what is remembered of the old refresh JWT, or under way, must reach no browser any
-    /// more. The session itself goes on.
-    #[cfg(feature = "routes")]
-    pub(crate) fn forget(&self, token: &Presented) {
-        self.flights().end(&token.key);
-        #[cfg(feature = "shared-store")]
-        if let Some(replicas) = &self.replicas {
-            replicas.forget(&token.jwt);
-            self.announce(&Notice::Renewal { digest: token.key });
-        }
-    }
-
-    /// Ends a session: its refresh JWT, the sessions that were issued for it, and renewals under way.
-    pub(crate) fn end(&self, token: &Presented) {
-        let Verified { id, claims, .. } = &*token.verified;
-        self.end_here(token.key, id, claims.exp);
-        #[cfg(feature = "shared-store")]
-        if let Some(replicas) = &self.replicas {
-            replicas.end(&token.jwt);
-            self.announce(&Notice::Session {
-                id: *id,
-                digest: token.key,
-                exp: claims.exp,
-            });
-        }
-    }
-
-    fn end_here(&self, key: Key, id: &TokenId, exp: i64) {
-        self.flights().end(&key);
-        for session in self.lineage.of(id).iter() {
-            self.deny(session.id, session.exp);
-        }
-        self.deny(*id, exp);
-    }
-
-    /// Denies one token until it expires.
-    pub(crate) fn revoke(&self, token: &Verified) {
-        self.deny(token.id, token.claims.exp);
-        #[cfg(feature = "shared-store")]
-        self.announce(&Notice::Token {
-            id: token.id,
-            exp: token.claims.exp,
-        });
-    }
-
-    /// Denies all tokens of a user that were issued up to now.
-    pub(crate) fn revoke_user(&self, user: &str, name: Name) {
-        let now = self.verifier.clock.unix().as_secs();
-        let issued_until = i64::try_from(now).unwrap_or(i64::MAX);
-        self.verifier.revoked.subject(user, name, issued_until);
-        #[cfg(feature = "shared-store")]
-        self.announce(&Notice::Subject {
-            sub: user.to_owned(),
-            id_only: name == Name::Id,
-            issued_until,
-        });
-    }
-
-    fn deny(&self, id: TokenId, exp: i64) {
-        self.verifier.revoked.token(id, self.verifier.until(exp));
     }
 
     /// How long the outcome for this token is found.

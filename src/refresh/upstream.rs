@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::circuit_breaker::Report;
 use super::{
-    Accepted, DEFAULT_RETRY_AFTER, Issued, Outcome, Presented, Renewer, Tokens, Undecided, not_yet,
+    DEFAULT_RETRY_AFTER, Issued, Outcome, Presented, Renewer, Tokens, Undecided, not_yet,
     unavailable,
 };
 use crate::client::{ClientError, ClientErrorKind, UnavailableReason};
@@ -16,127 +16,18 @@ use crate::token::{
 use crate::wire::JwtResponse;
 
 impl Renewer {
-    /// Verifies what upstream has just issued to somebody who signed in, or who was moved into a tenant.
-    ///
-    /// Times are not judged: a skewed clock here must not lose the one live refresh JWT. A session that is over
-    /// by our clock is left out. So is one whose key is missing, while such a refresh JWT is handed on unverified: the
-    /// code that it was given for is spent.
-    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
-    pub(crate) async fn accept(
-        &self,
-        response: &JwtResponse,
-        parent: Option<&Verified>,
-        began: RevocationMark,
-    ) -> Result<Accepted, Failure> {
-        // Revoked meanwhile: what upstream issued may be dated after that.
-        if parent.is_some_and(|token| self.is_denied(token)) {
-            return Err(InvalidToken::Revoked.into());
-        }
-        self.expect(response);
-        let mark = self.newer_than(began, parent);
-        let (session_jwt, refresh_jwt) = (&*response.session_jwt, &*response.refresh_jwt);
-        let [as_session, as_refresh] = [
-            (TokenKind::Session, Times::Ignore),
-            (TokenKind::Refresh, Times::Ignore),
-        ]
-        .map(|(kind, times)| Expected { kind, times, mark });
-        let session = self.issued(session_jwt, as_session).await;
-        let (session, unknown_session) =
-            self.or_unverified(session, session_jwt, TokenKind::Session)?;
-        let refresh = self.issued(refresh_jwt, as_refresh).await;
-        let (refresh, unverified) = self.or_unverified(refresh, refresh_jwt, TokenKind::Refresh)?;
-        let lacks_session = unknown_session.is_some();
-        let nothing_is_left = session.is_none() && refresh.is_none() && unverified.is_none();
-        if lacks_session && nothing_is_left && parent.is_none() {
-            // A session JWT alone is not handed on unverified, so that nothing of this sign-in can be kept.
-            return Err(InvalidToken::UnknownKey.into());
-        }
-        let issued = [&session, &refresh];
-        self.note_times(issued);
-        let mut subjects = issued
-            .into_iter()
-            .flatten()
-            .map(|issued| &*issued.verified)
-            .chain(parent)
-            .map(|token| &token.claims);
-        let first = subjects.next();
-        if subjects.any(|other| first.is_some_and(|first| !first.same_user(other))) {
-            return Err(InvalidToken::Subject.into());
-        }
-        let all_claim_it = [&unknown_session, &unverified]
-            .into_iter()
-            .flatten()
-            .all(|token| first.is_none_or(|first| token.claims_user(first)));
-        let pair = unknown_session.as_ref().zip(unverified.as_ref());
-        if !all_claim_it
-            || pair.is_some_and(|(session, refresh)| !session.claims_same_user(refresh))
-        {
-            return Err(InvalidToken::Subject.into());
-        }
-        drop(subjects);
-        if lacks_session || unverified.is_some() {
-            tracing::warn!(
-                "a sign-in is answered before its tokens can be verified, because their key is missing; they are \
-                 verified when they are presented"
-            );
-        }
-        self.record(parent, session.as_ref(), refresh.as_ref());
-        let session = session.filter(|session| {
-            let over = self.verifier.is_expired(&session.verified.claims);
-            if over {
-                let skew =
-                    self.verifier.clock.unix().as_secs() as i64 - session.verified.claims.exp;
-                tracing::warn!(
-                    seconds_over = skew,
-                    "a session that was issued just now is over by the local clock; check it"
-                );
-            }
-            !over
-        });
-        Ok(Accepted {
-            tokens: Tokens {
-                session,
-                refresh,
-                next_refresh: None,
-            },
-            unverified,
-            lacks_session,
-        })
-    }
-
     /// Upstream has issued this over our own connection, so its keys may be asked for at once.
-    fn expect(&self, response: &JwtResponse) {
+    pub(super) fn expect(&self, response: &JwtResponse) {
         self.verifier
             .expect(&response.session_jwt, TokenKind::Session);
         self.verifier
             .expect(&response.refresh_jwt, TokenKind::Refresh);
     }
 
-    /// The token itself if nothing but a key is missing to verify it.
-    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
-    fn or_unverified(
-        &self,
-        verdict: Result<Option<Issued>, Failure>,
-        jwt: &str,
-        kind: TokenKind,
-    ) -> Result<(Option<Issued>, Option<Unverified>), Failure> {
-        match verdict {
-            Ok(issued) => Ok((issued, None)),
-            Err(Failure::Unavailable(_)) => {
-                let unverified = self.verifier.inspect(jwt, kind)?;
-                if kind == TokenKind::Refresh && self.verifier.remaining_of(&unverified).is_zero() {
-                    return Err(Failure::Expired);
-                }
-                Ok((None, Some(unverified)))
-            }
-            Err(failure) => Err(failure),
-        }
-    }
-
     /// When the call that issued tokens began, if that makes them newer than a revocation of their user: not when
     /// what it was made with is revoked by now. And only where this process is the only one: other replicas would go
     /// on refusing them, which is worse than a sign-in that has to be repeated (see `second_over`).
-    fn newer_than(
+    pub(super) fn newer_than(
         &self,
         began: RevocationMark,
         parent: Option<&Verified>,
@@ -149,7 +40,11 @@ impl Renewer {
         (!is_over).then_some(began)
     }
 
-    async fn issued(&self, jwt: &str, expected: Expected) -> Result<Option<Issued>, Failure> {
+    pub(super) async fn issued(
+        &self,
+        jwt: &str,
+        expected: Expected,
+    ) -> Result<Option<Issued>, Failure> {
         if jwt.is_empty() {
             return Ok(None);
         }
