@@ -16,62 +16,6 @@ use crate::token::{
 use crate::wire::JwtResponse;
 
 impl Renewer {
-    /// Upstream has issued this over our own connection, so its keys may be asked for at once.
-    pub(super) fn expect(&self, response: &JwtResponse) {
-        self.verifier
-            .expect(&response.session_jwt, TokenKind::Session);
-        self.verifier
-            .expect(&response.refresh_jwt, TokenKind::Refresh);
-    }
-
-    /// When the call that issued tokens began, if that makes them newer than a revocation of their user: not when
-    /// what it was made with is revoked by now. And only where this process is the only one: other replicas would go
-    /// on refusing them, which is worse than a sign-in that has to be repeated (see `second_over`).
-    pub(super) fn newer_than(
-        &self,
-        began: RevocationMark,
-        parent: Option<&Verified>,
-    ) -> Option<RevocationMark> {
-        #[cfg(feature = "shared-store")]
-        if self.replicas.is_some() {
-            return None;
-        }
-        let is_over = parent.is_some_and(|token| self.is_denied(token));
-        (!is_over).then_some(began)
-    }
-
-    pub(super) async fn issued(
-        &self,
-        jwt: &str,
-        expected: Expected,
-    ) -> Result<Option<Issued>, Failure> {
-        if jwt.is_empty() {
-            return Ok(None);
-        }
-        let verified = self
-            .verifier
-            .verify_issued(jwt.as_bytes(), expected)
-            .await?;
-        Ok(Some(Issued {
-            jwt: jwt.into(),
-            verified,
-        }))
-    }
-
-    pub(super) fn record(
-        &self,
-        parent: Option<&Verified>,
-        session: Option<&Issued>,
-        refresh: Option<&Issued>,
-    ) {
-        self.lineage.record(
-            parent,
-            session.map(|session| &*session.verified),
-            refresh.map(|refresh| &*refresh.verified),
-            self.verifier.clock.unix(),
-        );
-    }
-
     /// One call upstream, and the verdict on its answer.
     pub(super) async fn call(&self, token: &Presented, refused_before: bool) -> Outcome {
         let caller = token.caller();
@@ -284,6 +228,62 @@ impl Renewer {
             return Err(InvalidToken::Subject.into());
         }
         Ok(issued)
+    }
+
+    /// Upstream has issued this over our own connection, so its keys may be asked for at once.
+    pub(super) fn expect(&self, response: &JwtResponse) {
+        self.verifier
+            .expect(&response.session_jwt, TokenKind::Session);
+        self.verifier
+            .expect(&response.refresh_jwt, TokenKind::Refresh);
+    }
+
+    /// When the call that issued tokens began, if that makes them newer than a revocation of their user: not when
+    /// what it was made with is revoked by now. And only where this process is the only one: other replicas would go
+    /// on refusing them, which is worse than a sign-in that has to be repeated (see `second_over`).
+    pub(super) fn newer_than(
+        &self,
+        began: RevocationMark,
+        parent: Option<&Verified>,
+    ) -> Option<RevocationMark> {
+        #[cfg(feature = "shared-store")]
+        if self.replicas.is_some() {
+            return None;
+        }
+        let is_over = parent.is_some_and(|token| self.is_denied(token));
+        (!is_over).then_some(began)
+    }
+
+    pub(super) async fn issued(
+        &self,
+        jwt: &str,
+        expected: Expected,
+    ) -> Result<Option<Issued>, Failure> {
+        if jwt.is_empty() {
+            return Ok(None);
+        }
+        let verified = self
+            .verifier
+            .verify_issued(jwt.as_bytes(), expected)
+            .await?;
+        Ok(Some(Issued {
+            jwt: jwt.into(),
+            verified,
+        }))
+    }
+
+    pub(super) fn record(
+        &self,
+        parent: Option<&Verified>,
+        session: Option<&Issued>,
+        refresh: Option<&Issued>,
+    ) {
+        self.lineage.record(
+            parent,
+            session.map(|session| &*session.verified),
+            refresh.map(|refresh| &*refresh.verified),
+            self.verifier.clock.unix(),
+        );
     }
 }
 
