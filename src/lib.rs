@@ -181,13 +181,15 @@ pub mod guide {
 }
 
 pub use self::client::{Client, ClientError, ProjectId};
-pub use self::descope::{ConfigError, Descope, DescopeBuilder, Revocation, Stats};
+pub use self::descope::{
+    ConfigError, Descope, DescopeBuilder, Ended, Established, Revocation, Stats,
+};
 #[cfg(feature = "emulator")]
 pub use self::emulator::Emulator;
 pub use self::error::{AuthError, AuthErrorKind};
 #[cfg(feature = "axum")]
 pub use self::extract::{Allowed, AuthRejection, Claims, Policy};
 pub use self::require::RequireLayer;
-pub use self::session::{SameSite, SessionLayer};
+pub use self::session::{SameSite, SessionLayer, SignOut};
 pub use self::token::{InvalidToken, SignatureAlgorithm, TokenCache};
 pub use self::user::{ProfileError, User};

@@ -36,7 +36,6 @@ impl Client {
     ///
     /// `bearer` is the JWT that stands next to the project id. A path outside the auth API and a bearer that is
     /// no JWT are refused without a call.
-    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) async fn forward(
         &self,
         method: Method,

@@ -40,15 +40,16 @@ pub(super) fn read<A: Answer>(
             is_complete = blank || has_needed::<A>(&members);
             if from_cookies {
                 let answer = serde_json::from_value(Value::Object(members));
-                return Ok((answer.map_err(|_| malformed())?, is_complete));
+                let answer: A = answer.map_err(|_| malformed())?;
+                return Ok((answer.received(), is_complete));
             }
         }
         Value::Array(_) if A::IS_LIST => {}
         _ => return Err(malformed()),
     }
     // Read once more from the text, because that refuses a member that occurs twice further inside, too.
-    let answer = serde_json::from_slice(response.body()).map_err(|_| malformed())?;
-    Ok((answer, is_complete))
+    let answer: A = serde_json::from_slice(response.body()).map_err(|_| malformed())?;
+    Ok((answer.received(), is_complete))
 }
 
 /// Any answer: an object in which no member occurs twice, or an array.

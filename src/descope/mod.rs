@@ -3,6 +3,7 @@
 mod builder;
 mod error;
 mod options;
+mod own_handlers;
 mod revocation;
 
 use std::fmt;
@@ -13,6 +14,7 @@ use http::HeaderMap;
 
 pub use self::builder::DescopeBuilder;
 pub use self::error::ConfigError;
+pub use self::own_handlers::{Ended, Established};
 pub use self::revocation::Revocation;
 use crate::client::{Client, ProjectId};
 use crate::error::AuthError;

@@ -29,7 +29,8 @@ impl OriginPolicy {
         self.refuses_parts(request.method(), request.uri(), request.headers())
     }
 
-    fn refuses_parts(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
+    /// The same for a request that was taken apart.
+    pub(crate) fn refuses_parts(&self, method: &Method, uri: &Uri, headers: &HeaderMap) -> bool {
         // A WebSocket is a GET that nothing but the Origin check protects from other sites.
         if method.is_safe() && !is_websocket(headers) {
             return false;

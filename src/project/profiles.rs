@@ -70,7 +70,6 @@ impl Profiles {
     }
 
     /// The user has changed: what is being loaded now may be what was before.
-    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) fn invalidate(&self, id: &str) {
         let mut under_way = self.0.under_way();
         under_way.remove(id);

@@ -68,7 +68,6 @@ impl Renewer {
     }
 
     /// The outcome of a renewal that was just made, without waiting for one that is under way.
-    #[cfg(feature = "routes")]
     pub(crate) async fn remembered(self: &Arc<Self>, token: &Presented) -> Option<Arc<Outcome>> {
         let now = self.verifier.clock.monotonic();
         let here = self.flights().peek(&token.key, now);

@@ -24,7 +24,6 @@ impl Renewer {
 
     /// Somebody signs in anew: what is remembered of the old refresh JWT, or under way, must reach no browser any
     /// more. The session itself goes on.
-    #[cfg(feature = "routes")]
     pub(crate) fn forget(&self, token: &Presented) {
         self.flights().end(&token.key);
         #[cfg(feature = "shared-store")]

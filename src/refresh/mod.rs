@@ -27,7 +27,6 @@ use self::flight::{Flights, Joined, Retain};
 use self::forgotten::Forgotten;
 use self::lineage::Lineage;
 use self::outcome::Undecided;
-#[cfg_attr(not(feature = "routes"), allow(unused_imports))]
 pub(crate) use self::outcome::{Accepted, Issued, Outcome, Presented, Tokens};
 use self::task::Task;
 use crate::client::Client;
@@ -184,7 +183,7 @@ impl Renewer {
         Ok(receiver)
     }
 
-    #[cfg(all(feature = "routes", not(feature = "shared-store")))]
+    #[cfg(not(feature = "shared-store"))]
     pub(crate) async fn second_over(&self) {}
 
     #[cfg(not(feature = "shared-store"))]

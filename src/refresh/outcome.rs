@@ -97,7 +97,6 @@ pub(crate) struct Undecided {
 }
 
 /// What upstream issued to somebody who signed in, or who was moved into a tenant.
-#[cfg_attr(not(feature = "routes"), allow(dead_code))]
 pub(crate) struct Accepted {
     /// What was verified.
     pub(crate) tokens: Tokens,
@@ -105,6 +104,7 @@ pub(crate) struct Accepted {
     /// about who signed in.
     pub(crate) unverified: Option<Unverified>,
     /// Whether the session JWT, too, could not be verified for want of a key.
+    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) lacks_session: bool,
 }
 

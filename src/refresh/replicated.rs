@@ -59,7 +59,6 @@ impl Renewer {
     /// Replicas tell a token that is newer than the revocation of its user by `iat` alone, which has seconds only.
     /// This process also knows which tokens it has received since, but it cannot tell the other replicas so: whoever
     /// can write to the store could say the same of a stolen token.
-    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) fn second_over(&self) -> impl Future<Output = ()> + use<> {
         let rest = self.replicas.as_ref().map(|_| {
             let now = self.verifier.clock.unix().subsec_nanos();

@@ -12,19 +12,18 @@ impl Renewer {
     /// Times are not judged: a skewed clock here must not lose the one live refresh JWT. A session that is over
     /// by our clock is left out. So is one whose key is missing, while such a refresh JWT is handed on unverified: the
     /// code that it was given for is spent.
-    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) async fn accept(
         &self,
         response: &JwtResponse,
         parent: Option<&Verified>,
-        began: RevocationMark,
+        began: Option<RevocationMark>,
     ) -> Result<Accepted, Failure> {
         // Revoked meanwhile: what upstream issued may be dated after that.
         if parent.is_some_and(|token| self.is_denied(token)) {
             return Err(InvalidToken::Revoked.into());
         }
         self.expect(response);
-        let mark = self.newer_than(began, parent);
+        let mark = began.and_then(|began| self.newer_than(began, parent));
         let (session_jwt, refresh_jwt) = (&*response.session_jwt, &*response.refresh_jwt);
         let [as_session, as_refresh] = [
             (TokenKind::Session, Times::Ignore),
@@ -95,8 +94,40 @@ impl Renewer {
         })
     }
 
+    /// Verifies tokens that came from anywhere, such as the body of a request. Nothing is taken on trust: a token whose
+    /// key is missing is refused, and so are tokens of two users. A session JWT that has expired is left out if there is
+    /// a refresh JWT beside it.
+    pub(crate) async fn examine(&self, response: &JwtResponse) -> Result<Accepted, Failure> {
+        let (session_jwt, refresh_jwt) = (&*response.session_jwt, &*response.refresh_jwt);
+        let [as_session, as_refresh] =
+            [TokenKind::Session, TokenKind::Refresh].map(|kind| Expected {
+                kind,
+                times: Times::Check,
+                mark: None,
+            });
+        let refresh = self.issued(refresh_jwt, as_refresh).await?;
+        let session = match self.issued(session_jwt, as_session).await {
+            Err(Failure::Expired) if refresh.is_some() => None,
+            session => session?,
+        };
+        if let (Some(session), Some(refresh)) = (&session, &refresh)
+            && !session.verified.claims.same_user(&refresh.verified.claims)
+        {
+            return Err(InvalidToken::Subject.into());
+        }
+        self.record(None, session.as_ref(), refresh.as_ref());
+        Ok(Accepted {
+            tokens: Tokens {
+                session,
+                refresh,
+                next_refresh: None,
+            },
+            unverified: None,
+            lacks_session: false,
+        })
+    }
+
     /// The token itself if nothing but a key is missing to verify it.
-    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     fn or_unverified(
         &self,
         verdict: Result<Option<Issued>, Failure>,

@@ -11,7 +11,7 @@ use super::TokenDelivery;
 use super::error::RouteError;
 use crate::client::has_token_characters;
 use crate::project::Project;
-use crate::refresh::{Issued, Outcome, Presented};
+use crate::refresh::Presented;
 use crate::session::{RefreshJwt, Session};
 use crate::token::RevocationMark;
 use crate::wire::LoginOptions;
@@ -32,13 +32,7 @@ impl FromRequestParts<Arc<Project>> for Caller {
             let session = Session::without_renewal(project, &headers).await;
             return Ok(Self(session, began));
         }
-        if let Some(session) = parts.extensions.get::<Session>() {
-            if Arc::ptr_eq(session.project(), project) {
-                return Ok(Self(session.clone(), began));
-            }
-            session.meet(project);
-        }
-        let session = Session::without_renewal(project, &parts.headers).await;
+        let session = Session::of_request(project, &parts.extensions, &parts.headers).await;
         Ok(Self(session, began))
     }
 }
@@ -74,68 +68,6 @@ impl Caller {
         } else {
             Ok(None)
         }
-    }
-
-    /// The session that a sign-in or sign-out is about to replace. Waits for no renewal of another request: that
-    /// one will find that the session was ended.
-    pub(super) async fn previous(&self) -> Previous {
-        let presented = self.0.presented().await.ok().flatten();
-        let outcome = match (self.0.renewal(), &presented) {
-            (Some(renewal), _) => Some(renewal.outcome.clone()),
-            (None, Some(token)) => {
-                let renewer = &self.0.project().renewer;
-                renewer.remembered(token).await
-            }
-            (None, None) => None,
-        };
-        let unverified = outcome.as_deref().and_then(Outcome::unverified);
-        let kept = unverified.map(|token| Box::from(token.jwt()));
-        let live = match outcome.as_deref() {
-            None => presented.clone(),
-            // The one that was presented is spent.
-            Some(_) if kept.is_some() => None,
-            Some(outcome) => match (outcome.tokens().refresh, outcome) {
-                (Some(Issued { jwt, verified }), _) => Some(Presented::new(&jwt, verified)),
-                (None, Outcome::Refused { .. }) => None,
-                (None, _) => presented.clone(),
-            },
-        };
-        Previous {
-            presented,
-            live,
-            outcome,
-            kept,
-        }
-    }
-}
-
-/// The refresh JWTs of a session.
-pub(super) struct Previous {
-    /// As the browser sent it.
-    pub(super) presented: Option<Presented>,
-    /// The one that a renewal made of it, else the same; `None` once upstream has refused it.
-    pub(super) live: Option<Presented>,
-    /// What a renewal has brought; the sign-in or sign-out takes its place.
-    pub(super) outcome: Option<Arc<Outcome>>,
-    /// The one that a renewal made of it and that cannot be verified yet. Good for telling upstream to end it, and for
-    /// nothing else.
-    pub(super) kept: Option<Box<str>>,
-}
-
-impl Previous {
-    /// Both, once each.
-    pub(super) fn tokens(&self) -> impl Iterator<Item = &Presented> {
-        let live = self
-            .live
-            .iter()
-            .filter(|live| self.presented.as_ref().map(|token| &token.jwt) != Some(&live.jwt));
-        self.presented.iter().chain(live)
-    }
-
-    /// What the browser does not have yet: a renewal on this very request brought it.
-    pub(super) fn undelivered(&self) -> Option<&Presented> {
-        let presented = self.presented.as_ref()?;
-        self.live.as_ref().filter(|live| live.jwt != presented.jwt)
     }
 }
 

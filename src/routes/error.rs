@@ -11,6 +11,7 @@ use super::shape::has_token;
 use crate::client::{ClientError, ClientErrorKind, UnavailableReason};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::headers::forbid_caching;
+use crate::session::NotStarted;
 use crate::token::Failure;
 use crate::wire::{self, ErrorBody};
 
@@ -250,6 +251,16 @@ impl From<Failure> for RouteError {
                 tracing::error!(?failure, "descope issued a token that does not verify");
                 Self::upstream_invalid()
             }
+        }
+    }
+}
+
+/// What Descope has issued does not become a session.
+impl From<NotStarted> for RouteError {
+    fn from(not_started: NotStarted) -> Self {
+        match not_started {
+            NotStarted::Nobody => Self::upstream_invalid(),
+            NotStarted::Unwritable(_) => Self::cookie_too_large(),
         }
     }
 }

@@ -1,7 +1,5 @@
 //! Answers, above all those with tokens in them.
 
-use std::sync::Arc;
-
 use axum::Json;
 use axum::response::{IntoResponse, Response};
 use http::header::SET_COOKIE;
@@ -10,14 +8,14 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use super::TokenDelivery;
-use super::caller::{Caller, Previous};
+use super::caller::Caller;
 use super::error::RouteError;
 use super::visible_members::{NATIVE_SESSION, SESSION, Shown};
 use crate::client::ClientError;
 use crate::headers::{Unwritable, forbid_caching};
 use crate::project::Project;
-use crate::refresh::{Accepted, Issued, Presented, Tokens};
-use crate::token::{Unverified, Verified};
+use crate::refresh::{Presented, Tokens};
+use crate::session::Store;
 use crate::wire::endpoint::{has_needed, is_blank};
 use crate::wire::{Endpoint, JwtResponse};
 
@@ -93,21 +91,13 @@ pub(super) async fn signed_in(
     let parent = same_user.map(|token| &*token.verified);
     let accepted = project
         .renewer
-        .accept(&issued, parent, caller.began())
+        .accept(&issued, parent, Some(caller.began()))
         .await?;
-    let user = user_of(&accepted.tokens, same_user);
-    let owner = match (&user, &accepted.unverified) {
-        (Some(user), _) => Owner::Known(user),
-        (None, Some(token)) => Owner::Claimed(token),
-        (None, None) => return Err(RouteError::upstream_invalid()),
+    let store = match project.delivery {
+        TokenDelivery::Body => Store::Elsewhere,
+        _ => Store::Cookies,
     };
-
-    let previous = caller.previous().await;
-    let cookies = sign_in_cookies(project, &accepted, &previous, &owner)?;
-    settle(project, caller, &accepted, &previous, &owner).await;
-    if let Owner::Known(user) = owner {
-        project.profiles.invalidate(user.claims.id());
-    }
+    let (cookies, _) = caller.0.start(&accepted, same_user, store).await?;
 
     rewrite(project, &mut body, &accepted.tokens);
     if accepted.lacks_session && project.delivery != TokenDelivery::Body {
@@ -172,121 +162,7 @@ pub(super) fn sign_out_cookies(caller: &Caller) -> Vec<HeaderValue> {
     if project.delivery == TokenDelivery::Body {
         return Vec::new();
     }
-    // Names and attributes were checked when the handle was built.
-    project
-        .delete_cookies(caller.0.cookie_lines())
-        .into_iter()
-        .filter_map(Result::ok)
-        .collect()
-}
-
-/// Both cookies belong to who signed in: what was not issued is deleted, unless it is the same user's.
-fn sign_in_cookies(
-    project: &Project,
-    accepted: &Accepted,
-    previous: &Previous,
-    owner: &Owner<'_>,
-) -> Result<Vec<HeaderValue>, RouteError> {
-    if project.delivery == TokenDelivery::Body {
-        return Ok(Vec::new());
-    }
-    let names = [
-        project.cookies.session_name(),
-        project.cookies.refresh_name(),
-    ];
-    let [session_name, refresh_name] = names;
-    let tokens = &accepted.tokens;
-    let session = match &tokens.session {
-        Some(session) => writable(project.store_cookie(session_name, session)),
-        None => writable(project.cookies.delete(session_name)),
-    };
-    let is_users = |token: &&Presented| owner.is_of(&token.verified);
-    let refresh = if let Some(refresh) = &tokens.refresh {
-        Some(writable(project.store_cookie(refresh_name, refresh)))
-    } else if let Some(unverified) = &accepted.unverified {
-        let max_age = project.verifier.remaining_of(unverified);
-        let cookie = project
-            .cookies
-            .store(refresh_name, unverified.jwt(), max_age);
-        Some(writable(cookie))
-    } else if let Some(renewed) = previous.undelivered().filter(is_users) {
-        let renewed = Issued::from(renewed.clone());
-        Some(writable(project.store_cookie(refresh_name, &renewed)))
-    } else if previous.live.as_ref().filter(is_users).is_none() {
-        Some(writable(project.cookies.delete(refresh_name)))
-    } else {
-        None
-    };
-    // A left-over goes only where a cookie takes its place: it may be the one that lives.
-    names
-        .into_iter()
-        .zip([Some(session), refresh])
-        .filter_map(|(name, cookie)| Some((name, cookie?)))
-        .flat_map(|(name, cookie)| leftover(project, name).chain([cookie]))
-        .collect()
-}
-
-/// Ends what the sign-in replaces: another user's session altogether, of the same user's what a late renewal would
-/// write over the new cookies.
-///
-/// That goes for a user who is only claimed, too: what is ended is what this caller presented, whose cookies are
-/// replaced in any case, and nothing that others hold.
-async fn settle(
-    project: &Project,
-    caller: &Caller,
-    accepted: &Accepted,
-    previous: &Previous,
-    owner: &Owner<'_>,
-) {
-    let has_refresh = accepted.tokens.refresh.is_some() || accepted.unverified.is_some();
-    for token in previous.tokens() {
-        if !owner.is_of(&token.verified) {
-            project.end_session(Some(token), None);
-        } else if has_refresh {
-            project.renewer.forget(token);
-        }
-    }
-    for session in caller.0.session_cookies().await {
-        if !owner.is_of(&session.verified) {
-            project.end_session(None, Some(&session.verified));
-        }
-    }
-    if let (Some(presented), Some(outcome)) = (&previous.presented, &previous.outcome) {
-        project.renewer.delivered(presented, &outcome.tokens());
-    }
-}
-
-/// Who signed in.
-enum Owner<'a> {
-    Known(&'a Verified),
-    /// As a token says whose key is missing.
-    Claimed(&'a Unverified),
-}
-
-impl Owner<'_> {
-    /// Whether this token is of the same user.
-    fn is_of(&self, token: &Verified) -> bool {
-        match self {
-            Self::Known(user) => user.claims.same_user(&token.claims),
-            Self::Claimed(unverified) => unverified.claims_user(&token.claims),
-        }
-    }
-}
-
-/// Whose tokens these are: all name the same user.
-fn user_of(tokens: &Tokens, same_user: Option<&Presented>) -> Option<Arc<Verified>> {
-    let issued = tokens.session.as_ref().or(tokens.refresh.as_ref());
-    issued
-        .map(|issued| issued.verified.clone())
-        .or_else(|| same_user.map(|token| token.verified.clone()))
-}
-
-fn leftover(
-    project: &Project,
-    name: &str,
-) -> impl Iterator<Item = Result<HeaderValue, RouteError>> + use<> {
-    let leftovers = project.cookies.delete_leftovers(name);
-    leftovers.into_iter().map(writable)
+    caller.0.deletion()
 }
 
 fn writable(cookie: Result<HeaderValue, Unwritable>) -> Result<HeaderValue, RouteError> {

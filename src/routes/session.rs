@@ -8,10 +8,9 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::HeaderMap;
 use serde_json::{Map, Value};
-use tokio::task::JoinSet;
 
 use super::TokenDelivery;
-use super::caller::{Caller, Previous};
+use super::caller::Caller;
 use super::error::RouteError;
 use super::reply::{empty, object, renewed, send, sign_out_cookies, stores};
 use super::request::Input;
@@ -19,7 +18,7 @@ use super::shape::without_tokens;
 use crate::headers::Bearer;
 use crate::project::Project;
 use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
-use crate::token::{Name, TokenKind, Unverified, Verified};
+use crate::session::SignOut;
 use crate::wire::endpoint::Call;
 use crate::wire::session::ValidateRequest;
 use crate::wire::{LogoutRequest, RefreshRequest, session};
@@ -179,126 +178,17 @@ async fn use_rescued(
     }
 }
 
-pub(super) async fn logout(
-    State(project): State<Arc<Project>>,
-    caller: Caller,
-    Input(request): Input<LogoutRequest>,
-) -> Response {
-    let ended = Ended::of(&caller).await;
-    ended.end(&project);
-    sign_out::<session::Logout>(&project, &caller, &ended, &request).await
+pub(super) async fn logout(caller: Caller, Input(request): Input<LogoutRequest>) -> Response {
+    sign_out(&caller, SignOut::ThisSession, &request).await
 }
 
-pub(super) async fn logout_all(
-    State(project): State<Arc<Project>>,
-    caller: Caller,
-    Input(request): Input<LogoutRequest>,
-) -> Response {
-    let ended = Ended::of(&caller).await;
-    ended.end(&project);
-    if let Some(user) = ended.sessions().next() {
-        project.end_all_sessions(user.claims.id(), Name::Id);
-    }
-    for token in ended.of_other_users() {
-        project.end_all_sessions(token.verified.claims.id(), Name::Id);
-    }
-    let second_over = project.renewer.second_over();
-    let answer = sign_out::<session::LogoutAll>(&project, &caller, &ended, &request).await;
-    // Whoever signs in after this answer has tokens that every replica sees to be newer.
-    second_over.await;
-    answer
+pub(super) async fn logout_all(caller: Caller, Input(request): Input<LogoutRequest>) -> Response {
+    sign_out(&caller, SignOut::Everywhere, &request).await
 }
 
-/// All that a sign-out ends. Read before anything of it is ended: what is, no longer verifies.
-struct Ended {
-    tokens: Previous,
-    /// By a bearer or the cookie that counts.
-    session: Option<Arc<Verified>>,
-    /// By any cookie.
-    cookies: Vec<Issued>,
-    /// Refused already, but not for as long as they live.
-    denied_sessions: Vec<Presented>,
-    denied_refresh: Vec<Presented>,
-    /// Refresh cookies that verify and do not count: one of an earlier configuration, or one beside those of a sibling
-    /// host.
-    others: Vec<Presented>,
-    /// Refresh cookies whose key is missing. Nothing can be ended here by them, so upstream has to.
-    unverified: Vec<Unverified>,
-}
-
-impl Ended {
-    async fn of(caller: &Caller) -> Self {
-        let tokens = caller.previous().await;
-        let (mut others, unverified) = caller.0.all_presented().await;
-        others.retain(|other| tokens.tokens().all(|token| token.jwt != other.jwt));
-        Self {
-            tokens,
-            session: caller.0.peek().cloned(),
-            cookies: caller.0.session_cookies().await,
-            denied_sessions: caller.0.denied_too_briefly(TokenKind::Session),
-            denied_refresh: caller.0.denied_too_briefly(TokenKind::Refresh),
-            others,
-            unverified,
-        }
-    }
-
-    /// Everything that names a user, the one who signs out first.
-    fn sessions(&self) -> impl Iterator<Item = &Arc<Verified>> {
-        let tokens = self.tokens.tokens().map(|token| &token.verified);
-        let cookies = self.cookies.iter().map(|issued| &issued.verified);
-        self.session.iter().chain(tokens).chain(cookies)
-    }
-
-    /// Refresh cookies of other users than the one that counts, or of any if none counts. A sibling host may have made
-    /// the session or the refresh cookie that counts, so one of these may be the user's own.
-    fn of_other_users(&self) -> impl Iterator<Item = &Presented> {
-        let user = self.tokens.presented.as_ref();
-        let user = user.map(|token| token.verified.claims.id());
-        let others = self.others.iter();
-        others.filter(move |other| Some(other.verified.claims.id()) != user)
-    }
-
-    fn end(&self, project: &Arc<Project>) {
-        let tokens = self.tokens.tokens().chain(&self.denied_refresh);
-        for token in tokens.chain(&self.others) {
-            project.end_session(Some(token), None);
-        }
-        for token in &self.denied_sessions {
-            project.end_session(None, Some(&token.verified));
-        }
-        for session in self.sessions() {
-            project.end_session(None, Some(session));
-            project.profiles.invalidate(session.claims.id());
-        }
-    }
-}
-
-/// The session is over here already, so that nothing renews it meanwhile. Whatever upstream says, the browser is
-/// signed out.
-async fn sign_out<C: Call<Request = LogoutRequest>>(
-    project: &Arc<Project>,
-    caller: &Caller,
-    ended: &Ended,
-    request: &LogoutRequest,
-) -> Response {
-    let live = ended.tokens.live.as_ref().map(|token| &*token.jwt);
-    let ours = live.or(ended.tokens.kept.as_deref());
-    let others = ended.of_other_users().map(|token| &*token.jwt);
-    let others = others.chain(ended.unverified.iter().map(Unverified::jwt));
-    // At the same time: a request may carry several, and an outage would make the browser wait for each in turn.
-    let mut calls = JoinSet::new();
-    for token in ours.into_iter().chain(others) {
-        let (project, request, token) = (project.clone(), request.clone(), token.to_owned());
-        calls.spawn(async move {
-            let (endpoint, token) = (C::ENDPOINT, Some(&*token));
-            send(&project, &endpoint, endpoint.path, &request, token).await
-        });
-    }
-    while let Some(ended) = calls.join_next().await {
-        if let Ok(Err(error)) = ended {
-            tracing::warn!(%error, "signed out here, but upstream did not confirm it");
-        }
-    }
+/// Whatever Descope says, the browser is signed out.
+async fn sign_out(caller: &Caller, which: SignOut, request: &LogoutRequest) -> Response {
+    caller.0.end(which, request).await;
     empty(sign_out_cookies(caller))
 }
 

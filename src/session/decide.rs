@@ -8,11 +8,9 @@ use http::HeaderMap;
 use super::early_renewal::with_early;
 use super::identity::{Decided, Identity, Renewal, TokenSource};
 use super::refresh_choice::{Choice, Unchosen};
-#[cfg(feature = "routes")]
 use super::state::Session;
 use super::verdicts::{Undecided, Verdicts, Worst};
 use crate::error::{AuthError, AuthErrorKind};
-#[cfg(feature = "routes")]
 use crate::headers::CookieLines;
 use crate::headers::{Bearer, Credentials, MAX_COOKIE};
 use crate::project::Project;
@@ -104,7 +102,6 @@ pub(crate) async fn decide(project: &Project, headers: &HeaderMap, cross_origin:
 
 /// The answer without a renewal, for the mounted routes where no layer ran: they decide for themselves what the
 /// refresh JWT is spent on.
-#[cfg(feature = "routes")]
 async fn identify(project: &Project, headers: &HeaderMap) -> Decided {
     let credentials = project.credentials(headers);
     let mut evidence = Evidence::new(project, &credentials, false);
@@ -148,7 +145,6 @@ fn by_session_jwt<'a>(
 }
 
 /// The outcome for a request that no layer has seen. The refresh JWT is not spent.
-#[cfg(feature = "routes")]
 impl Session {
     pub(crate) async fn without_renewal(project: &Arc<Project>, headers: &HeaderMap) -> Self {
         let decided = identify(project, headers).await;

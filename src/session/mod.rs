@@ -75,20 +75,26 @@
 
 mod decide;
 mod early_renewal;
+mod end;
 mod events;
 mod future;
 mod identity;
 mod layer;
+mod previous;
 mod refresh_choice;
 mod service;
+mod start;
 mod state;
 mod verdicts;
 mod write_back;
 
 pub(crate) use self::decide::{decide, decide_bearer};
+pub use self::end::SignOut;
 pub use self::future::ResponseFuture;
+pub(crate) use self::identity::{Decided, Identity, TokenSource};
 pub use self::layer::SessionLayer;
 pub use self::service::SessionService;
+pub(crate) use self::start::{NotStarted, Store};
 #[cfg(feature = "routes")]
 pub(crate) use self::state::RefreshJwt;
 pub(crate) use self::state::Session;

@@ -108,7 +108,6 @@ impl<'a> Choice<'a> {
     }
 
     /// Those that cannot be judged now and for which nothing but a key is missing. For a sign-out.
-    #[cfg(feature = "routes")]
     pub(crate) fn unverified(&self, verifier: &Verifier) -> Vec<Unverified> {
         let unjudged = self.unjudged.iter();
         unjudged
@@ -117,7 +116,6 @@ impl<'a> Choice<'a> {
     }
 
     /// All of them, for a sign-out.
-    #[cfg(feature = "routes")]
     pub(crate) fn all(self) -> impl Iterator<Item = Presented> {
         self.verified.into_iter().map(presented)
     }

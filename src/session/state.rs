@@ -4,6 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use http::{Extensions, HeaderMap};
+
 use super::events;
 use super::identity::{Decided, Identity, Renewal, TokenSource};
 use super::refresh_choice::{Choice, Unchosen};
@@ -11,11 +13,7 @@ use crate::error::{AuthError, AuthErrorKind};
 use crate::headers::CookieLines;
 use crate::project::Project;
 use crate::refresh::{self, Issued, Presented};
-#[cfg(feature = "routes")]
-use crate::token::Unverified;
-use crate::token::Verified;
-#[cfg(feature = "routes")]
-use crate::token::{Times, TokenKind};
+use crate::token::{Times, TokenKind, Unverified, Verified};
 
 /// The outcome of one request. The layer keeps a copy, so that it learns on the way back what was read.
 #[derive(Clone)]
@@ -48,6 +46,21 @@ impl Session {
             unclear_told: AtomicBool::new(decided.unclear),
             shares_cookies: AtomicBool::new(false),
         }))
+    }
+
+    /// The session that a layer of this project has put into the request, else what its headers say without a renewal.
+    pub(crate) async fn of_request(
+        project: &Arc<Project>,
+        extensions: &Extensions,
+        headers: &HeaderMap,
+    ) -> Self {
+        if let Some(session) = extensions.get::<Self>() {
+            if Arc::ptr_eq(session.project(), project) {
+                return session.clone();
+            }
+            session.meet(project);
+        }
+        Self::without_renewal(project, headers).await
     }
 
     pub(crate) fn project(&self) -> &Arc<Project> {
@@ -179,7 +192,6 @@ impl Session {
     /// Every refresh JWT that came as a cookie and verifies, whoever it names, and those that lack nothing but a key.
     /// For a sign-out, which had better end the session of somebody who has put a cookie here than leave the user's
     /// own.
-    #[cfg(feature = "routes")]
     pub(crate) async fn all_presented(&self) -> (Vec<Presented>, Vec<Unverified>) {
         if self.ignores_cookies() {
             return Default::default();
@@ -245,7 +257,6 @@ impl Session {
 
     /// Tokens of this kind that came as cookies, good but for a revocation that ends before they do. A sign-out has
     /// to revoke them again.
-    #[cfg(feature = "routes")]
     pub(crate) fn denied_too_briefly(&self, kind: TokenKind) -> Vec<Presented> {
         if self.is_cross_origin() {
             return Vec::new();
@@ -267,8 +278,10 @@ impl Session {
     }
 
     /// Every session JWT that came as a cookie and verifies, the one that counts first.
-    #[cfg(feature = "routes")]
     pub(crate) async fn session_cookies(&self) -> Vec<Issued> {
+        if self.is_cross_origin() {
+            return Vec::new();
+        }
         let project = &self.0.project;
         let mut sessions = Vec::new();
         for candidate in self.0.cookies.sent(&project.cookies).session.iter() {

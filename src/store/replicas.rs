@@ -114,7 +114,6 @@ impl Replicas {
     }
 
     /// Whether another replica has renewed with this token.
-    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) async fn has_renewed(&self, jwt: &str) -> bool {
         let secret = Secret::of(jwt);
         let found = self.link.found(&secret).await;
@@ -127,7 +126,6 @@ impl Replicas {
     }
 
     /// The outcome must not be found any more.
-    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) fn forget(&self, jwt: &str) {
         self.shorten(jwt, Duration::ZERO);
     }

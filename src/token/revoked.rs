@@ -83,7 +83,6 @@ struct Subject {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Name {
     /// The id (`dsub`, else `sub`). A sign-out must not reach somebody whose `sub` a JWT template made the same.
-    #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     Id,
     /// The id, or what stands in `sub` beside a `dsub`: an application may know its users by either.
     IdOrSub,

@@ -275,6 +275,11 @@ pub(crate) trait Answer: DeserializeOwned {
     const IS_LIST: bool = false;
     /// Whether tokens are in it, or in cookies beside it.
     const ISSUES_TOKENS: bool = false;
+
+    /// Notes that the client has received it from Descope.
+    fn received(self) -> Self {
+        self
+    }
 }
 
 /// Whether an object has nothing in it.

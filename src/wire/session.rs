@@ -197,6 +197,22 @@ pub struct JwtResponse {
     /// Members that this version does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+    /// Whether the client of this crate has received it from Descope.
+    #[serde(skip)]
+    pub(crate) received: Received,
+}
+
+/// Whether [`Client`](crate::Client) has received an answer from Descope, over the connection that is configured. An
+/// answer that was read from anywhere else, such as the body of a request, says so by the default.
+///
+/// No part of what an answer says, so two answers that differ in nothing else are equal.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Received(pub(crate) bool);
+
+impl PartialEq for Received {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 // `other` may hold further tokens (`externalToken`, `trustedDeviceJwt`), so nothing of it is shown.
@@ -442,6 +458,11 @@ impl Request for NoBody {
 impl Answer for JwtResponse {
     const NEEDS: &'static [&'static str] = &["sessionJwt", "refreshJwt"];
     const ISSUES_TOKENS: bool = true;
+
+    fn received(mut self) -> Self {
+        self.received = Received(true);
+        self
+    }
 }
 
 impl Answer for AccessKeyExchangeResponse {

@@ -1,0 +1,269 @@
+//! Starting and ending sessions from an app's own handlers.
+
+use http::request::Parts;
+use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
+
+use super::Descope;
+use crate::error::{AuthError, AuthErrorKind};
+use crate::headers::{CookieLines, Unwritable, forbid_caching};
+use crate::session::{Decided, Identity, NotStarted, Session, SignOut, Store, TokenSource};
+use crate::token::InvalidToken;
+use crate::user::User;
+use crate::wire::{JwtResponse, LogoutRequest};
+
+/// A session that was started, to be written onto the response. See [`Descope::establish`].
+///
+/// With the feature `axum` it is a part of a response, as in `(established, Redirect::to("/"))`. Elsewhere
+/// [`write_to`](Self::write_to) writes its headers.
+#[must_use = "the browser learns of its session from the headers that this writes"]
+pub struct Established {
+    user: Option<User>,
+    cookies: Vec<HeaderValue>,
+}
+
+impl Established {
+    /// Who has signed in.
+    ///
+    /// `None` if that could not be verified yet, because Descope has just begun to sign with a key that it does not
+    /// publish, or if there was a refresh JWT alone. The browser is signed in with its next request.
+    pub fn user(&self) -> Option<&User> {
+        self.user.as_ref()
+    }
+
+    /// Appends the cookies of the session, and forbids to cache the response.
+    pub fn write_to(&self, headers: &mut HeaderMap) {
+        write(&self.cookies, headers);
+    }
+}
+
+/// A session that was ended, to be written onto the response. See [`Descope::end`].
+///
+/// With the feature `axum` it is a part of a response, as in `(ended, Redirect::to("/"))`. Elsewhere
+/// [`write_to`](Self::write_to) writes its headers.
+#[must_use = "the browser loses its cookies by the headers that this writes"]
+pub struct Ended {
+    confirmed: bool,
+    cookies: Vec<HeaderValue>,
+}
+
+impl Ended {
+    /// Whether Descope has confirmed the sign-out. If not, the session is over in this app all the same, and the log
+    /// says why; other apps that share the project may go on with it until it expires.
+    pub fn is_confirmed(&self) -> bool {
+        self.confirmed
+    }
+
+    /// Appends cookies that delete the session, and forbids to cache the response.
+    pub fn write_to(&self, headers: &mut HeaderMap) {
+        write(&self.cookies, headers);
+    }
+}
+
+fn write(cookies: &[HeaderValue], headers: &mut HeaderMap) {
+    for cookie in cookies {
+        headers.append(SET_COOKIE, cookie.clone());
+    }
+    forbid_caching(headers);
+}
+
+impl Descope {
+    /// Starts a session in the browser that sent this request, as the mounted routes do: verifies the tokens, ends the
+    /// session that they replace, and makes the cookies.
+    ///
+    /// `tokens` are what a call of [`client`](Self::client) answered, or tokens from anywhere else that were read into
+    /// a [`JwtResponse`]: those of a Descope Flow, say, or of a native SDK. The latter are verified as strictly as the
+    /// cookies of a request. An expired session JWT beside a good refresh JWT is left out, so that the next request
+    /// renews the session.
+    ///
+    /// The origin of the request is not checked, because the callback of an OAuth sign-in comes from another site. A
+    /// handler that takes tokens or codes from a form has to see to it that the form is its own, or somebody else could
+    /// sign the user in to their account.
+    ///
+    /// Dropping the result signs nobody in, but the session before is over by then.
+    ///
+    /// ```
+    /// # #[cfg(feature = "routes")] {
+    /// use axum::extract::{Form, State};
+    /// use axum::response::{IntoResponse, Redirect, Response};
+    /// use http::request::Parts;
+    /// use tower_descope::Descope;
+    /// use tower_descope::wire::{DeliveryMethod, OtpVerifyRequest};
+    ///
+    /// #[derive(serde::Deserialize)]
+    /// struct Code {
+    ///     email: String,
+    ///     code: String,
+    /// }
+    ///
+    /// async fn sign_in(State(descope): State<Descope>, parts: Parts, Form(form): Form<Code>) -> Response {
+    ///     let request = OtpVerifyRequest::new(form.email, form.code);
+    ///     let Ok(tokens) = descope.client().otp().verify(DeliveryMethod::Email, &request).await else {
+    ///         return Redirect::to("/sign-in?wrong").into_response();
+    ///     };
+    ///     match descope.establish(&parts, &tokens).await {
+    ///         Ok(established) => (established, Redirect::to("/")).into_response(),
+    ///         Err(error) => error.status().into_response(),
+    ///     }
+    /// }
+    /// # let _ = axum::Router::<Descope>::new().route("/", axum::routing::post(sign_in)); }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// The session of the request is as it was, and
+    ///
+    /// * [`MissingCredentials`](AuthErrorKind::MissingCredentials): there is no token;
+    /// * [`InvalidToken`](AuthErrorKind::InvalidToken) or [`ExpiredToken`](AuthErrorKind::ExpiredToken): a token does not
+    ///   verify, was revoked, or the two are of different users. That goes for a sign-in within the second of a
+    ///   [`SignOut::Everywhere`], too, because tokens say only in which second they were issued;
+    /// * [`Unavailable`](AuthErrorKind::Unavailable): there is no key to verify them with now;
+    /// * [`CookieTooLarge`](AuthErrorKind::CookieTooLarge): a token does not fit into a cookie.
+    pub async fn establish(
+        &self,
+        request: &Parts,
+        tokens: &JwtResponse,
+    ) -> Result<Established, AuthError> {
+        let session = self.session_of(request).await;
+        let renewer = &self.project.renewer;
+        let accepted = match tokens.received.0 {
+            true => renewer.accept(tokens, None, None).await?,
+            false => renewer.examine(tokens).await?,
+        };
+        let started = session.start(&accepted, None, Store::Cookies).await;
+        let (cookies, _) = started.map_err(|not_started| match not_started {
+            NotStarted::Nobody => AuthErrorKind::MissingCredentials.into(),
+            NotStarted::Unwritable(Unwritable::TooLarge { size }) => {
+                AuthErrorKind::CookieTooLarge { size }.into()
+            }
+            NotStarted::Unwritable(Unwritable::Invalid) => AuthError::from(InvalidToken::Malformed),
+        })?;
+        let user = accepted.tokens.session.and_then(|issued| {
+            let decided = Decided {
+                identity: Identity::SignedIn {
+                    session: issued.verified,
+                    credential: TokenSource::Cookie,
+                },
+                renewal: None,
+                early: None,
+                unclear: false,
+            };
+            let cookies = CookieLines::of(&HeaderMap::new());
+            let session = Session::new(self.project.clone(), decided, cookies);
+            User::from_session(session).ok()
+        });
+        Ok(Established { user, cookies })
+    }
+
+    /// Ends the session of the browser that sent this request, as the mounted `logout` and `logoutall` do: here, in
+    /// every replica, and at Descope.
+    ///
+    /// It never fails. Nobody signed in is no error, and when Descope cannot be reached the session is over in this app
+    /// all the same; [`Ended::is_confirmed`] tells. [`SignOut::Everywhere`] takes up to a second with a shared store.
+    ///
+    /// A request that a page of another site has sent ends nothing, by the same rule as in the session layer. That rule
+    /// leaves out `GET`, so mount this as a `POST`.
+    ///
+    /// ```
+    /// # #[cfg(feature = "routes")] {
+    /// use axum::extract::State;
+    /// use axum::response::{IntoResponse, Redirect};
+    /// use http::request::Parts;
+    /// use tower_descope::{Descope, SignOut};
+    ///
+    /// async fn sign_out(State(descope): State<Descope>, parts: Parts) -> impl IntoResponse {
+    ///     let ended = descope.end(&parts, SignOut::ThisSession).await;
+    ///     (ended, Redirect::to("/"))
+    /// }
+    /// # let _ = axum::Router::<Descope>::new().route("/", axum::routing::post(sign_out)); }
+    /// ```
+    pub async fn end(&self, request: &Parts, which: SignOut) -> Ended {
+        let Parts {
+            method,
+            uri,
+            headers,
+            ..
+        } = request;
+        if self.project.origins.refuses_parts(method, uri, headers) {
+            tracing::warn!(
+                event = "sign_out.cross_origin",
+                "a page of another site has sent a sign-out; nothing was ended"
+            );
+            return Ended {
+                confirmed: false,
+                cookies: Vec::new(),
+            };
+        }
+        let session = self.session_of(request).await;
+        Ended {
+            confirmed: session.end(which, &LogoutRequest::default()).await,
+            cookies: session.deletion(),
+        }
+    }
+
+    async fn session_of(&self, request: &Parts) -> Session {
+        self.project.listen();
+        Session::of_request(&self.project, &request.extensions, &request.headers).await
+    }
+}
+
+#[cfg(feature = "axum")]
+mod parts {
+    use std::convert::Infallible;
+
+    use axum_core::response::{IntoResponse, IntoResponseParts, Response, ResponseParts};
+
+    use super::{Ended, Established};
+
+    impl IntoResponseParts for Established {
+        type Error = Infallible;
+
+        fn into_response_parts(
+            self,
+            mut parts: ResponseParts,
+        ) -> Result<ResponseParts, Infallible> {
+            self.write_to(parts.headers_mut());
+            Ok(parts)
+        }
+    }
+
+    impl IntoResponse for Established {
+        fn into_response(self) -> Response {
+            (self, ()).into_response()
+        }
+    }
+
+    impl IntoResponseParts for Ended {
+        type Error = Infallible;
+
+        fn into_response_parts(
+            self,
+            mut parts: ResponseParts,
+        ) -> Result<ResponseParts, Infallible> {
+            self.write_to(parts.headers_mut());
+            Ok(parts)
+        }
+    }
+
+    impl IntoResponse for Ended {
+        fn into_response(self) -> Response {
+            (self, ()).into_response()
+        }
+    }
+}
+
+impl std::fmt::Debug for Established {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Without the cookies.
+        f.debug_struct("Established")
+            .field("user", &self.user)
+            .finish_non_exhaustive()
+    }
+}
+
+impl std::fmt::Debug for Ended {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Ended")
+            .field("confirmed", &self.confirmed)
+            .finish_non_exhaustive()
+    }
+}
