@@ -66,8 +66,16 @@ impl Session {
     /// replaced in any case; sessions that others hold are not touched.
     async fn end_previous(&self, accepted: &Accepted, previous: &Previous, owner: &Owner<'_>) {
         let project = self.project();
-        let has_refresh = accepted.tokens.refresh.is_some() || accepted.unverified.is_some();
+        let refresh = &accepted.tokens.refresh;
+        let has_refresh = refresh.is_some() || accepted.unverified.is_some();
         for token in previous.tokens() {
+            if refresh
+                .as_ref()
+                .is_some_and(|issued| issued.jwt == token.jwt)
+            {
+                // The browser has this one already, and goes on with it.
+                continue;
+            }
             if !owner.is_of(&token.verified) {
                 project.end_session(Some(token), None);
             } else if has_refresh {

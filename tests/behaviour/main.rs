@@ -14,6 +14,7 @@ mod events;
 mod keys_lifecycle;
 mod keys_missing;
 mod openapi;
+mod own_handlers;
 mod policies;
 mod profiles;
 mod properties;
