@@ -57,15 +57,11 @@
 //! | the store that replicas share is gone | each goes on by itself and says so once |
 //! | a public page in any of these cases | is served |
 //!
-//! # Signing out
+//! # Signing in and out
 //!
-//! The page sends `POST` to the mounted `logout`; that ends the session in this process, at Descope and in the browser.
-#![cfg_attr(
-    feature = "routes",
-    doc = "A handler that signs out calls the same route, see \
-           [Signing out from a handler](routes#signing-out-from-a-handler)."
-)]
-//! Calling [`Client`]'s `session().logout` instead does not sign a browser out.
+//! The page calls the mounted routes, or the app does it by itself: [`Descope::establish`] makes a session of what the
+//! typed [`Client`] or a Descope Flow has brought, and [`Descope::end`] ends it in this process, in every replica, at
+//! Descope and in the browser. Calling [`Client`]'s `session().logout` instead does not sign a browser out.
 //!
 //! # What a request costs
 //!

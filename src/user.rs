@@ -43,16 +43,7 @@ use crate::wire::UserProfile;
 /// # app().unwrap(); }
 /// ```
 ///
-/// There is no call here that signs the user out. A handler that has to do so sends its request on to the mounted
-/// `logout`: see
-#[cfg_attr(
-    feature = "routes",
-    doc = "[Signing out from a handler](crate::routes#signing-out-from-a-handler)."
-)]
-#[cfg_attr(
-    not(feature = "routes"),
-    doc = "the module `routes` (feature `routes`)."
-)]
+/// [`Descope::end`](crate::Descope::end) signs the user out.
 #[derive(Clone)]
 pub struct User {
     /// Always of a request that is signed in.

@@ -53,15 +53,7 @@ impl Sessions<'_> {
     /// **In a handler of a web app this does not sign anybody out.** The session layer may have renewed on the same
     /// request, and then the refresh JWT of the `Cookie` header is spent: Descope refuses it with E064001, the new one
     /// lives on, and a warning in the log says so. With a living one, session and cookies go on working in this process
-    /// until they expire. The mounted route does all of it, also when a handler calls it: see
-    #[cfg_attr(
-        feature = "routes",
-        doc = "[Signing out from a handler](crate::routes#signing-out-from-a-handler)."
-    )]
-    #[cfg_attr(
-        not(feature = "routes"),
-        doc = "the module `routes` (feature `routes`)."
-    )]
+    /// until they expire. [`Descope::end`](crate::Descope::end) does all of it.
     ///
     /// For jobs and command line tools, which hold the token themselves, the call is complete. A process that also
     /// verifies tokens stops doing so with [`Descope::revoke`](crate::Descope::revoke).
@@ -162,8 +154,7 @@ impl Sessions<'_> {
                 tracing::warn!(
                     path = C::ENDPOINT.path,
                     "descope refused a sign-out: the refresh token was replaced or ended before, and the session that \
-                     replaced it goes on; in a handler below a session layer, send the request to \
-                     Descope::routes_service() instead, which knows the new token (see the module `routes`)"
+                     replaced it goes on; in a handler call Descope::end instead, which knows the new token"
                 );
             }
         })?;

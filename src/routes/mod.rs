@@ -115,57 +115,10 @@
 //! can use up the limit of all. Where Descope answers 429, these routes pass that on with a `Retry-After` between 1 and
 //! 3600 seconds.
 //!
-//! # Signing out from a handler
+//! # From the app's own handlers
 //!
-//! A handler of the app, behind a form without script say, sends its own request on to `logout`. That ends the session
-//! with the refresh JWT that the layer may have renewed a moment ago, in this process, at Descope and in the browser, and
-//! refuses links and forms of other sites. Calling `descope.client().session().logout` with the cookie's token instead
-//! does none of it: the token may be spent, and the cookies go on working.
-//!
-//! ```
-//! use axum::Router;
-//! use axum::body::Body;
-//! use axum::extract::{Request, State};
-//! use axum::response::{IntoResponse, Redirect, Response};
-//! use axum::routing::post;
-//! use http::header::{CONTENT_TYPE, SET_COOKIE};
-//! use http::{Method, Uri};
-//! use tower::ServiceExt;
-//! use tower_descope::Descope;
-//!
-//! async fn sign_out(State(descope): State<Descope>, request: Request) -> Response {
-//!     // The extensions stay: the session layer's outcome is in them.
-//!     let (mut parts, _form) = request.into_parts();
-//!     parts.method = Method::POST;
-//!     parts.uri = Uri::from_static("/v1/auth/logout");
-//!     parts.headers.remove(CONTENT_TYPE);
-//!     let logout = Request::from_parts(parts, Body::empty());
-//!     let Ok(done) = descope.routes_service().oneshot(logout).await;
-//!     if !done.status().is_success() {
-//!         return done; // another site sent the request
-//!     }
-//!     let mut response = Redirect::to("/").into_response();
-//!     for cookie in done.headers().get_all(SET_COOKIE) {
-//!         response.headers_mut().append(SET_COOKIE, cookie.clone());
-//!     }
-//!     response
-//! }
-//!
-//! # #[tokio::main(flavor = "current_thread")]
-//! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
-//! let app: Router = Router::new()
-//!     .route("/sign-out", post(sign_out))
-//!     .with_state(descope.clone())
-//!     .layer(descope.session_layer());
-//!
-//! let response = app.oneshot(Request::post("/sign-out").body(Body::empty())?).await?;
-//! assert_eq!(response.status(), 303);
-//! // Both cookies are deleted.
-//! assert_eq!(response.headers().get_all(SET_COOKIE).iter().count(), 2);
-//! # Ok(())
-//! # }
-//! ```
+//! A handler of the app, behind a form without script say, signs in with [`Descope::establish`] and out with
+//! [`Descope::end`]. The mounted routes go the same way.
 
 mod call;
 mod caller;
