@@ -1,7 +1,7 @@
 //! Starting and ending sessions from an app's own handlers.
 
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, header::SET_COOKIE};
+use http::{HeaderMap, HeaderValue, Method, header::SET_COOKIE};
 
 use super::Descope;
 use crate::error::{AuthError, AuthErrorKind};
@@ -160,8 +160,8 @@ impl Descope {
     /// It never fails. Nobody signed in is no error, and when Descope cannot be reached the session is over in this app
     /// all the same; [`Ended::is_confirmed`] tells. [`SignOut::Everywhere`] takes up to a second with a shared store.
     ///
-    /// A request that a page of another site has sent ends nothing, by the same rule as in the session layer. That rule
-    /// leaves out `GET`, so mount this as a `POST`.
+    /// A request that a page of another site has sent ends nothing: a form by the rule of the session layer, and a link
+    /// by the same rule, as if it were a form.
     ///
     /// ```
     /// # #[cfg(feature = "routes")] {
@@ -177,13 +177,10 @@ impl Descope {
     /// # let _ = axum::Router::<Descope>::new().route("/", axum::routing::post(sign_out)); }
     /// ```
     pub async fn end(&self, request: &Parts, which: SignOut) -> Ended {
-        let Parts {
-            method,
-            uri,
-            headers,
-            ..
-        } = request;
-        if self.project.origins.refuses_parts(method, uri, headers) {
+        let Parts { uri, headers, .. } = request;
+        // A link that signs out changes something, whatever its method says.
+        let origins = &self.project.origins;
+        if origins.refuses_parts(&Method::POST, uri, headers) {
             tracing::warn!(
                 event = "sign_out.cross_origin",
                 "a page of another site has sent a sign-out; nothing was ended"

@@ -8,6 +8,8 @@ mod rerender;
 use http::header::{ACCEPT, HeaderMap};
 use http::{Method, Request, Response};
 
+#[cfg(feature = "routes")]
+pub(crate) use self::next::path_on_this_host;
 pub use self::redirect::RedirectToLogin;
 pub use self::render::{GrpcStatus, NoBody, ProblemJson};
 pub(crate) use self::rerender::RejectedBy;

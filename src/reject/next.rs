@@ -23,7 +23,7 @@ const LOOK_LIKE_SLASHES: [char; 6] = [
 ///
 /// So normalising an accepted path changes nothing. Query and fragment lead nowhere; they are only searched for raw
 /// control characters and white space.
-pub(super) fn path_on_this_host(next: &str) -> Option<&str> {
+pub(crate) fn path_on_this_host(next: &str) -> Option<&str> {
     let path = next.split(['?', '#']).next().unwrap_or_default();
     let accepted = next.len() <= MAX_NEXT
         && !next.contains(|c: char| c.is_control() || c.is_whitespace())

@@ -115,6 +115,18 @@
 //! can use up the limit of all. Where Descope answers 429, these routes pass that on with a `Retry-After` between 1 and
 //! 3600 seconds.
 //!
+//! # Signing out without script
+//!
+//! `logout` and `logoutall` take a plain HTML form of the same origin, too. They answer 303 to the path in its field
+//! `next`, or to `/` if that is missing or leads to another host:
+//!
+//! ```html
+//! <form method="post" action="/auth/v1/auth/logout">
+//!   <input type="hidden" name="next" value="/goodbye">
+//!   <button>Sign out</button>
+//! </form>
+//! ```
+//!
 //! # From the app's own handlers
 //!
 //! A handler of the app, behind a form without script say, signs in with [`Descope::establish`] and out with
@@ -130,6 +142,7 @@ mod request;
 mod service;
 mod session;
 mod shape;
+mod sign_out_form;
 mod table;
 mod visible_members;
 

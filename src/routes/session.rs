@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Json;
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::header::HeaderMap;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderMap, LOCATION};
 use serde_json::{Map, Value};
 
 use super::TokenDelivery;
@@ -15,6 +17,7 @@ use super::error::RouteError;
 use super::reply::{empty, object, renewed, send, sign_out_cookies, stores};
 use super::request::Input;
 use super::shape::without_tokens;
+use super::sign_out_form::SignOutInput;
 use crate::headers::Bearer;
 use crate::project::Project;
 use crate::refresh::{Issued, Outcome, Presented, Renewer, Tokens};
@@ -178,18 +181,29 @@ async fn use_rescued(
     }
 }
 
-pub(super) async fn logout(caller: Caller, Input(request): Input<LogoutRequest>) -> Response {
-    sign_out(&caller, SignOut::ThisSession, &request).await
+pub(super) async fn logout(caller: Caller, input: SignOutInput) -> Response {
+    sign_out(&caller, SignOut::ThisSession, input).await
 }
 
-pub(super) async fn logout_all(caller: Caller, Input(request): Input<LogoutRequest>) -> Response {
-    sign_out(&caller, SignOut::Everywhere, &request).await
+pub(super) async fn logout_all(caller: Caller, input: SignOutInput) -> Response {
+    sign_out(&caller, SignOut::Everywhere, input).await
 }
 
 /// Whatever Descope says, the browser is signed out.
-async fn sign_out(caller: &Caller, which: SignOut, request: &LogoutRequest) -> Response {
-    caller.0.end(which, request).await;
-    empty(sign_out_cookies(caller))
+async fn sign_out(caller: &Caller, which: SignOut, input: SignOutInput) -> Response {
+    let (request, next) = match input {
+        SignOutInput::Json(request) => (request, None),
+        SignOutInput::Form { next } => (LogoutRequest::default(), Some(next)),
+    };
+    caller.0.end(which, &request).await;
+    let mut response = empty(sign_out_cookies(caller));
+    if let Some(next) = next {
+        *response.status_mut() = StatusCode::SEE_OTHER;
+        response.headers_mut().insert(LOCATION, next);
+        response.headers_mut().remove(CONTENT_TYPE);
+        *response.body_mut() = Body::empty();
+    }
+    response
 }
 
 /// The one call that wants the session JWT.

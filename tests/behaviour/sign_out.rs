@@ -10,27 +10,14 @@ use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::post;
 use http::header::{CONTENT_TYPE, HeaderMap, SET_COOKIE};
-use http::{Method, Uri};
+use http::request::Parts;
 use tower::ServiceExt;
-use tower_descope::Descope;
 use tower_descope::client::RefreshToken;
+use tower_descope::{Descope, SignOut};
 
-/// As the documentation of `routes` shows it.
-async fn sign_out(State(descope): State<Descope>, request: Request) -> Response {
-    let (mut parts, _) = request.into_parts();
-    parts.method = Method::POST;
-    parts.uri = Uri::from_static("/v1/auth/logout");
-    parts.headers.remove(CONTENT_TYPE);
-    let logout = Request::from_parts(parts, Body::empty());
-    let Ok(done) = descope.routes_service().oneshot(logout).await;
-    if !done.status().is_success() {
-        return done;
-    }
-    let mut response = Redirect::to("/").into_response();
-    for cookie in done.headers().get_all(SET_COOKIE) {
-        response.headers_mut().append(SET_COOKIE, cookie.clone());
-    }
-    response
+async fn sign_out(State(descope): State<Descope>, parts: Parts) -> Response {
+    let ended = descope.end(&parts, SignOut::ThisSession).await;
+    (ended, Redirect::to("/")).into_response()
 }
 
 /// What looks right and is not: the cookie of the request may have been spent by the layer.
@@ -111,9 +98,96 @@ async fn a_link_on_another_site_signs_nobody_out() {
     let site = "cross-site".parse().unwrap();
     link.headers_mut().insert("sec-fetch-site", site);
     let answer = page.send(link).await;
-    answer.is_error(403, "cross_origin");
+    assert!(!answer.sets_cookies());
     assert_eq!(page.cookies, before);
     assert_eq!(page.send(request("GET", "/page")).await.text, "U1");
+    // A link on a page of the app does.
+    page.send(request("GET", "/leave")).await;
+    assert!(page.cookies.is_empty());
+}
+
+/// What a plain HTML form sends.
+fn form(path: &str, body: &str) -> Request {
+    let request = Request::post(path)
+        .header("host", "app.example")
+        .header("origin", "https://app.example")
+        .header(CONTENT_TYPE, "application/x-www-form-urlencoded");
+    request.body(Body::from(body.to_owned())).unwrap()
+}
+
+#[tokio::test]
+async fn a_form_without_script_signs_out_and_leads_to_a_page_of_the_app() {
+    let long = format!("next=/{}", "x".repeat(3000));
+    for (path, other_lives) in [
+        ("/auth/v1/auth/logout", true),
+        ("/auth/v1/auth/logoutall", false),
+    ] {
+        for (body, location) in [
+            ("", "/"),
+            ("next=", "/"),
+            ("next=%2Fgoodbye%3Fx%3D1%23y", "/goodbye?x=1#y"),
+            ("next=/goodbye&csrf=1", "/goodbye"),
+            ("next=/stra%C3%9Fe", "/stra%C3%9Fe"),
+            ("next=https://evil.example/", "/"),
+            ("next=//evil.example/", "/"),
+            ("next=/%5Cevil.example", "/"),
+            ("next=/..//evil.example", "/"),
+            ("next=/a%0D%0ASet-Cookie:x=1", "/"),
+            ("next=javascript:alert(1)", "/"),
+            (&long, "/"),
+        ] {
+            let upstream = Upstream::rotating();
+            let descope = descope(&upstream);
+            let (app, tokens) = (app(&descope), upstream.tokens("U1"));
+            let mut other = Browser::with_tokens(app.clone(), upstream.tokens("U1"));
+            let mut page = Browser::with_tokens(app, tokens);
+            let response = page.app().oneshot({
+                let mut request = form(path, body);
+                let line = format!("DS={}; DSR={}", page.ds(), page.dsr());
+                request
+                    .headers_mut()
+                    .insert("cookie", line.parse().unwrap());
+                request
+            });
+            let response = response.await.unwrap();
+            assert_eq!(response.status(), 303, "{body}");
+            assert_eq!(response.headers()["location"], location, "{body}");
+            assert_eq!(response.headers()["cache-control"], "private, no-store");
+            assert_eq!(response.headers().get_all(SET_COOKIE).iter().count(), 2);
+            assert_eq!(page.send(request("GET", "/page")).await.status, 401);
+            let status = other.send(request("GET", "/page")).await.status;
+            assert_eq!(status == 200, other_lives);
+        }
+    }
+}
+
+// Security requirements 39 and 40: a form of another site may come without asking.
+#[tokio::test]
+async fn a_form_whose_origin_is_foreign_or_unknown_signs_nobody_out() {
+    let upstream = Upstream::rotating();
+    let descope = descope(&upstream);
+    let mut page = Browser::with_tokens(app(&descope), upstream.tokens("U1"));
+    for (origin, site) in [
+        (Some("https://evil.example"), Some("cross-site")),
+        (Some("https://evil.example"), None),
+        (Some("null"), None),
+        (None, Some("cross-site")),
+        (None, None),
+    ] {
+        let mut request = form("/auth/v1/auth/logout", "next=/");
+        let headers = request.headers_mut();
+        headers.remove("origin");
+        for (name, value) in [("origin", origin), ("sec-fetch-site", site)] {
+            if let Some(value) = value {
+                headers.insert(name, value.parse().unwrap());
+            }
+        }
+        let answer = page.send(request).await;
+        answer.is_error(403, "cross_origin");
+        assert!(!answer.sets_cookies(), "{origin:?} {site:?}");
+    }
+    assert_eq!(page.send(request("GET", "/page")).await.text, "U1");
+    assert_eq!(upstream.total(), 0);
 }
 
 #[tokio::test]

@@ -28,7 +28,9 @@ pub fn trials() -> Vec<Trial> {
             .map(|case| {
                 let origin = origin.clone();
                 Trial::test(text(&case["name"]).to_owned(), move || {
-                    let runtime = tokio::runtime::Builder::new_current_thread().build()?;
+                    let runtime = tokio::runtime::Builder::new_current_thread()
+                        .enable_all()
+                        .build()?;
                     runtime.block_on(play(&origin, &case))
                 })
             })
@@ -48,6 +50,13 @@ async fn play(origin: &str, case: &Value) -> Result<(), Failed> {
         _ => None,
     };
     if let Some(value) = &value {
+        after_sign_out(
+            origin,
+            value,
+            text(&case["expect"]["verdict"]),
+            case["level"] == "may",
+        )
+        .await?;
         let location = redirect(value).await?;
         let next = location
             .as_deref()
@@ -88,6 +97,46 @@ async fn play(origin: &str, case: &Value) -> Result<(), Failed> {
         }
     }
     Ok(())
+}
+
+/// The same as the field `next` of a form that signs out.
+async fn after_sign_out(
+    origin: &str,
+    value: &str,
+    verdict: &str,
+    either: bool,
+) -> Result<(), Failed> {
+    let descope = Descope::builder("P2aTestProject000000000000001")?.build()?;
+    let mut fields = Url::parse(origin)?;
+    fields.query_pairs_mut().append_pair("next", value);
+    let form = Request::post("/v1/auth/logout")
+        .header("host", Url::parse(origin)?.authority())
+        .header("origin", origin)
+        .header("content-type", "application/x-www-form-urlencoded")
+        .body(axum::body::Body::from(
+            fields.query().unwrap_or_default().to_owned(),
+        ))?;
+    let response = descope.routes_service().oneshot(form).await?;
+    match response.status().as_u16() {
+        303 => {}
+        // The longest case does not fit into a form.
+        413 if value.len() > 16_000 => return Ok(()),
+        status => return Err(format!("status {status}").into()),
+    }
+    let location = response.headers()["location"].to_str()?;
+    let resolved = Url::parse(origin)?.join(location)?;
+    if resolved.origin().ascii_serialization() != origin || location.contains(char::is_control) {
+        return Err(format!("leads to {location:?}").into());
+    }
+    match verdict {
+        _ if either => Ok(()),
+        "accept" if resolved != Url::parse(origin)?.join(value)? => {
+            Err(format!("leads to {location:?} instead of {value:?}").into())
+        }
+        "accept" => Ok(()),
+        _ if location != "/" => Err(format!("leads to {location:?}").into()),
+        _ => Ok(()),
+    }
 }
 
 fn is_absolute_form(target: &str) -> bool {
