@@ -48,6 +48,8 @@ pub struct DescopeBuilder {
     delivery: TokenDelivery,
     #[cfg(feature = "routes")]
     body_timeout: Duration,
+    #[cfg(feature = "routes")]
+    adopt_sessions: bool,
     #[cfg(feature = "utoipa")]
     serve_openapi: bool,
 }
@@ -100,6 +102,8 @@ impl DescopeBuilder {
             delivery: TokenDelivery::default(),
             #[cfg(feature = "routes")]
             body_timeout: Duration::from_secs(10),
+            #[cfg(feature = "routes")]
+            adopt_sessions: false,
             #[cfg(feature = "utoipa")]
             serve_openapi: false,
         }
@@ -435,6 +439,18 @@ impl DescopeBuilder {
         self
     }
 
+    /// Mounts `POST session` beside the routes: a page that has tokens of a Descope Flow, of an OAuth exchange or of a
+    /// native SDK posts them there as `{"sessionJwt": …, "refreshJwt": …}` and gets cookies instead. Default: not, because
+    /// most pages hold no tokens. See [From a Descope Flow](crate::routes#from-a-descope-flow).
+    ///
+    /// Without effect with [`TokenDelivery::Body`](crate::routes::TokenDelivery::Body), whose callers have no cookies.
+    #[cfg(feature = "routes")]
+    #[must_use]
+    pub fn adopt_sessions(mut self) -> Self {
+        self.adopt_sessions = true;
+        self
+    }
+
     /// Mounts `GET openapi.json` beside the routes: their OpenAPI document, for whoever asks. Default: not.
     #[cfg(feature = "utoipa")]
     #[must_use]
@@ -547,6 +563,8 @@ impl DescopeBuilder {
                 delivery: self.delivery,
                 #[cfg(feature = "routes")]
                 body_timeout: self.body_timeout,
+                #[cfg(feature = "routes")]
+                adopt_sessions: self.adopt_sessions,
                 #[cfg(feature = "utoipa")]
                 serve_openapi: self.serve_openapi,
             }),

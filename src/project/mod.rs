@@ -40,6 +40,8 @@ pub(crate) struct Project {
     pub(crate) delivery: TokenDelivery,
     #[cfg(feature = "routes")]
     pub(crate) body_timeout: Duration,
+    #[cfg(feature = "routes")]
+    pub(crate) adopt_sessions: bool,
     #[cfg(feature = "utoipa")]
     pub(crate) serve_openapi: bool,
 }

@@ -127,11 +127,30 @@
 //! </form>
 //! ```
 //!
+//! # From a Descope Flow
+//!
+//! A page that signs in with a Descope Flow, with OAuth or with a native SDK holds tokens. With
+//! [`adopt_sessions`](crate::DescopeBuilder::adopt_sessions) it posts them to `session` below the mount point and gets
+//! cookies:
+//!
+//! ```js
+//! flow.addEventListener("success", ({ detail }) => fetch("/auth/session", {
+//!   method: "POST",
+//!   headers: { "content-type": "application/json" },
+//!   body: JSON.stringify({ sessionJwt: detail.sessionJwt, refreshJwt: detail.refreshJwt }),
+//! }));
+//! ```
+//!
+//! The tokens are verified as strictly as those of a request. The answer has `claims` and the times of expiry, without the
+//! tokens; tokens that do not verify are 401, and the session before them goes on. The route is not in the OpenAPI
+//! document, because it is not of Descope's API.
+//!
 //! # From the app's own handlers
 //!
 //! A handler of the app, behind a form without script say, signs in with [`Descope::establish`] and out with
 //! [`Descope::end`]. The mounted routes go the same way.
 
+mod adopt;
 mod call;
 mod caller;
 mod error;
@@ -194,6 +213,12 @@ impl Descope {
             .fold(Router::new(), |router, mounted| {
                 router.route(mounted.endpoint.path, (mounted.handler)())
             });
+        let by_cookie = project.delivery != TokenDelivery::Body;
+        let router = if project.adopt_sessions && by_cookie {
+            router.route(adopt::PATH, axum::routing::post(adopt::adopt))
+        } else {
+            router
+        };
         #[cfg(feature = "utoipa")]
         let router = if project.serve_openapi {
             router.route(openapi::PATH, axum::routing::get(openapi::serve))

@@ -175,7 +175,7 @@ fn writable(cookie: Result<HeaderValue, Unwritable>) -> Result<HeaderValue, Rout
     })
 }
 
-fn with_cookies(body: Map<String, Value>, cookies: Vec<HeaderValue>) -> Response {
+pub(super) fn with_cookies(body: Map<String, Value>, cookies: Vec<HeaderValue>) -> Response {
     let mut response = Json(body).into_response();
     if !cookies.is_empty() {
         let headers = response.headers_mut();
@@ -196,7 +196,7 @@ fn token_member(body: &Map<String, Value>, name: &str) -> Result<String, RouteEr
 }
 
 /// What the browser's SDK needs, and nothing that script could sign in with.
-fn rewrite(project: &Project, body: &mut Map<String, Value>, tokens: &Tokens) {
+pub(super) fn rewrite(project: &Project, body: &mut Map<String, Value>, tokens: &Tokens) {
     // Those of the session JWT take their place.
     body.remove("claims");
     if project.delivery == TokenDelivery::Body {

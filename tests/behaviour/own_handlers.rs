@@ -234,6 +234,55 @@ async fn tokens_from_anywhere_are_verified_like_those_of_a_request() {
 }
 
 #[tokio::test]
+async fn a_page_trades_the_tokens_of_a_flow_for_cookies_where_the_app_allows_it() {
+    const SESSION: &str = "/session";
+    let upstream = Upstream::rotating();
+    let (session, refresh) = upstream.tokens("Uann");
+    let (other, _) = upstream.tokens("Ubob");
+    let tokens = json!({ "sessionJwt": session, "refreshJwt": refresh });
+    let mounted = |descope: &Descope| Router::new().nest("/auth", descope.routes());
+    let mut browser = Browser::new(mounted(&descope(&upstream)));
+    let answer = browser.post(SESSION, tokens.clone()).await;
+    assert_eq!(answer.status, 404, "{}", answer.text);
+
+    let descope = builder(&upstream).adopt_sessions().build().unwrap();
+    for app in [
+        mounted(&descope),
+        mounted(&descope).layer(descope.session_layer()),
+    ] {
+        let mut browser = Browser::new(app);
+        for (body, status) in [
+            (json!({}), 400),
+            (json!({ "sessionJwt": "junk" }), 401),
+            (json!({ "sessionJwt": other, "refreshJwt": refresh }), 401),
+        ] {
+            let answer = browser.post(SESSION, body).await;
+            assert_eq!(answer.status, status, "{}", answer.text);
+            assert!(!answer.sets_cookies());
+        }
+        let mut foreign = Browser::request("POST", SESSION);
+        foreign
+            .headers_mut()
+            .unwrap()
+            .insert("origin", "https://evil.example".parse().unwrap());
+        foreign.headers_mut().unwrap().remove("sec-fetch-site");
+        let answer = browser
+            .send(foreign.body(tokens.to_string().into()).unwrap())
+            .await;
+        answer.is_error(403, "cross_origin");
+
+        let answer = browser.post(SESSION, tokens.clone()).await;
+        assert_eq!(answer.is_ok().body["claims"]["sub"], "Uann");
+        assert!(answer.body["sessionExpiration"].is_i64());
+        assert_eq!(
+            (browser.ds(), browser.dsr()),
+            (session.clone(), refresh.clone())
+        );
+        browser.get("/v1/auth/me").await.is_ok();
+    }
+}
+
+#[tokio::test]
 async fn an_expired_session_beside_a_good_refresh_jwt_is_renewed_with_the_next_request() {
     let upstream = Upstream::rotating();
     let descope = descope(&upstream);
