@@ -269,8 +269,8 @@ pub(super) const TENANT: Required = Required::new("tenant", "the tenant id is em
 
 /// The body of a successful answer.
 pub(crate) trait Answer: DeserializeOwned {
-    /// At least one of these members has to be present and not empty. Otherwise the answer is refused, because it cannot
-    /// be an answer to this call. An empty list of names accepts every answer.
+    /// At least one of these members has to be present and not empty. Otherwise the answer is refused, because it
+    /// cannot be an answer to this call. An empty list of names accepts every answer.
     const NEEDS: &'static [&'static str];
     /// Whether an object without members, or with `null` members only, is accepted too.
     const MAY_BE_BLANK: bool = false;

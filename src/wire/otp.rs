@@ -215,8 +215,8 @@ impl OtpSignUpRequest {
         }
     }
 
-    /// Where the code goes. This is the first that is not empty of: the member of this delivery method (for a phone also
-    /// `phone`), the address in `user`, the login id.
+    /// Where the code goes. This is the first that is not empty of: the member of this delivery method (for a phone
+    /// also `phone`), the address in `user`, the login id.
     pub fn address(&self, method: DeliveryMethod) -> &str {
         let own = match method {
             DeliveryMethod::Email => [&self.email, &self.user.email, ""],

@@ -136,7 +136,7 @@ pub struct UserProfile {
     pub other: Map<String, Value>,
 }
 
-/// A tenant to which a user belongs, with the user's rights in it.
+/// A tenant to which a user or an access key belongs, with their rights in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -147,10 +147,10 @@ pub struct UserTenant {
     /// The tenant's name.
     #[serde(deserialize_with = "nullable")]
     pub tenant_name: String,
-    /// The user's roles in this tenant.
+    /// The names of the roles in this tenant.
     #[serde(deserialize_with = "nullable")]
     pub role_names: Vec<String>,
-    /// The user's permissions in this tenant.
+    /// The permissions in this tenant.
     #[serde(deserialize_with = "nullable")]
     pub permissions: Vec<String>,
 }
