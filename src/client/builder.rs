@@ -107,8 +107,8 @@ impl ClientBuilder {
     ///
     /// # Errors
     ///
-    /// When the default transport cannot be built, for example because the base URL is `https` and TLS is not available.
-    /// With a transport of your own there is no error.
+    /// When the default transport cannot be built, for example because the base URL is `https` and TLS is not
+    /// available. With a transport of your own there is no error.
     pub fn build(mut self) -> Result<Client, BuildError> {
         let base_url = self
             .base_url

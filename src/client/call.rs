@@ -27,8 +27,8 @@ pub(super) struct Call<'a> {
 }
 
 impl Client {
-    /// Makes the call that the row `C` describes. It checks that the required members are not blank, sends the credential
-    /// only if the row asks for it, and reads the answer.
+    /// Makes the call that the row `C` describes. It checks that the required members are not blank, sends the
+    /// credential only if the row asks for it, and reads the answer.
     pub(super) async fn call<C: Row>(
         &self,
         request: &C::Request,

@@ -28,9 +28,9 @@ pub enum ClientErrorKind {
     /// There were too many calls (status 429). [`ClientError::retry_after`] always has a value, between 1 s and 3600 s.
     /// It is 60 s when the answer had no readable `Retry-After`.
     RateLimited,
-    /// There was no usable answer: Descope was unreachable or too slow, or the answer was a 5xx, a redirect, a page of a
-    /// proxy or firewall, or a body that the API does not send. A POST may have had its effect. The error says nothing
-    /// about whether the user's tokens are valid.
+    /// There was no usable answer: Descope was unreachable or too slow, or the answer was a 5xx, a redirect, a page
+    /// of a proxy or firewall, or a body that the API does not send. A POST may have had its effect. The error says
+    /// nothing about whether the user's tokens are valid.
     Unavailable,
     /// The arguments are invalid, so nothing was sent.
     InvalidRequest,
@@ -107,8 +107,8 @@ impl ClientError {
         self.inner.retry_after
     }
 
-    /// Whether Descope refused the token itself: the status is 401 or 403, and the error code is about the token. An app
-    /// should end a session only if this is true.
+    /// Whether Descope refused the token itself: the status is 401 or 403, and the error code is about the token. An
+    /// app should end a session only if this is true.
     ///
     /// The error codes about the token are [`INVALID_TOKEN`](code::INVALID_TOKEN) (`E061005`) and
     /// [`TOKEN_LOGGED_OUT`](code::TOKEN_LOGGED_OUT) (`E064001`). No other error ends a session:
@@ -116,12 +116,12 @@ impl ClientError {
     /// - Firewalls send a 403 without an error code.
     /// - A 403 with another error code may mean that the project is disabled, an address is blocked or a limit of the
     ///   plan is exceeded. Such an error affects all users at once, and would sign all of them out.
-    /// - [`UNAUTHORIZED`](code::UNAUTHORIZED) (`E111119`) says only that the caller may not make the call. For a disabled
-    ///   user it means that no new session is issued; the refresh JWT works again once the user is enabled.
-    /// - An error code that this crate does not know does not end a session either, not even with status 401. If the code
-    ///   is in fact about the token, one user cannot renew the session (503) until they sign in again. If it is not, but
-    ///   were treated so, all users could be signed out for good. In neither case does anybody gain access, because
-    ///   access needs a new session JWT.
+    /// - [`UNAUTHORIZED`](code::UNAUTHORIZED) (`E111119`) says only that the caller may not make the call. For a
+    ///   disabled user it means that no new session is issued; the refresh JWT works again once the user is enabled.
+    /// - An error code that this crate does not know does not end a session either, not even with status 401. If the
+    ///   code is in fact about the token, one user cannot renew the session (503) until they sign in again. If it is
+    ///   not, but were treated so, all users could be signed out for good. In neither case does anybody gain access,
+    ///   because access needs a new session JWT.
     pub fn is_definite_refusal(&self) -> bool {
         self.inner.kind == ClientErrorKind::Api
             && matches!(

@@ -148,16 +148,16 @@ impl Notp<'_> {
 
     /// Polls [`pending_session`](Self::pending_session) until the message has arrived.
     ///
-    /// Polling goes on while the message is pending, while Descope is unavailable, and while Descope limits the rate. The
-    /// pause before the next poll is at least as long as the answer's `Retry-After`. Any other refusal ends the polling at
-    /// once; the loop of Descope's browser SDK would go on.
+    /// Polling goes on while the message is pending, while Descope is unavailable, and while Descope limits the rate.
+    /// The pause before the next poll is at least as long as the answer's `Retry-After`. Any other refusal ends the
+    /// polling at once; the loop of Descope's browser SDK would go on.
     ///
     /// Dropping the future stops the polling. If a poll is under way at that moment, it may still redeem the reference.
     ///
     /// # Errors
     ///
-    /// The refusal that ended the polling; or, when the time is up, the error of the last poll. A poll that is under way
-    /// at that moment is not cut off, so this may take longer than the timeout by one deadline of the client.
+    /// The refusal that ended the polling; or, when the time is up, the error of the last poll. A poll that is under
+    /// way at that moment is not cut off, so this may take longer than the timeout by one deadline of the client.
     pub async fn wait(
         self,
         pending_ref: &str,

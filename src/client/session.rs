@@ -59,11 +59,11 @@ impl Sessions<'_> {
 
     /// Ends the session (`POST /v1/auth/logout`), but only at Descope.
     ///
-    /// **In a handler of a web app this does not sign anybody out.** If the session layer has renewed the session on the
-    /// same request, a rotation may have replaced the refresh JWT of the `Cookie` header. Descope then refuses that JWT
-    /// with E064001, the new refresh JWT stays valid, and a warning is logged. If Descope accepts the refresh JWT, this
-    /// process still accepts the session JWT, and the browser keeps its cookies, until they expire. The mounted route
-    /// does everything that a sign-out needs, also when a handler calls it: see
+    /// **In a handler of a web app this does not sign anybody out.** If the session layer has renewed the session on
+    /// the same request, a rotation may have replaced the refresh JWT of the `Cookie` header. Descope then refuses
+    /// that JWT with E064001, the new refresh JWT stays valid, and a warning is logged. If Descope accepts the
+    /// refresh JWT, this process still accepts the session JWT, and the browser keeps its cookies, until they expire.
+    /// The mounted route does everything that a sign-out needs, also when a handler calls it: see
     #[cfg_attr(
         feature = "routes",
         doc = "[Signing out from a handler](crate::routes#signing-out-from-a-handler)."
@@ -159,8 +159,8 @@ impl Sessions<'_> {
 
     /// Asks Descope to check a session JWT (`POST /v1/auth/validate`). The answer holds the claims of the JWT.
     ///
-    /// Unlike in the JWT, times are RFC 3339 texts. To check each request of an app, use the session layer, which verifies
-    /// a session JWT without a call to Descope.
+    /// Unlike in the JWT, times are RFC 3339 texts. To check each request of an app, use the session layer, which
+    /// verifies a session JWT without a call to Descope.
     ///
     /// # Errors
     ///

@@ -41,7 +41,8 @@ impl Totp<'_> {
             .await
     }
 
-    /// Exchanges a code for a session (`POST /v1/auth/totp/verify`). A first code also completes a sign-up or an update.
+    /// Exchanges a code for a session (`POST /v1/auth/totp/verify`). A first code also completes a sign-up or an
+    /// update.
     ///
     /// `token` is required if the login options ask for `stepup` or `mfa`; otherwise it is not sent.
     ///
