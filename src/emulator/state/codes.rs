@@ -34,7 +34,7 @@ pub(crate) enum Purpose {
         options: UpdateOptions,
         base: Option<String>,
     },
-    /// Nothing: keeps an unknown login id from being told apart from a known one.
+    /// Nothing. A code that is never sent is stored for an unknown login id, so that it is answered like a known one.
     Decoy,
 }
 
@@ -136,10 +136,10 @@ impl Codes {
         codes.iter().map(|code| code.sent).max()
     }
 
-    /// Spends the code, if it is the right one.
+    /// Spends the code and returns its purpose, if the code is right.
     ///
-    /// The record of a code with too many tries, or of an expired one, stays until another code replaces it:
-    /// the right code, too, is then answered by what is wrong with it.
+    /// A code that expired or was tried too often is kept until another code replaces it, so that a later try is
+    /// answered with the reason for which the code is no longer accepted.
     pub(crate) fn redeem(&mut self, login_id: &str, tried: Tried<'_>) -> Result<Purpose, ApiError> {
         let Tried {
             method,

@@ -155,7 +155,8 @@ impl State {
         })
     }
 
-    /// Nothing was ever sent to this login id: uniform errors must not tell. With them a wrong code it is.
+    /// With uniform errors every refusal becomes `wrong code`, so that it does not reveal that no code was ever sent
+    /// to the login id.
     fn hide_refusal(&self, refusal: ApiError) -> ApiError {
         if self.config.uniform_errors {
             ApiError::wrong_code()

@@ -90,7 +90,7 @@ impl Sessions {
         }
     }
 
-    /// Ends the user's sessions, but for one.
+    /// Ends the user's sessions, except the session `spared`.
     pub(crate) fn revoke_user(&mut self, user_id: &str, spared: Option<&str>) {
         for (id, session) in &mut self.sessions {
             if session.user_id == user_id && Some(id.as_str()) != spared {
@@ -175,7 +175,7 @@ impl State {
         if let Some(replaced) = &token.replaced {
             let in_time = self.config.refresh_rotation == RefreshRotation::ReuseInterval
                 && now - replaced.at <= i64::from(self.config.refresh_reuse_seconds);
-            // The grace is for the immediate predecessor of the newest token only.
+            // Only the refresh JWT that the newest one replaced is still accepted for the reuse interval.
             if !in_time || !session.live.contains(&replaced.by) {
                 return Err(ApiError::logged_out());
             }
@@ -242,7 +242,7 @@ impl State {
         if user.is_disabled() {
             return Err(ApiError::user_disabled());
         }
-        // A tenant that the user is not in is no reason to refuse: a sign-up cannot know better.
+        // A tenant to which the user does not belong is ignored and not refused: a new user belongs to none yet.
         let tenant = if user.is_in_tenant(&options.tenant_id) {
             options.tenant_id.clone()
         } else {

@@ -73,7 +73,8 @@ impl State {
         let key = TotpKey::generate()?;
         let shown = key.shown(&request.login_id)?;
         if self.directory.id_of(&request.login_id).is_some() {
-            // Under uniform errors the key of someone who exists already leads nowhere.
+            // With uniform errors a user who exists gets a key too, but it is not stored, so its codes are not
+            // accepted.
             return if self.config.uniform_errors {
                 Ok(shown)
             } else {
