@@ -188,7 +188,7 @@ impl State {
         })
     }
 
-    /// `POST /v1/auth/notp/pending-session`. A session is handed out once.
+    /// `POST /v1/auth/notp/pending-session`. Only one poll gets the session of a flow.
     pub(crate) fn notp_pending_session(
         &mut self,
         pending_ref: &str,
@@ -217,7 +217,7 @@ impl State {
             return Err(ApiError::invalid_token("Unknown or expired pendingRef"));
         };
         let (user_id, first_seen) = self.settle_flow(&flow, &phone, now)?;
-        // A merge that kept the other user has ended the caller's sessions.
+        // If a merge kept the other user, it ended the caller's sessions, so there is no session to raise.
         let base = match &flow.kind {
             FlowKind::Update {
                 user_id: caller, ..

@@ -1,7 +1,7 @@
 //! Sessions and the refresh JWTs that stand for them.
 //!
-//! A session is what a sign-in starts and a logout ends. Its refresh JWTs are known by their `jti`; with
-//! rotation only the newest is good.
+//! A sign-in starts a session and a logout ends it. The state stores refresh JWTs by their `jti`. With rotation only
+//! the newest refresh JWT of a session is valid.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -54,7 +54,7 @@ pub(crate) struct Session {
     pub(crate) tenant: String,
     pub(crate) expires: i64,
     revoked: bool,
-    /// The `jti`s of the refresh JWTs that are good.
+    /// The `jti`s of the refresh JWTs that are valid.
     live: Vec<String>,
 }
 
@@ -144,7 +144,7 @@ pub(crate) struct SavedSessions {
 }
 
 impl State {
-    /// The user and session behind the first presented refresh JWT that is good.
+    /// The user and the session of the first presented refresh JWT that is valid.
     pub(crate) fn authenticate(&self, presented: &Presented) -> Result<Caller, ApiError> {
         let mut refused = ApiError::invalid_token("A refresh JWT is required");
         for jwt in &presented.0 {
@@ -312,7 +312,7 @@ impl State {
         }
     }
 
-    /// A new refresh JWT for the session. With rotation the older ones die.
+    /// Makes a new refresh JWT for the session and returns its `jti`. With rotation it replaces the older ones.
     pub(crate) fn issue_refresh_token(&mut self, session_id: &str) -> Result<String, ApiError> {
         let now = self.now();
         let id = random::alphanumeric(22)?;
@@ -397,7 +397,7 @@ fn add_factor(amr: &mut Vec<String>, factor: &str) {
     }
 }
 
-/// Two factors make `mfa`; the same one twice does not.
+/// Adds `mfa` to `amr` if it lists at least two different factors.
 fn add_mfa(amr: &mut Vec<String>) {
     amr.retain(|factor| factor != "mfa");
     if amr.len() > 1 {
