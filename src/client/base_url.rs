@@ -1,4 +1,4 @@
-//! Where the API is.
+//! The base URL of the API.
 
 use std::fmt;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -9,11 +9,11 @@ use http::uri::Scheme;
 
 use super::project::ProjectId;
 
-/// Where the API is: `https://host[:port][/path]`, without a trailing slash.
+/// The base URL of the API: `https://host[:port][/path]`, without a trailing slash.
 ///
-/// The default depends on the project's region ([`BaseUrl::for_project`]). Set one for a custom domain or for
-/// the emulator. Plain `http` is refused for every host but this machine (`localhost`, `127.0.0.0/8`, `::1`),
-/// because each call carries a token.
+/// The default depends on the project's region ([`BaseUrl::for_project`]). Set a base URL for a custom domain or for
+/// the emulator. Plain `http` is refused for every host other than this machine (`localhost`, `127.0.0.0/8`, `::1`),
+/// because calls carry tokens.
 ///
 /// ```
 /// use tower_descope::client::BaseUrl;
@@ -34,9 +34,9 @@ pub struct BaseUrl {
 impl BaseUrl {
     /// Descope's own host for the project's region.
     ///
-    /// Ids of 32 and more characters name their region in the characters 2 to 5: `Puse1…` lives at
-    /// `https://api.use1.descope.com`. Shorter ids live at `https://api.descope.com`. This is the rule of the
-    /// Go, Python, .NET and Swift SDKs.
+    /// A project id of 32 or more characters names its region in the characters 2 to 5: the host of `Puse1…` is
+    /// `https://api.use1.descope.com`. The host of a project with a shorter id is `https://api.descope.com`. The Go,
+    /// Python, .NET and Swift SDKs follow the same rule.
     pub fn for_project(project: &ProjectId) -> Self {
         let url = match project.as_str().get(1..5) {
             Some(region) if project.as_str().len() >= 32 => {
@@ -71,7 +71,7 @@ impl FromStr for BaseUrl {
     type Err = InvalidBaseUrl;
 
     fn from_str(s: &str) -> Result<Self, Self::Err> {
-        // `Uri` drops a fragment silently.
+        // `Uri` would drop a fragment silently.
         if s.contains('#') {
             return Err(InvalidBaseUrl::Extra);
         }
@@ -131,17 +131,17 @@ impl fmt::Display for BaseUrl {
     }
 }
 
-/// Why a text is no [`BaseUrl`].
+/// Why a text is not a valid [`BaseUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidBaseUrl {
-    /// It is no absolute URL with a host.
+    /// The text is not an absolute URL with a host.
     Malformed,
     /// The scheme is neither `http` nor `https`.
     Scheme,
-    /// It has a query, a fragment, or a user name.
+    /// The URL has a query, a fragment, or a user name.
     Extra,
-    /// Plain `http` to another machine.
+    /// The URL is plain `http` and its host is another machine.
     PlainHttp,
 }
 
@@ -173,8 +173,7 @@ fn host_is_fine(host: &str) -> bool {
     }
 }
 
-// No percent-encoding and no dot segments: what the URL parser of the transport makes of the path is then what
-// was written here.
+// A path has no percent-encoding and no dot segments, so that the transport's URL parser cannot change it.
 fn path_is_fine(path: &str) -> bool {
     path.is_empty()
         || path.split('/').skip(1).all(|segment| {
@@ -251,7 +250,7 @@ mod tests {
         );
     }
 
-    // Security requirement 50: plain http goes to this machine alone.
+    // Plain http is accepted for this machine only.
     #[test]
     fn bad_base_urls() {
         use InvalidBaseUrl::{Extra, Malformed, PlainHttp, Scheme};
@@ -286,7 +285,7 @@ mod tests {
             ("http://10.0.0.1", PlainHttp),
         ] {
             let got = given.parse::<BaseUrl>();
-            // `Uri` refuses some of the others before we can tell why; only plain http must be exact.
+            // `Uri` refuses some texts before the exact reason is known, so only `PlainHttp` and `Extra` are compared.
             if why == PlainHttp || why == Extra {
                 assert_eq!(got, Err(why), "{given}");
             } else {

@@ -1,4 +1,4 @@
-//! Settings of a client.
+//! The builder of a client.
 
 use std::fmt;
 use std::sync::Arc;
@@ -42,72 +42,73 @@ impl ClientBuilder {
         }
     }
 
-    /// Where the API is. Default: Descope's host for the project's region, see [`BaseUrl::for_project`].
+    /// The base URL of the API. Default: Descope's host for the project's region, see [`BaseUrl::for_project`].
     pub fn base_url(mut self, base_url: BaseUrl) -> Self {
         self.base_url = Some(base_url);
         self
     }
 
-    /// Through what calls go. Default: a [`reqwest::Client`] that follows no redirects, connects within 2 s, and
-    /// uses no proxy towards a loopback base URL.
+    /// What sends the requests. Default: a [`reqwest::Client`] that follows no redirects, connects within 2 s, and
+    /// uses no proxy if the base URL is on loopback.
     ///
-    /// The rule that plain `http` is for this machine only is the [`BaseUrl`]'s and holds with every transport.
+    /// Plain `http` is accepted for this machine only, whatever the transport: [`BaseUrl`] enforces this rule.
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(Arc::new(transport));
         self
     }
 
-    /// How long a call may take in all: name resolution, connecting, a repetition and reading the body included.
+    /// How long a call may take in all, including name resolution, connecting, a repetition and reading the body.
     /// Default 5 s.
     ///
-    /// What is not done by then is [`UnavailableReason::Timeout`](super::UnavailableReason::Timeout). The key set
-    /// is fetched within 5 s even if this is longer.
+    /// A call that takes longer fails with [`UnavailableReason::Timeout`](super::UnavailableReason::Timeout). Fetching
+    /// the key set may take 5 s at most, even if the deadline is longer.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// How many bytes of a body are read at most. Default 1 MiB.
+    /// How many bytes of an answer's body are read at most. Default 1 MiB.
     ///
-    /// A longer one is [`UnavailableReason::TooLarge`](super::UnavailableReason::TooLarge).
+    /// A call with a longer answer fails with [`UnavailableReason::TooLarge`](super::UnavailableReason::TooLarge).
     pub fn max_body(mut self, bytes: usize) -> Self {
         self.max_body = bytes;
         self
     }
 
-    /// Where time comes from. Default: the system. Dates in `Retry-After` are read against it; the deadline is a
-    /// timer of tokio.
+    /// The clock against which dates in `Retry-After` are read. Default: the system's clock. The deadline does not use
+    /// it, but a timer of tokio.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The project's auth management key, which some projects demand for sign-up and sign-in from a back end.
-    /// Default: none. It is sent with every call but the one for the key set.
+    /// The project's auth management key, which some projects require for sign-up and sign-in from a back end.
+    /// Default: none. It is sent with every call, except when the key set is fetched.
     pub fn auth_management_key(mut self, key: AccessKey) -> Self {
         self.management_key = Some(key);
         self
     }
 
-    /// A name under which the project delivers session JWTs as cookies. Names that were given first go first;
-    /// `DS` always comes last.
+    /// Adds a name of the cookie in which the project delivers session JWTs. If an answer has several of these cookies,
+    /// the name that was added first wins. `DS` is always the last of the names. Default: `DS` only.
     pub fn session_cookie_name(mut self, name: impl Into<String>) -> Self {
         self.session_cookies.push(name.into());
         self
     }
 
-    /// A name under which the project delivers refresh JWTs as cookies. Names that were given first go first;
-    /// `DSR` always comes last.
+    /// Adds a name of the cookie in which the project delivers refresh JWTs. If an answer has several of these cookies,
+    /// the name that was added first wins. `DSR` is always the last of the names. Default: `DSR` only.
     pub fn refresh_cookie_name(mut self, name: impl Into<String>) -> Self {
         self.refresh_cookies.push(name.into());
         self
     }
 
-    /// Builds the client. Does no network I/O and needs no runtime.
+    /// Builds the client. This does no network I/O and needs no runtime.
     ///
     /// # Errors
     ///
-    /// Only for the default transport: when it has to speak TLS and cannot.
+    /// When the default transport cannot be built, for example because the base URL is `https` and TLS is not
+    /// available. With a transport of your own there is no error.
     pub fn build(mut self) -> Result<Client, BuildError> {
         let base_url = self
             .base_url

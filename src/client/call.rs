@@ -1,4 +1,4 @@
-//! One call: request, deadline, repetition, answer.
+//! How one call is made: the request, the deadline, the repetition and the answer.
 
 use std::time::Duration;
 
@@ -13,22 +13,22 @@ use super::{Client, reply, retry_after};
 use crate::wire::Credential;
 use crate::wire::endpoint::{Call as Row, Request as _};
 
-/// What is sent.
+/// The request of one call.
 pub(super) struct Call<'a> {
     pub(super) method: Method,
-    /// From the base URL on; begins with a slash. Never holds data of a caller that was not checked.
+    /// The path, which is appended to the base URL and begins with a slash. It never holds unchecked data of a caller.
     pub(super) path: &'a str,
     pub(super) body: Bytes,
-    /// The JWT or access key, next to the project id.
+    /// The JWT or access key that follows the project id in the `Authorization` header.
     pub(super) credential: Option<&'a str>,
-    /// Whether the auth management key, if there is one, goes along.
+    /// Whether the auth management key is sent too, if there is one.
     pub(super) managed: bool,
     pub(super) deadline: Duration,
 }
 
 impl Client {
-    /// Makes the call of a row: checks what the request has to have, sends the credential that the row asks for and
-    /// no other, and reads the answer.
+    /// Makes the call that the row `C` describes. It checks that the required members are not blank, sends the
+    /// credential only if the row asks for it, and reads the answer.
     pub(super) async fn call<C: Row>(
         &self,
         request: &C::Request,
@@ -37,7 +37,7 @@ impl Client {
         self.call_with::<C>(None, request, credential).await
     }
 
-    /// The same where the path has a parameter.
+    /// As [`call`](Self::call), for a path that has a parameter.
     pub(super) async fn call_with<C: Row>(
         &self,
         parameter: Option<&'static str>,
@@ -48,7 +48,7 @@ impl Client {
         reply::answer(&self.inner.cookies, &response)
     }
 
-    /// The same, for answers that are read in another way.
+    /// As [`call_with`](Self::call_with), but the caller reads the answer.
     pub(super) async fn respond<C: Row>(
         &self,
         parameter: Option<&'static str>,
@@ -104,7 +104,7 @@ impl Client {
         }
     }
 
-    /// Makes the call. `Ok` is a 2xx answer, whatever its body.
+    /// Sends the call within its deadline. `Ok` is a 2xx answer, whatever its body.
     pub(super) async fn send(&self, call: Call<'_>) -> Result<Response<Bytes>, ClientError> {
         let path = call.path;
         let deadline = call.deadline;
@@ -119,7 +119,7 @@ impl Client {
             Ok(Err(error)) => Err(ClientError::from(error)),
             Err(_) => Err(ClientError::unavailable(UnavailableReason::Timeout)),
         };
-        // Nothing else belongs here: not the arguments, not the error, not the peer.
+        // Add no further fields: arguments, errors and peer addresses may reveal secrets or personal data.
         tracing::debug!(
             path,
             status = outcome
@@ -148,8 +148,9 @@ impl Client {
         };
         match error.kind() {
             TransportErrorKind::NotConnected => tokio::time::sleep(RECONNECT_PAUSE).await,
-            // A POST may have been carried out: replaying a refresh burns a rotating token, replaying a verify
-            // burns a code.
+            // Only a GET is repeated. The server may have carried out a POST, and repeating it can do harm: a
+            // repeated refresh would present a refresh JWT that rotation has replaced, and a repeated verify would
+            // present a code that is spent.
             TransportErrorKind::Interrupted if again.method() == Method::GET => {}
             _ => return Err(error),
         }
@@ -162,7 +163,7 @@ impl Client {
             .transport
             .send(request, self.inner.max_body)
             .await?;
-        // A transport of somebody else may not have looked.
+        // A transport that the app supplied may not have applied the limit.
         if response.body().len() > self.inner.max_body {
             return Err(TransportError::new(TransportErrorKind::TooLarge));
         }
@@ -219,7 +220,7 @@ impl Client {
 const NAME: &str = env!("CARGO_PKG_NAME");
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 const USER_AGENT_VALUE: &str = concat!(env!("CARGO_PKG_NAME"), "/", env!("CARGO_PKG_VERSION"));
-// A proxy or an emulator that restarts needs a moment; the official SDKs wait as long before their first repeat.
+// Gives a proxy or an emulator time to restart. The official SDKs wait as long before their first repetition.
 const RECONNECT_PAUSE: Duration = Duration::from_millis(100);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! What can go wrong with a call.
+//! The error of a failed call.
 
 use std::fmt;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use http::StatusCode;
 use super::transport::{TransportError, TransportErrorKind};
 use crate::wire::{ErrorBody, code};
 
-/// A call that failed.
+/// The error of a failed call.
 ///
-/// `Display` and `Debug` show the kind, the status and Descope's error code. They never show tokens, codes,
-/// addresses or upstream text; [`description`](Self::description) and [`message`](Self::message) have the
-/// latter, for those who want to log it knowingly.
+/// `Display` and `Debug` show the kind, the status and Descope's error code. They never show tokens, one-time codes,
+/// addresses or text from Descope. [`description`](Self::description) and [`message`](Self::message) return
+/// Descope's text.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct ClientError {
@@ -23,16 +23,16 @@ pub struct ClientError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum ClientErrorKind {
-    /// Descope answered with a 4xx status and an error code: it understood the call and refused it.
+    /// Descope answered with a 4xx status other than 429 and with an error code: it understood the call and refused it.
     Api,
-    /// Too many calls (status 429). [`ClientError::retry_after`] always has a value, between 1 s and 3600 s:
-    /// 60 s when Descope named none that can be read.
+    /// There were too many calls (status 429). [`ClientError::retry_after`] always has a value, between 1 s and 3600 s.
+    /// It is 60 s when the answer had no readable `Retry-After`.
     RateLimited,
-    /// No answer that says anything about the call: unreachable, too slow, 5xx, a redirect, a page of a proxy or
-    /// firewall, or a body that is not what the API sends. A POST may have had its effect. Nothing follows for
-    /// the user's tokens.
+    /// There was no usable answer: Descope was unreachable or too slow, or the answer was a 5xx, a redirect, a page
+    /// of a proxy or firewall, or a body that the API does not send. A POST may have had its effect. The error says
+    /// nothing about whether the user's tokens are valid.
     Unavailable,
-    /// The arguments cannot be right; nothing was sent.
+    /// The arguments are invalid, so nothing was sent.
     InvalidRequest,
 }
 
@@ -40,19 +40,19 @@ pub enum ClientErrorKind {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum UnavailableReason {
-    /// No connection was established; nothing was sent.
+    /// No connection was established, so nothing was sent.
     NotConnected,
-    /// The deadline passed.
+    /// The call took longer than its deadline.
     Timeout,
     /// The connection broke, or the answer was not HTTP.
     Interrupted,
-    /// The body was longer than the limit.
+    /// The body of the answer was longer than the limit.
     TooLarge,
-    /// An error status without one of Descope's error codes, or any 5xx.
+    /// The answer had a 4xx status without an error code, or any other status that is neither a success nor a redirect.
     Status,
-    /// A redirect. None is followed.
+    /// The answer was a redirect. The client follows none.
     Redirect,
-    /// A successful status with a body that is not what the API sends.
+    /// The answer had a successful status, but a body that the API does not send.
     Malformed,
 }
 
@@ -73,7 +73,7 @@ impl ClientError {
         self.inner.kind
     }
 
-    /// More about [`ClientErrorKind::Unavailable`]; `None` for the other kinds.
+    /// Why the call is [`ClientErrorKind::Unavailable`]; `None` for the other kinds.
     pub fn unavailable_reason(&self) -> Option<UnavailableReason> {
         self.inner.reason
     }
@@ -83,45 +83,45 @@ impl ClientError {
         self.inner.status
     }
 
-    /// Descope's error code (see [`wire::code`](crate::wire::code)), if the answer had one. Always there for
+    /// Descope's error code (see [`wire::code`](crate::wire::code)), if the answer had one. It is never `None` for
     /// [`ClientErrorKind::Api`].
     pub fn code(&self) -> Option<&str> {
         non_empty(&self.inner.body.error_code)
     }
 
-    /// What Descope says the code means. Upstream text: do not send it anywhere unread.
+    /// Descope's description of the error code. The text is Descope's: check it before you show it to anybody.
     pub fn description(&self) -> Option<&str> {
         non_empty(&self.inner.body.error_description)
     }
 
-    /// What Descope says went wrong. Upstream text, which may repeat an address or a code.
+    /// Descope's message about this call. It may repeat an address or a one-time code.
     pub fn message(&self) -> Option<&str> {
         non_empty(&self.inner.body.error_message).or(non_empty(&self.inner.body.message))
     }
 
     /// How long to wait before the next attempt, between 1 s and 3600 s.
     ///
-    /// Always there for [`ClientErrorKind::RateLimited`], for other kinds only when the answer had a readable
-    /// `Retry-After`.
+    /// It is never `None` for [`ClientErrorKind::RateLimited`]. The other kinds have it only when the answer had a
+    /// readable `Retry-After`.
     pub fn retry_after(&self) -> Option<Duration> {
         self.inner.retry_after
     }
 
-    /// Whether Descope refused the token that the call was made with: status 401 or 403, and a code that speaks of the
-    /// token. Only then may a session be given up.
+    /// Whether Descope refused the token itself: the status is 401 or 403, and the error code is about the token. An
+    /// app should end a session only if this is true.
     ///
-    /// These codes are [`INVALID_TOKEN`](code::INVALID_TOKEN) (`E061005`) and
-    /// [`TOKEN_LOGGED_OUT`](code::TOKEN_LOGGED_OUT) (`E064001`). Everything else keeps the session:
+    /// The error codes about the token are [`INVALID_TOKEN`](code::INVALID_TOKEN) (`E061005`) and
+    /// [`TOKEN_LOGGED_OUT`](code::TOKEN_LOGGED_OUT) (`E064001`). No other error ends a session:
     ///
-    /// - A bare 403 is what firewalls send.
-    /// - A 403 with another code may stand for a disabled project, a blocked address or a limit of the plan. It would
-    ///   meet every user at once, and sign all of them out.
-    /// - [`UNAUTHORIZED`](code::UNAUTHORIZED) (`E111119`) says only that the caller may not do this. Of a disabled user
-    ///   it means that no new session is issued; the refresh JWT is good again when the user is enabled.
-    /// - A code that this crate does not know is taken for one of these, also with status 401. If it did speak of the
-    ///   token, one user is told that the session cannot be renewed now (503) until they sign in again. If it did not
-    ///   and were believed, everybody would be signed out, and nothing brings that back. Neither lets anybody in: only
-    ///   a new session JWT does.
+    /// - Firewalls send a 403 without an error code.
+    /// - A 403 with another error code may mean that the project is disabled, an address is blocked or a limit of the
+    ///   plan is exceeded. Such an error affects all users at once, and would sign all of them out.
+    /// - [`UNAUTHORIZED`](code::UNAUTHORIZED) (`E111119`) says only that the caller may not make the call. For a
+    ///   disabled user it means that no new session is issued; the refresh JWT works again once the user is enabled.
+    /// - An error code that this crate does not know does not end a session either, not even with status 401. If the
+    ///   code is in fact about the token, one user cannot renew the session (503) until they sign in again. If it is
+    ///   not, but were treated so, all users could be signed out for good. In neither case does anybody gain access,
+    ///   because access needs a new session JWT.
     pub fn is_definite_refusal(&self) -> bool {
         self.inner.kind == ClientErrorKind::Api
             && matches!(
@@ -134,7 +134,7 @@ impl ClientError {
             )
     }
 
-    /// Whether the user has not sent the nOTP message yet.
+    /// Whether the call failed because the user has not sent the nOTP message yet.
     pub fn is_notp_pending(&self) -> bool {
         self.inner.kind == ClientErrorKind::Api && self.code() == Some(code::NOTP_PENDING)
     }
@@ -153,7 +153,7 @@ impl ClientError {
         }
     }
 
-    /// `argument` says what is wrong, without quoting it.
+    /// An invalid argument. The text says what is wrong, without quoting the argument.
     pub(crate) fn invalid(argument: &'static str) -> Self {
         let mut error = Self::new(ClientErrorKind::InvalidRequest);
         error.inner.argument = argument;
@@ -166,14 +166,14 @@ impl ClientError {
         error
     }
 
-    /// An answer with this status whose body is of no use.
+    /// An answer with this status and a body that the API does not send.
     pub(crate) fn malformed(status: StatusCode) -> Self {
         let mut error = Self::unavailable(UnavailableReason::Malformed);
         error.inner.status = Some(status);
         error
     }
 
-    /// What an answer other than 2xx means. `body` is there only when it has an error code.
+    /// The error for an answer whose status is not 2xx. `body` is `Some` only if it has an error code.
     pub(super) fn refused(
         status: StatusCode,
         body: Option<ErrorBody>,
@@ -284,7 +284,7 @@ fn non_empty(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-// The back-off of Descope's published limits, and what its Java SDK assumes.
+// The wait that Descope's published rate limits name, and that its Java SDK assumes.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(60);
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Calls for the rest of the crate: the key set, and what the mounted routes pass on.
+//! Calls for the rest of the crate: fetching the key set, and passing on calls of the mounted routes.
 
 use std::time::Duration;
 
@@ -13,29 +13,29 @@ use super::secret::has_token_characters;
 use super::{Client, reply};
 use crate::wire::path;
 
-/// A successful answer, with members that this version does not know.
+/// A successful answer, including the members that this version of the crate does not know.
 #[derive(Clone, PartialEq)]
 pub(crate) struct Reply {
-    /// 2xx.
+    /// A 2xx status.
     pub(crate) status: StatusCode,
-    /// An object or an array. Tokens that came as `Set-Cookie` are in `sessionJwt` and `refreshJwt`.
+    /// An object or an array. Tokens that came as `Set-Cookie` were copied into `sessionJwt` and `refreshJwt`.
     pub(crate) body: Value,
 }
 
-/// The key set as it came.
+/// The key set as Descope sent it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct KeySet {
-    /// Unparsed, at most the client's body limit.
+    /// The body, not parsed, and not longer than the client's body limit.
     pub(crate) body: Bytes,
     /// `max-age` of `Cache-Control`.
     pub(crate) max_age: Option<Duration>,
 }
 
 impl Client {
-    /// Makes a call of the auth API with a body that is passed on as it is (`{}` if there is none).
+    /// Makes a call of the auth API. The body is passed on unchanged; if there is none, a POST sends `{}`.
     ///
-    /// `bearer` is the JWT that stands next to the project id. A path outside the auth API and a bearer that is
-    /// no JWT are refused without a call.
+    /// `bearer` is the JWT that follows the project id in the `Authorization` header. A path outside the auth API, or a
+    /// bearer with characters that no JWT has, is refused without a call.
     pub(crate) async fn forward(
         &self,
         method: Method,
@@ -81,16 +81,17 @@ impl Client {
         })
     }
 
-    /// The project's key set (`GET /v2/keys/{project id}`), within five seconds even if calls may take longer.
+    /// Fetches the project's key set (`GET /v2/keys/{project id}`). The deadline is that of other calls, but at most
+    /// five seconds.
     ///
-    /// The body is anything but empty; whether it is a key set, the caller finds out. `None` when the answer is that
-    /// nothing has changed (304), which a cache in between may say without being asked.
+    /// The body is not empty, but the caller has to check that it is a key set. `None` when the answer says that the
+    /// keys have not changed (304): a cache on the way may say so although the request was not conditional.
     pub(crate) async fn fetch_keys(&self) -> Result<Option<KeySet>, ClientError> {
         let path = format!("{}/{}", path::KEYS, self.inner.project);
         let response = self
             .send(Call {
                 deadline: self.inner.deadline.min(KEYS_DEADLINE),
-                // The key set is public; there is no reason to show a secret for it.
+                // The key set is public, so the auth management key is not needed.
                 managed: false,
                 ..self.get(&path, None)
             })
@@ -109,7 +110,7 @@ impl Client {
     }
 }
 
-// The path is the routes' own constant plus a segment that they checked; this is the second lock.
+// The mounted routes make the path of a constant and of a segment that they have checked. This is a second check.
 fn is_auth_path(path: &str) -> bool {
     path.strip_prefix("/v1/auth/").is_some_and(|rest| {
         rest.split('/').all(|segment| {

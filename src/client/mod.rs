@@ -2,24 +2,25 @@
 //!
 //! # How a call behaves
 //!
-//! * **One deadline** (5 s by default) covers everything: connecting, a repetition, reading the body.
-//! * **No replay.** A POST is repeated, once, only if no connection was established. A GET is repeated once also
-//!   when the connection breaks. The official SDKs repeat a call up to three times on 503 and its like; this client
-//!   does not, because replaying a refresh burns a rotating token and replaying a verify burns a code.
+//! * **One deadline** (5 s by default) covers the whole call: connecting, a repetition, reading the body.
+//! * **No replay.** A POST is repeated once, and only if no connection was established. A GET is also repeated once
+//!   if the connection breaks. The official SDKs repeat a call up to three times on a 503 and similar answers. This
+//!   client does not: a repeated refresh would present a refresh JWT that rotation has replaced, and a repeated verify
+//!   would present a code that is spent.
 //! * **No redirects, no decompression, at most 1 MiB of body**, whatever the headers say.
-//! * **Definite or not.** An answer counts as Descope's own only if it has one of its error codes; see
-//!   [`ClientError::is_definite_refusal`]. Everything else is [`ClientErrorKind::Unavailable`] and says nothing
-//!   about the user's session.
-//! * **Either way of delivery.** Projects that manage tokens in cookies answer with empty members and
-//!   `Set-Cookie`; the tokens are moved back into the members.
-//! * **Secrets stay inside**: not in `Debug`, not in errors, not in traces. Each call is one `tracing` event of
-//!   level debug with path, status and time.
+//! * **Refusal or failure.** A 4xx answer counts as Descope's refusal only if it has an error code of Descope's, or
+//!   if its status is 429. Every other failed call is [`ClientErrorKind::Unavailable`] and says nothing about the
+//!   user's session. [`ClientError::is_definite_refusal`] tells whether Descope refused the token itself.
+//! * **Both ways of delivery.** For a project that manages tokens in cookies Descope leaves the token members of the
+//!   body empty and sends `Set-Cookie`. The client copies the tokens into the members.
+//! * **Secrets stay hidden**: `Debug`, errors and traces do not show them. Each call logs one `tracing` event of
+//!   level debug, with path, status and elapsed time.
 //!
-//! Calls need a tokio runtime with its timer enabled. Building does not.
+//! Calls need a tokio runtime with its timer enabled. Building a client needs no runtime.
 //!
 //! # Example
 //!
-//! The transport here answers from memory; leave it out to call Descope.
+//! The transport in this example answers from memory. Without it the client calls Descope.
 //!
 //! ```
 //! use bytes::Bytes;
@@ -87,7 +88,7 @@ pub use self::session::Sessions;
 pub use self::totp::Totp;
 pub use self::transport::{Transport, TransportError, TransportErrorKind, TransportFuture};
 
-// Used by the token verifier and the mounted routes.
+// Only the token verifier and the mounted routes use these, and features may leave one of them out.
 #[allow(unused_imports)]
 pub(crate) use self::forward::{KeySet, Reply};
 
@@ -95,7 +96,7 @@ use self::reply::CookieNames;
 use crate::clock::Clock;
 pub use crate::wire::NotpProvider;
 
-/// A client of one project. Cheap to clone; clones share the connections.
+/// A client of one project. It is cheap to clone, and the clones share the connections.
 #[derive(Clone)]
 pub struct Client {
     inner: Arc<ClientState>,
@@ -113,37 +114,37 @@ struct ClientState {
 }
 
 impl Client {
-    /// Starts to build a client of this project.
+    /// Returns a builder of a client for this project.
     pub fn builder(project: ProjectId) -> ClientBuilder {
         ClientBuilder::new(project)
     }
 
-    /// One-time codes by e-mail, text message, voice call or messenger.
+    /// The calls for one-time codes by e-mail, text message, voice call or messenger.
     pub fn otp(&self) -> Otp<'_> {
         Otp { client: self }
     }
 
-    /// Authenticator apps.
+    /// The calls for authenticator apps.
     pub fn totp(&self) -> Totp<'_> {
         Totp { client: self }
     }
 
-    /// Messages that the user sends.
+    /// The calls for nOTP, where the user sends a message.
     pub fn notp(&self) -> Notp<'_> {
         Notp { client: self }
     }
 
-    /// Sessions, and the user behind one.
+    /// The calls for sessions and their users, and for access keys.
     pub fn session(&self) -> Sessions<'_> {
         Sessions { client: self }
     }
 
-    /// The project.
+    /// The id of the project.
     pub fn project_id(&self) -> &ProjectId {
         &self.inner.project
     }
 
-    /// Where calls go.
+    /// The base URL to which calls go.
     pub fn base_url(&self) -> &BaseUrl {
         &self.inner.base_url
     }

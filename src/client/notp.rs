@@ -1,4 +1,4 @@
-//! Sign-in by a message that the user sends.
+//! nOTP: sign-in by a message that the user sends.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::wire::{
     NotpUpdateRequest, PendingSessionRequest, notp,
 };
 
-/// How [`Notp::wait`] waits.
+/// How often and for how long [`Notp::wait`] polls.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct WaitOptions {
@@ -20,7 +20,7 @@ pub struct WaitOptions {
 }
 
 impl WaitOptions {
-    /// One poll per second for ten minutes, as Descope's browser SDK does.
+    /// The defaults: one poll per second for ten minutes, as in Descope's browser SDK.
     pub fn new() -> Self {
         Self {
             interval: MIN_INTERVAL,
@@ -28,14 +28,14 @@ impl WaitOptions {
         }
     }
 
-    /// The pause between two polls. Default 1 s, which is also the minimum: less is raised to it.
+    /// The pause between two polls. Default 1 s, which is also the minimum: a shorter pause is raised to it.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.interval = interval.max(MIN_INTERVAL);
         self
     }
 
-    /// When to give up. Default 10 min.
+    /// How long to poll in all before giving up. Default 10 min.
     #[must_use]
     pub fn timeout(mut self, timeout: Duration) -> Self {
         self.timeout = timeout;
@@ -51,14 +51,19 @@ impl Default for WaitOptions {
 
 /// Calls of `/v1/auth/notp`; see [`Client::notp`].
 ///
-/// The login id may be empty in all of them but the update: the phone that sends the message becomes it.
+/// The login id of a request may be empty, except in an update. The phone that sends the message then identifies the
+/// user, and becomes the login id of a new user.
 #[derive(Clone, Copy, Debug)]
 pub struct Notp<'a> {
     pub(super) client: &'a Client,
 }
 
 impl Notp<'_> {
-    /// A link for somebody who is not registered (`POST /v1/auth/notp/{provider}/signup`).
+    /// Makes a link for somebody who is not registered (`POST /v1/auth/notp/{provider}/signup`).
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn sign_up(
         self,
         provider: NotpProvider,
@@ -70,9 +75,13 @@ impl Notp<'_> {
             .await
     }
 
-    /// A link for a registered user (`POST /v1/auth/notp/{provider}/signin`).
+    /// Makes a link for a registered user (`POST /v1/auth/notp/{provider}/signin`).
     ///
-    /// With `stepup` or `mfa` in the options, `token` is required, and it is sent only then.
+    /// `token` is required if the login options ask for `stepup` or `mfa`; otherwise it is not sent.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn sign_in(
         self,
         provider: NotpProvider,
@@ -85,9 +94,13 @@ impl Notp<'_> {
             .await
     }
 
-    /// A link for anybody (`POST /v1/auth/notp/{provider}/signup-in`).
+    /// Makes a link for anybody, registered or not (`POST /v1/auth/notp/{provider}/signup-in`).
     ///
-    /// With `stepup` or `mfa` in the options, `token` is required, and it is sent only then.
+    /// `token` is required if the login options ask for `stepup` or `mfa`; otherwise it is not sent.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn sign_up_or_in(
         self,
         provider: NotpProvider,
@@ -100,7 +113,13 @@ impl Notp<'_> {
             .await
     }
 
-    /// A link that moves a user to a new phone (`POST /v1/auth/notp/{provider}/update`).
+    /// Makes a link that gives a signed-in user a new phone number (`POST /v1/auth/notp/{provider}/update`).
+    ///
+    /// The message must come from the new number.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn update(
         self,
         provider: NotpProvider,
@@ -115,7 +134,11 @@ impl Notp<'_> {
 
     /// Asks once whether the message has arrived (`POST /v1/auth/notp/pending-session`).
     ///
-    /// While it has not, the error's [`is_notp_pending`](ClientError::is_notp_pending) is true.
+    /// Until the message has arrived, the call fails and [`ClientError::is_notp_pending`] is true.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn pending_session(self, pending_ref: &str) -> Result<JwtResponse, ClientError> {
         let request = PendingSessionRequest::new(pending_ref);
         self.client
@@ -125,15 +148,16 @@ impl Notp<'_> {
 
     /// Polls [`pending_session`](Self::pending_session) until the message has arrived.
     ///
-    /// Goes on while the message is pending and while Descope is unavailable or limits the rate, whose
-    /// `Retry-After` it heeds. Any other refusal ends it at once, unlike the browser SDK's loop.
+    /// Polling goes on while the message is pending, while Descope is unavailable, and while Descope limits the rate.
+    /// The pause before the next poll is at least as long as the answer's `Retry-After`. Any other refusal ends the
+    /// polling at once; the loop of Descope's browser SDK would go on.
     ///
-    /// Dropping the future stops the polling; a poll that is then on its way may have redeemed the reference.
+    /// Dropping the future stops the polling. If a poll is under way at that moment, it may still redeem the reference.
     ///
     /// # Errors
     ///
-    /// The refusal; or, when the time is up, what the last poll said. The poll that is on its way at that moment
-    /// is not cut off, so this may take one deadline of the client longer.
+    /// The refusal that ended the polling; or, when the time is up, the error of the last poll. A poll that is under
+    /// way at that moment is not cut off, so this may take longer than the timeout by one deadline of the client.
     pub async fn wait(
         self,
         pending_ref: &str,

@@ -9,8 +9,7 @@ use crate::wire::{
 
 /// Calls of `/v1/auth/otp`; see [`Client::otp`].
 ///
-/// Sending a code invalidates the one before. Every failure is a [`ClientError`]; none of these calls is
-/// repeated after a connection was established.
+/// A new code replaces the earlier code. None of these calls is repeated once a connection was established.
 #[derive(Clone, Copy, Debug)]
 pub struct Otp<'a> {
     pub(super) client: &'a Client,
@@ -19,7 +18,12 @@ pub struct Otp<'a> {
 impl Otp<'_> {
     /// Sends a code to somebody who is not registered (`POST /v1/auth/otp/signup/{method}`).
     ///
-    /// The user exists once the code is verified. E062107 when there is one already.
+    /// The user is created when the code is verified.
+    ///
+    /// # Errors
+    ///
+    /// E062107 when the user exists already; and as every call, see
+    /// [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn sign_up(
         self,
         method: DeliveryMethod,
@@ -33,8 +37,12 @@ impl Otp<'_> {
 
     /// Sends a code to a registered user (`POST /v1/auth/otp/signin/{method}`).
     ///
-    /// With `stepup` or `mfa` in the options, `token` is required, and it is sent only then. E062108 when there
-    /// is no such user.
+    /// `token` is required if the login options ask for `stepup` or `mfa`; otherwise it is not sent.
+    ///
+    /// # Errors
+    ///
+    /// E062108 when there is no such user; and as every call, see
+    /// [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn sign_in(
         self,
         method: DeliveryMethod,
@@ -49,7 +57,11 @@ impl Otp<'_> {
 
     /// Sends a code, whether the user is registered or not (`POST /v1/auth/otp/signup-in/{method}`).
     ///
-    /// With `stepup` or `mfa` in the options, `token` is required, and it is sent only then.
+    /// `token` is required if the login options ask for `stepup` or `mfa`; otherwise it is not sent.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn sign_up_or_in(
         self,
         method: DeliveryMethod,
@@ -62,10 +74,14 @@ impl Otp<'_> {
             .await
     }
 
-    /// Turns a code into a session (`POST /v1/auth/otp/verify/{method}`).
+    /// Exchanges a code for a session (`POST /v1/auth/otp/verify/{method}`).
     ///
-    /// `method` is the one that the code was sent with. Completes sign-up, sign-in and both updates. A wrong
-    /// code is E061102, an expired one E061104, one that was tried too often E061103.
+    /// `method` is the method with which the code was sent. The call completes a sign-up, a sign-in or an update.
+    ///
+    /// # Errors
+    ///
+    /// E061102 for a wrong code, E061104 for an expired code, and E061103 for a code that was tried too often; and as
+    /// every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn verify(
         self,
         method: DeliveryMethod,
@@ -79,7 +95,11 @@ impl Otp<'_> {
 
     /// Sends a code to a user's new e-mail address (`POST /v1/auth/otp/update/email`).
     ///
-    /// The address is live once the code is verified.
+    /// The new address takes effect when the code is verified.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn update_email(
         self,
         request: &OtpUpdateEmailRequest,
@@ -92,7 +112,11 @@ impl Otp<'_> {
 
     /// Sends a code to a user's new phone number (`POST /v1/auth/otp/update/phone/{method}`).
     ///
-    /// The number is live once the code is verified. [`DeliveryMethod::Email`] is refused without a call.
+    /// The new number takes effect when the code is verified. [`DeliveryMethod::Email`] is refused without a call.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn update_phone(
         self,
         method: DeliveryMethod,

@@ -1,12 +1,12 @@
-//! Which project.
+//! The id of a project.
 
 use std::fmt;
 use std::str::FromStr;
 
 /// The id of a Descope project, from the console: `P` and 27 or 31 characters.
 ///
-/// Accepted are 1 to 64 characters of `A-Z a-z 0-9 _ -`, which is wider than what the console hands out and
-/// narrow enough that an id can stand in a path and in an `Authorization` header without escaping.
+/// Accepted are 1 to 64 characters of `A-Z a-z 0-9 _ -`. This covers more than the ids of the console, but no id that
+/// would need escaping in a path or in an `Authorization` header.
 ///
 /// ```
 /// use tower_descope::client::ProjectId;
@@ -19,11 +19,11 @@ use std::str::FromStr;
 pub struct ProjectId(String);
 
 impl ProjectId {
-    /// Checks and takes an id.
+    /// Checks the text and makes a project id of it.
     ///
     /// # Errors
     ///
-    /// When it is empty, too long, or holds another character.
+    /// When the text is empty, has more than 64 characters, or holds a character that is not accepted.
     pub fn new(id: impl Into<String>) -> Result<Self, InvalidProjectId> {
         let id = id.into();
         let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
@@ -38,7 +38,7 @@ impl ProjectId {
         }
     }
 
-    /// The id.
+    /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
@@ -80,15 +80,15 @@ impl fmt::Display for ProjectId {
     }
 }
 
-/// Why a text is no [`ProjectId`].
+/// Why a text is not a valid [`ProjectId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidProjectId {
-    /// There is nothing.
+    /// The text is empty.
     Empty,
-    /// It has more than 64 characters.
+    /// The text has more than 64 characters.
     TooLong,
-    /// It holds a character other than `A-Z a-z 0-9 _ -`.
+    /// The text holds a character other than `A-Z a-z 0-9 _ -`.
     Character,
 }
 

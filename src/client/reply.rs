@@ -1,4 +1,4 @@
-//! Reading answers. Nothing here trusts the other side.
+//! Reading answers. Nothing in this module relies on the answer being well-formed.
 
 use std::fmt;
 
@@ -14,7 +14,7 @@ use super::secret::has_token_characters;
 use crate::wire::ErrorBody;
 use crate::wire::endpoint::{Answer, has_needed, is_blank as has_nothing};
 
-/// The answer to a call, if it is one: of the form that the call has, with what it needs.
+/// Reads the answer to a call. It is malformed if it does not have the form of `A`, or lacks what `A` needs.
 pub(super) fn answer<A: Answer>(
     cookies: &CookieNames,
     response: &Response<Bytes>,
@@ -25,7 +25,8 @@ pub(super) fn answer<A: Answer>(
     }
 }
 
-/// The same for calls that may be answered with nothing. Answers also whether what the call needs is there.
+/// As [`answer`], for a call that may be answered with an empty object. Returns the answer, and whether it has what
+/// `A` needs.
 pub(super) fn read<A: Answer>(
     cookies: &CookieNames,
     response: &Response<Bytes>,
@@ -47,12 +48,12 @@ pub(super) fn read<A: Answer>(
         Value::Array(_) if A::IS_LIST => {}
         _ => return Err(malformed()),
     }
-    // Read once more from the text, because that refuses a member that occurs twice further inside, too.
+    // The text is parsed again, directly into `A`: this also refuses a member that occurs twice in a nested object.
     let answer: A = serde_json::from_slice(response.body()).map_err(|_| malformed())?;
     Ok((answer.received(), is_complete))
 }
 
-/// Any answer: an object in which no member occurs twice, or an array.
+/// Reads any answer that is an array, or an object in which no member occurs twice.
 pub(super) fn value(response: &Response<Bytes>) -> Result<Value, ClientError> {
     let body = response.body();
     let value = match first_byte(body) {
@@ -63,7 +64,8 @@ pub(super) fn value(response: &Response<Bytes>) -> Result<Value, ClientError> {
     value.map_err(|_| ClientError::malformed(response.status()))
 }
 
-/// A body that may hold anything of no interest, or nothing; but not a page of somebody else.
+/// Checks an answer whose content does not matter. The body must be blank or an object; an HTML page of a proxy, for
+/// example, is malformed.
 pub(super) fn acknowledgement(response: &Response<Bytes>) -> Result<(), ClientError> {
     if is_blank(response.body()) {
         return Ok(());
@@ -74,13 +76,13 @@ pub(super) fn acknowledgement(response: &Response<Bytes>) -> Result<(), ClientEr
     }
 }
 
-/// The error body of an answer other than 2xx, if it has an error code.
+/// Reads the error body of an answer whose status is not 2xx. `None` if it has no error code.
 pub(super) fn error_body(body: &[u8]) -> Option<ErrorBody> {
     if first_byte(body) != Some(b'{') {
         return None;
     }
     let body: ErrorBody = serde_json::from_slice(body).ok()?;
-    // The code is shown in logs, so it must be one; the text beside it is not shown.
+    // The error code appears in logs, so it must look like a code. The texts in the body do not appear there.
     let code = body.error_code.as_bytes();
     let is_code = (1..=MAX_CODE).contains(&code.len())
         && code
@@ -97,7 +99,8 @@ pub(super) struct CookieNames {
 }
 
 impl CookieNames {
-    /// Moves tokens into the members that are empty, from `Set-Cookie`. Whether there were any.
+    /// Copies the tokens of `Set-Cookie` into those token members of `body` that are empty. Returns whether it copied
+    /// any.
     pub(super) fn move_tokens(&self, headers: &HeaderMap, body: &mut Map<String, Value>) -> bool {
         let mut moved = false;
         for (member, names) in [("sessionJwt", &self.session), ("refreshJwt", &self.refresh)] {
@@ -115,10 +118,11 @@ impl CookieNames {
     }
 }
 
-/// The last non-empty value that a `Set-Cookie` gives the first of `names` that has one.
+/// The value of the first of `names` for which a `Set-Cookie` holds a token. If several hold one for that name, the
+/// last of them wins.
 ///
-/// Names and values are compared and taken byte for byte: decoding would let another name pass for ours.
-/// Deletions have an empty value and are passed over.
+/// Names and values are not decoded: decoding could make a different name equal to one of `names`. A `Set-Cookie` that
+/// deletes a cookie has an empty value and is skipped.
 fn set_cookie<'a>(headers: &'a HeaderMap, names: &[String]) -> Option<&'a str> {
     names.iter().find_map(|name| {
         headers
@@ -138,7 +142,8 @@ fn set_cookie<'a>(headers: &'a HeaderMap, names: &[String]) -> Option<&'a str> {
 
 /// A JSON object in which no member occurs twice.
 ///
-/// `serde_json::Map` alone takes the last of two, and what reads the body after us may take the first.
+/// `serde_json::Map` would keep the last of two members with one name. Another reader of the same body may keep the
+/// first, and so read something else.
 #[derive(Debug)]
 struct UniqueObject(Map<String, Value>);
 
@@ -295,7 +300,7 @@ mod tests {
         assert_eq!(value(&fine).unwrap().as_object().unwrap().len(), 2);
     }
 
-    /// The tokens of an answer, wherever they came.
+    /// The tokens of an answer, from its body or from its cookies.
     fn tokens(response: &Response<Bytes>) -> JwtResponse {
         let Value::Object(mut members) = value(response).unwrap() else {
             panic!("no object")

@@ -11,13 +11,14 @@ use reqwest::redirect::Policy;
 use super::base_url::BaseUrl;
 use super::transport::{Transport, TransportError, TransportErrorKind, TransportFuture};
 
-/// A client of your own must be built with `redirect(Policy::none())`: an answer that was reached through a
-/// redirect is refused as [`TransportErrorKind::Interrupted`], but by then the redirect has been followed. It
-/// should also have `retry(reqwest::retry::never())`, see there.
+/// Build a client of your own with `redirect(Policy::none())`. An answer that was reached through a redirect is
+/// refused as [`TransportErrorKind::Interrupted`], but only after the redirect was followed. Also build it with
+/// `retry(reqwest::retry::never())`, because a [`Transport`] must not repeat a request that may have reached the
+/// server.
 impl Transport for reqwest::Client {
     fn send(&self, request: Request<Bytes>, limit: usize) -> TransportFuture<'_> {
         Box::pin(async move {
-            // Nothing was sent yet, but sending it again would not help either.
+            // Nothing was sent, so this could be `NotConnected`; but the call is then repeated, which would fail again.
             let request = reqwest::Request::try_from(request)
                 .map_err(|_| TransportError::new(TransportErrorKind::Interrupted))?;
             let url = request.url().clone();
@@ -42,11 +43,11 @@ impl Transport for reqwest::Client {
     }
 }
 
-// By value, for `map_err`.
+// Takes the error by value so that it can be passed to `map_err`.
 #[allow(clippy::needless_pass_by_value)]
 fn translate(error: reqwest::Error) -> TransportError {
     TransportError::new(if error.is_connect() {
-        // A time-out while connecting too: name resolution, TCP and TLS come before the first byte of a request.
+        // This includes a time-out while connecting: name resolution, TCP and TLS precede the first byte of a request.
         TransportErrorKind::NotConnected
     } else if error.is_timeout() {
         TransportErrorKind::Timeout
@@ -55,8 +56,8 @@ fn translate(error: reqwest::Error) -> TransportError {
     })
 }
 
-/// The client that is used when the builder gets no transport. Does no network I/O and needs no runtime; reads
-/// the CA certificates of the machine.
+/// Makes the client that is used when the builder is given no transport. This reads the CA certificates of the
+/// machine, does no network I/O and needs no runtime.
 pub(super) fn default_client(base: &BaseUrl) -> Result<reqwest::Client, BuildError> {
     require_tls(base, HAS_TLS)?;
     let mut builder = reqwest::Client::builder()
@@ -64,9 +65,9 @@ pub(super) fn default_client(base: &BaseUrl) -> Result<reqwest::Client, BuildErr
         .referer(false)
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(POOL_IDLE_TIMEOUT)
-        // Replaying is decided in one place, which knows what a replay would burn.
+        // Whether a request is repeated is decided in `Client::send_and_repeat` only.
         .retry(reqwest::retry::never())
-        // Off already, unless another dependency of the application enables them.
+        // Decompression is off already, unless another dependency of the application enables these features of reqwest.
         .no_gzip()
         .no_brotli()
         .no_zstd()
@@ -80,7 +81,7 @@ pub(super) fn default_client(base: &BaseUrl) -> Result<reqwest::Client, BuildErr
     builder.build().map_err(|error| {
         let mut source = error.source();
         while let Some(cause) = source {
-            // The cause is an error of rustls made from a text; there is nothing else to recognise it by.
+            // rustls makes this error from a text, so the text is the only way to recognise it.
             if cause.to_string().contains("No CA certificates") {
                 return BuildError::NoCaCertificates;
             }
@@ -97,7 +98,7 @@ fn require_tls(base: &BaseUrl, has_tls: bool) -> Result<(), BuildError> {
     Ok(())
 }
 
-// A machine without CA certificates must still reach an emulator.
+// Without this, a machine that has no CA certificates could not reach an emulator over plain http.
 #[cfg(any(feature = "aws-lc", feature = "native-tls"))]
 fn without_certificates(builder: reqwest::ClientBuilder) -> reqwest::ClientBuilder {
     builder.tls_certs_only([])
@@ -114,7 +115,7 @@ fn without_certificates(builder: reqwest::ClientBuilder) -> reqwest::ClientBuild
 pub enum BuildError {
     /// The base URL is `https` and the crate was compiled without TLS.
     NoTls,
-    /// The machine has no CA certificates, so no server could be trusted.
+    /// The machine has no CA certificates, so no server can be trusted.
     NoCaCertificates,
     /// The TLS library could not be set up.
     Tls,
@@ -143,15 +144,15 @@ impl std::error::Error for BuildError {}
 
 const HAS_TLS: bool = cfg!(any(feature = "aws-lc", feature = "native-tls"));
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(2);
-// Below the idle limit of common load balancers (60 s), so that a POST, which is not replayed, rarely meets a
-// connection that is just being closed.
+// Common load balancers close a connection that was idle for 60 s. This limit is lower, so that a POST, which is not
+// repeated, rarely goes out on a connection that the other side is closing.
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    // Plain test functions: there is no runtime.
+    // These are plain `#[test]` functions, so that they run without a runtime.
 
     #[test]
     fn building_needs_no_runtime() {

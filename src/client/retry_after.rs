@@ -1,10 +1,10 @@
-//! `Retry-After`, as upstreams really write it.
+//! Parsing of `Retry-After`.
 
 use std::time::{Duration, UNIX_EPOCH};
 
-/// What a client is told to wait: at least a second, at most an hour, whatever the upstream says.
+/// The shortest time that a caller is told to wait, whatever `Retry-After` says.
 pub(crate) const MIN: Duration = Duration::from_secs(1);
-/// See [`MIN`].
+/// The longest time that a caller is told to wait, whatever `Retry-After` says.
 pub(crate) const MAX: Duration = Duration::from_secs(3600);
 
 /// Reads the value of a `Retry-After` field (RFC 9110, 10.2.3): whole seconds, or an HTTP date relative to
@@ -17,7 +17,7 @@ pub(crate) fn parse(value: &[u8], now: Duration) -> Option<Duration> {
         return None;
     }
     let wait = if text.bytes().all(|b| b.is_ascii_digit()) {
-        // More digits than fit are still a number, and more than the maximum.
+        // A number that does not fit into a `u64` is larger than the maximum.
         text.parse().map_or(MAX, Duration::from_secs)
     } else {
         let date = httpdate::parse_http_date(text).ok()?;

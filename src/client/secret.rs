@@ -1,29 +1,30 @@
-//! Tokens and keys that a call carries.
+//! The types of the tokens and keys that a call carries.
 
 use std::fmt;
 
-/// A refresh JWT: renews and ends sessions, and authorises changes of the user.
+/// A refresh JWT. It renews and ends sessions, and authorises changes to the user.
 ///
-/// Never shown by `Debug`. Only the characters of a JWT are accepted, so that a value from a cookie cannot
-/// change the meaning of the `Authorization` header; whether the token is any good, Descope decides.
+/// `Debug` never shows it. Only the characters of a JWT are accepted, up to 16 KiB, so that a value from a cookie
+/// cannot change the meaning of the `Authorization` header. Whether the token is valid, Descope decides.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshToken(String);
 
 /// A session JWT, for [`Sessions::validate`](super::Sessions::validate).
 ///
-/// Never shown by `Debug`; accepted characters as for [`RefreshToken`].
+/// `Debug` never shows it. The accepted characters are those of [`RefreshToken`].
 #[derive(Clone, PartialEq, Eq)]
 pub struct SessionToken(String);
 
 /// An access key of a machine, or the project's auth management key.
 ///
-/// Never shown by `Debug`. Visible ASCII characters other than the colon are accepted, up to 4096 of them.
+/// `Debug` never shows it. Up to 4096 visible ASCII characters other than the colon are accepted.
 #[derive(Clone, PartialEq, Eq)]
 pub struct AccessKey(String);
 
-/// The text cannot be a token or key: it is empty, too long, or holds a character that none can have.
+/// The error for a text that cannot be a token or key: it is empty, too long, or holds a character that is not
+/// accepted.
 ///
-/// The text itself is not part of the error.
+/// The error does not contain the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct InvalidSecret;
 
@@ -38,11 +39,11 @@ impl std::error::Error for InvalidSecret {}
 macro_rules! secret {
     ($name:ident, $check:ident) => {
         impl $name {
-            /// Checks and takes the text.
+            /// Checks the text and wraps it.
             ///
             /// # Errors
             ///
-            /// When the text is empty, too long, or holds a character that it cannot have.
+            /// When the text is empty, too long, or holds a character that is not accepted.
             pub fn new(text: impl Into<String>) -> Result<Self, InvalidSecret> {
                 let text = text.into();
                 if $check(text.as_bytes()) {
@@ -52,7 +53,7 @@ macro_rules! secret {
                 }
             }
 
-            /// The text. Handle with care.
+            /// The text, which is a secret: do not log it.
             pub fn expose(&self) -> &str {
                 &self.0
             }
@@ -86,7 +87,7 @@ secret!(RefreshToken, has_token_characters);
 secret!(SessionToken, has_token_characters);
 secret!(AccessKey, is_key);
 
-/// Whether these bytes can be a JWT, by their characters: base64url and dots.
+/// Whether these bytes consist of the characters of a JWT, base64url and dots, and are not too long.
 pub(crate) fn has_token_characters(bytes: &[u8]) -> bool {
     (1..=MAX_TOKEN).contains(&bytes.len())
         && bytes
@@ -98,7 +99,7 @@ fn is_key(bytes: &[u8]) -> bool {
     (1..=MAX_KEY).contains(&bytes.len()) && bytes.iter().all(|b| b.is_ascii_graphic() && *b != b':')
 }
 
-// Above what servers take as a header line; a token of this size has no chance anyway.
+// Servers commonly refuse a header line of this length, so a longer token could not be sent anyway.
 const MAX_TOKEN: usize = 16 * 1024;
 const MAX_KEY: usize = 4096;
 

@@ -1,4 +1,4 @@
-//! Sessions, and the user behind one.
+//! Calls for sessions and their users, and for access keys.
 
 use serde_json::{Map, Value};
 
@@ -12,10 +12,11 @@ use crate::wire::{
     TenantsResponse, UserProfile, code, session,
 };
 
-/// Calls that need a token of the user; see [`Client::session`].
+/// Calls for sessions and their users, and for access keys; see [`Client::session`].
 ///
-/// All but two take the refresh JWT. Tokens in the answers are as Descope sent them: nothing here checks a
-/// signature.
+/// Most calls need the refresh JWT. [`validate`](Self::validate) needs the session JWT, and
+/// [`exchange_access_key`](Self::exchange_access_key) an access key. The client does not check the signatures of
+/// tokens in the answers.
 #[derive(Clone, Copy, Debug)]
 pub struct Sessions<'a> {
     pub(super) client: &'a Client,
@@ -24,17 +25,25 @@ pub struct Sessions<'a> {
 impl Sessions<'_> {
     /// Renews the session (`POST /v1/auth/refresh`).
     ///
-    /// The answer has a new session JWT. A refresh JWT is in it only when the project rotates them; the old one
-    /// is dead then. Never repeated after a connection was established.
+    /// The answer has a new session JWT. It has a new refresh JWT only if the project rotates refresh JWTs; the old
+    /// refresh JWT is then no longer valid. The call is never repeated once a connection was established.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn refresh(self, token: &RefreshToken) -> Result<JwtResponse, ClientError> {
         let request = RefreshRequest::default();
         let token = Some(token.expose());
         self.client.call::<session::Refresh>(&request, token).await
     }
 
-    /// Renews the session if the token is still good (`POST /v1/auth/try-refresh`).
+    /// Renews the session if the token is still valid (`POST /v1/auth/try-refresh`).
     ///
-    /// `None` when Descope answers with an empty object, which it does instead of refusing the token.
+    /// `None` when Descope answers without tokens: this call is not refused when the token is not valid.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn try_refresh(
         self,
         token: &RefreshToken,
@@ -48,37 +57,54 @@ impl Sessions<'_> {
         Ok(has_tokens.then_some(reply))
     }
 
-    /// Ends the session (`POST /v1/auth/logout`), at Descope and nowhere else.
+    /// Ends the session (`POST /v1/auth/logout`), but only at Descope.
     ///
-    /// **In a handler of a web app this does not sign anybody out.** The session layer may have renewed on the same
-    /// request, and then the refresh JWT of the `Cookie` header is spent: Descope refuses it with E064001, the new one
-    /// lives on, and a warning in the log says so. With a living one, session and cookies go on working in this process
-    /// until they expire. [`Descope::end`](crate::Descope::end) does all of it.
+    /// **In a handler of a web app this does not sign anybody out.** If the session layer has renewed the session on
+    /// the same request, a rotation may have replaced the refresh JWT of the `Cookie` header. Descope then refuses
+    /// that JWT with E064001, the new refresh JWT stays valid, and a warning is logged. If Descope accepts the
+    /// refresh JWT, this process still accepts the session JWT, and the browser keeps its cookies, until they expire.
+    /// [`Descope::end`](crate::Descope::end) does everything that a sign-out needs.
     ///
-    /// For jobs and command line tools, which hold the token themselves, the call is complete. A process that also
-    /// verifies tokens stops doing so with [`Descope::revoke`](crate::Descope::revoke).
+    /// For jobs and command line tools, which hold the token themselves, the call is enough. A process that also
+    /// verifies tokens calls [`Descope::revoke`](crate::Descope::revoke) to refuse those of the ended session.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn logout(self, token: &RefreshToken) -> Result<(), ClientError> {
         self.end::<session::Logout>(token).await
     }
 
-    /// Ends all sessions of the user (`POST /v1/auth/logoutall`), at Descope and nowhere else.
+    /// Ends all sessions of the user (`POST /v1/auth/logoutall`), but only at Descope.
     ///
-    /// What [`logout`](Self::logout) says about handlers holds here too.
+    /// As with [`logout`](Self::logout), a call in a handler of a web app is not enough to sign a user out.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn logout_all(self, token: &RefreshToken) -> Result<(), ClientError> {
         self.end::<session::LogoutAll>(token).await
     }
 
-    /// The user object (`GET /v1/auth/me`).
+    /// Reads the user object (`GET /v1/auth/me`).
     ///
-    /// Repeated once when the connection fails.
+    /// The call is repeated once if the connection fails.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn me(self, token: &RefreshToken) -> Result<UserProfile, ClientError> {
         let (none, token) = (NoBody::default(), Some(token.expose()));
         self.client.call::<session::Me>(&none, token).await
     }
 
-    /// The tenants of the user (`POST /v1/auth/me/tenants`).
+    /// Reads the tenants of the user (`POST /v1/auth/me/tenants`).
     ///
     /// A request that asks for both the current tenant and a list, or for neither, is refused without a call.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn my_tenants(
         self,
         request: &MyTenantsRequest,
@@ -93,9 +119,13 @@ impl Sessions<'_> {
         self.client.call::<session::MyTenants>(request, token).await
     }
 
-    /// The sign-ins of the user (`GET /v1/auth/me/history`).
+    /// Reads the past sign-ins of the user (`GET /v1/auth/me/history`).
     ///
-    /// Repeated once when the connection fails.
+    /// The call is repeated once if the connection fails.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn history(self, token: &RefreshToken) -> Result<Vec<HistoryEntry>, ClientError> {
         let (none, token) = (NoBody::default(), Some(token.expose()));
         self.client.call::<session::History>(&none, token).await
@@ -103,7 +133,11 @@ impl Sessions<'_> {
 
     /// Moves the session into a tenant (`POST /v1/auth/tenant/select`).
     ///
-    /// The tokens of the answer carry the tenant as `dct`.
+    /// The tokens of the answer carry the tenant's id in the claim `dct`.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn select_tenant(
         self,
         request: &TenantSelectRequest,
@@ -115,18 +149,27 @@ impl Sessions<'_> {
             .await
     }
 
-    /// Has Descope check a session JWT (`POST /v1/auth/validate`); the answer is its claims.
+    /// Asks Descope to check a session JWT (`POST /v1/auth/validate`). The answer holds the claims of the JWT.
     ///
-    /// Unlike in the JWT, times are RFC 3339 texts. For a check per request use the session layer, which needs no
-    /// network.
+    /// Unlike in the JWT, times are RFC 3339 texts. To check each request of an app, use the session layer, which
+    /// verifies a session JWT without a call to Descope.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn validate(self, token: &SessionToken) -> Result<Map<String, Value>, ClientError> {
         let (nothing, token) = (ValidateRequest::default(), Some(token.expose()));
         self.client.call::<session::Validate>(&nothing, token).await
     }
 
-    /// Turns an access key into a session JWT (`POST /v1/auth/accesskey/exchange`).
+    /// Exchanges an access key for a session JWT (`POST /v1/auth/accesskey/exchange`).
     ///
-    /// E062803 when the key is not valid. There is no refresh JWT: exchange again when the session JWT runs out.
+    /// There is no refresh JWT: exchange the key again when the session JWT expires.
+    ///
+    /// # Errors
+    ///
+    /// E062803 when the access key is not valid; and as every call, see
+    /// [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn exchange_access_key(
         self,
         key: &AccessKey,

@@ -55,7 +55,7 @@ impl Script {
     }
 }
 
-// A request beyond the script meets a broken connection.
+// A request for which the script has no answer left fails with `Interrupted`.
 impl Transport for Script {
     fn send(&self, request: Request<Bytes>, _limit: usize) -> TransportFuture<'_> {
         let mut state = self.state.lock().unwrap();

@@ -13,16 +13,24 @@ pub struct Totp<'a> {
 }
 
 impl Totp<'_> {
-    /// A key for somebody who is not registered (`POST /v1/auth/totp/signup`).
+    /// Makes a key for the authenticator app of somebody who is not registered (`POST /v1/auth/totp/signup`).
     ///
-    /// The user exists once a first code is verified.
+    /// The user is created when the first code is verified.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn sign_up(self, request: &TotpSignUpRequest) -> Result<TotpEnrolment, ClientError> {
         self.client.call::<totp::SignUp>(request, None).await
     }
 
-    /// A new key for a signed-in user (`POST /v1/auth/totp/update`).
+    /// Makes a new key for the authenticator app of a signed-in user (`POST /v1/auth/totp/update`).
     ///
-    /// Replaces the old one once a first code is verified.
+    /// The new key replaces the old key when the first code of the new key is verified.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn update(
         self,
         request: &TotpUpdateRequest,
@@ -33,9 +41,14 @@ impl Totp<'_> {
             .await
     }
 
-    /// Turns a code into a session (`POST /v1/auth/totp/verify`): sign-in, and completion of sign-up and update.
+    /// Exchanges a code for a session (`POST /v1/auth/totp/verify`). A first code also completes a sign-up or an
+    /// update.
     ///
-    /// With `stepup` or `mfa` in the options, `token` is required, and it is sent only then.
+    /// `token` is required if the login options ask for `stepup` or `mfa`; otherwise it is not sent.
+    ///
+    /// # Errors
+    ///
+    /// As every call, see [`ClientErrorKind`](super::ClientErrorKind).
     pub async fn verify(
         self,
         request: &TotpVerifyRequest,

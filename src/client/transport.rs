@@ -14,14 +14,18 @@ pub type TransportFuture<'a> =
 
 /// Sends one request and reads one answer.
 ///
-/// [`reqwest::Client`] implements it; give the builder another one to put calls through your own connection
-/// pool, to trace them, or to answer them in a test.
+/// [`reqwest::Client`] implements this trait. Give the builder another transport to send calls through your own
+/// connection pool, to trace them, or to answer them in a test.
 ///
 /// An implementation must not follow redirects, must not repeat a request that may have reached the server, and
-/// must stop reading after `limit` bytes of body, whatever `Content-Length` says. It need not bring a deadline:
-/// the client drops the future when time is up.
+/// must stop reading after `limit` bytes of body, whatever `Content-Length` says. It needs no deadline of its own:
+/// the client drops the future when the deadline of the call has passed.
 pub trait Transport: Send + Sync + 'static {
-    /// Sends `request`, whose URI is absolute, and reads at most `limit` bytes of body.
+    /// Sends `request`, whose URI is absolute, and reads at most `limit` bytes of the answer's body.
+    ///
+    /// # Errors
+    ///
+    /// The future fails with a [`TransportError`] when there is no complete answer, or its body is longer than `limit`.
     fn send(&self, request: Request<Bytes>, limit: usize) -> TransportFuture<'_>;
 }
 
@@ -31,9 +35,9 @@ impl<T: Transport + ?Sized> Transport for Arc<T> {
     }
 }
 
-/// Why there is no answer.
+/// The error of a request that has no complete answer.
 ///
-/// Carries only its kind: causes of HTTP libraries name URLs, and sometimes quote what was sent.
+/// It carries only its kind, because errors of HTTP libraries name URLs and sometimes quote what was sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TransportError {
     kind: TransportErrorKind,
@@ -43,13 +47,13 @@ pub struct TransportError {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum TransportErrorKind {
-    /// No connection was established, so nothing was sent. The only kind after which a POST is repeated.
+    /// No connection was established, so nothing was sent. This is the only kind after which the client repeats a POST.
     NotConnected,
     /// The transport's own time limit ended a call whose connection was established.
     Timeout,
-    /// The body is longer than the limit.
+    /// The body of the answer is longer than the limit.
     TooLarge,
-    /// Anything else after the connection was established; the server may have acted.
+    /// Anything else that went wrong after the connection was established. The server may have carried out the request.
     Interrupted,
 }
 

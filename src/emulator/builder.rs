@@ -16,7 +16,7 @@ use super::snapshot::{self, Snapshot};
 use super::state::State;
 use crate::clock::{Clock, SystemClock};
 
-/// The project id unless another is set: the same on every machine, so that it can be written down.
+/// The default project id. It is the same on every machine, so that configuration files can name it.
 pub const DEVELOPMENT_PROJECT_ID: &str = "P2DevelopmentEmulator0000001";
 
 /// Sets up an [`Emulator`]; see [`Emulator::builder`].
@@ -35,7 +35,7 @@ pub struct EmulatorBuilder {
 }
 
 impl Emulator {
-    /// An emulator of the development project on a free loopback port, unless told otherwise.
+    /// Returns a builder. By default the emulator serves the development project on a free loopback port.
     pub fn builder() -> EmulatorBuilder {
         EmulatorBuilder::new()
     }
@@ -56,11 +56,11 @@ impl EmulatorBuilder {
         }
     }
 
-    /// The project that is served; calls for another one are refused with 404. Default:
+    /// The id of the project that the emulator serves. Calls for another project are refused with 404. Default:
     /// [`DEVELOPMENT_PROJECT_ID`].
     ///
-    /// It becomes the `iss` of all tokens, so it must be what the client was given. An impossible id is an
-    /// error of [`start`](Self::start).
+    /// The id is the `iss` of all tokens, so the client must be configured with the same id. With an invalid id
+    /// [`start`](Self::start) fails.
     pub fn project_id(mut self, project_id: impl Into<String>) -> Self {
         self.project_id = project_id.into();
         self
@@ -77,16 +77,16 @@ impl EmulatorBuilder {
 
     /// Allows an address that other machines can reach, such as `0.0.0.0` in a container.
     ///
-    /// Everybody who can reach it can sign in as anybody: the control API hands out the codes without asking
-    /// who wants them. Its check of the `Host` header (`127.0.0.1`, `localhost` or `[::1]`) stays on, but it
-    /// guards against web pages only; a program sends whatever it likes.
+    /// Everybody who can reach the emulator can then sign in as anybody, because the control API gives out codes
+    /// without authentication. The control API still checks the `Host` header (`127.0.0.1`, `localhost` or `[::1]`),
+    /// but this stops only web pages: other programs can send any `Host`.
     pub fn dangerous_listen_beyond_loopback(mut self) -> Self {
         self.beyond_loopback = true;
         self
     }
 
-    /// A file that keeps users, tenants, sessions, access keys and signing keys over restarts. Default: none,
-    /// every start is empty.
+    /// A file that keeps users, tenants, sessions, access keys and signing keys across restarts. Default: no file, so
+    /// that every emulator starts without data.
     ///
     /// The file is created when missing, written shortly after each change and when the emulator stops. It
     /// holds private keys and personal data in plain text. On Unix each write replaces it by a new file that only its
@@ -101,13 +101,14 @@ impl EmulatorBuilder {
         self
     }
 
-    /// The settings at the start and after each reset. Default: [`Config::default`].
+    /// The settings that apply at the start and after each reset. Default: [`Config::default`].
     pub fn config(mut self, config: Config) -> Self {
         self.config = config;
         self
     }
 
-    /// The clock below the one that [`Emulator::advance_clock`] moves. Default: the system's.
+    /// The clock from which the emulator's time is derived; [`Emulator::advance_clock`] adds an offset to it. Default:
+    /// the system's clock.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = Some(clock);
         self
@@ -116,28 +117,29 @@ impl EmulatorBuilder {
     /// Makes a new signing key at each start, instead of the development key that is published with this crate.
     /// Default: the published key for [`DEVELOPMENT_PROJECT_ID`] on loopback, a new one in all other cases.
     ///
-    /// For tests in which a token of one emulator must mean nothing to another. Making a key takes a debug build 100
-    /// to 600 ms. A snapshot file that has keys keeps them, but for the development key where other machines can reach
-    /// the emulator.
+    /// Use it for tests in which one emulator must refuse the tokens of another. Making a key takes 100 to 600 ms in
+    /// a debug build. If the snapshot file has keys, the emulator uses those. The exception is the development key,
+    /// which is not used where other machines can reach the emulator.
     pub fn fresh_keys(mut self) -> Self {
         self.fresh_keys = true;
         self
     }
 
-    /// Runs as tasks of the runtime that [`start`](Self::start) is called on, and ends with it. Default: on a thread
-    /// and a runtime of its own, unless tokio's clock is paused at the start.
+    /// Runs the emulator as tasks of the runtime on which [`start`](Self::start) is called; they end with that runtime.
+    /// Default: the emulator has a thread and a runtime of its own, unless tokio's clock is paused at the start.
     ///
-    /// For tests that call `tokio::time::pause()` after the start: the paused clock jumps ahead whenever its runtime
-    /// waits for another thread, so every call would time out. [`start_blocking`](Self::start_blocking) ignores it.
+    /// Use it for tests that call `tokio::time::pause()` after the start: the paused clock jumps ahead whenever its
+    /// runtime waits for another thread, so every call would time out. [`start_blocking`](Self::start_blocking)
+    /// ignores this setting.
     pub fn on_this_runtime(mut self) -> Self {
         self.on_this_runtime = true;
         self
     }
 
-    /// How long a client may take for the head of a request, and then for its body. Default 30 s each.
+    /// How long a client may take to send the head of a request, and then to send its body. Default 30 s each.
     ///
-    /// A connection whose head is late is closed; a late body is answered with 408. The wait for the next request of
-    /// a kept connection counts as part of its head, so an idle connection is closed too.
+    /// If the head is late, the connection is closed. If the body is late, the answer is 408. The time before the next
+    /// request of a kept connection counts as part of the head of that request, so an idle connection is closed too.
     pub fn read_timeout(mut self, timeout: Duration) -> Self {
         self.read_timeout = timeout;
         self
@@ -145,13 +147,13 @@ impl EmulatorBuilder {
 
     /// Binds the address and serves until the handle is dropped.
     ///
-    /// It needs a tokio runtime; the emulator lives on when that runtime ends. The exceptions are a runtime whose
-    /// clock is paused and [`on_this_runtime`](Self::on_this_runtime): then the emulator runs on it, ends with it, and
-    /// I/O and time must be enabled.
+    /// This needs a tokio runtime, but the emulator goes on serving when that runtime ends. There are two exceptions:
+    /// the runtime's clock is paused, or [`on_this_runtime`](Self::on_this_runtime) was called. Then the emulator
+    /// runs on the caller's runtime and ends with it, and that runtime must have I/O and time enabled.
     ///
     /// # Errors
     ///
-    /// [`EmulatorErrorKind`] lists them all; a taken port ([`EmulatorErrorKind::Bind`]) is the common one.
+    /// [`EmulatorErrorKind`] lists all errors. The most common is a port in use ([`EmulatorErrorKind::Bind`]).
     pub async fn start(self) -> Result<Emulator, EmulatorError> {
         let start = if self.on_this_runtime || running::clock_is_paused() {
             Running::on_this_runtime
@@ -163,8 +165,8 @@ impl EmulatorBuilder {
         self.launch(state.await.map_err(|_| no_key())??, start)
     }
 
-    /// As [`start`](Self::start), for callers that cannot wait, such as the initialiser of a static
-    /// `LazyLock<Emulator>`. Needs no runtime. Blocks for as long as a new key takes, if one is needed.
+    /// As [`start`](Self::start), for callers that are not async, such as the initialiser of a static
+    /// `LazyLock<Emulator>`. It needs no runtime, and blocks while a new signing key is made, if one is needed.
     ///
     /// # Errors
     ///
@@ -180,7 +182,7 @@ impl EmulatorBuilder {
             && self.listen.ip().is_loopback()
     }
 
-    /// What may take a while: the snapshot is read or a key made.
+    /// Checks the settings, and reads the snapshot or makes a signing key. This may block for up to a second.
     fn prepare(&self) -> Result<State, EmulatorError> {
         check_project_id(&self.project_id)?;
         if !self.listen.ip().is_loopback() && !self.beyond_loopback {
@@ -203,7 +205,7 @@ impl EmulatorBuilder {
         };
         let keys = match saved {
             Some(keys) if self.listen.ip().is_loopback() => Some(keys),
-            // Written while it listened on loopback only.
+            // The development key may be in the file: an emulator that listened on loopback may have written it.
             Some(keys) => keys.without_publicly_known(),
             None => None,
         };
@@ -245,7 +247,7 @@ impl EmulatorBuilder {
         let addr = listener.local_addr().map_err(cannot_bind)?;
         let instance = Arc::new(Instance::new(state, format!("http://{}", reachable(addr))));
         if let Some(path) = &self.snapshot_file {
-            // A file that cannot be written is better known now than after the first sign-in.
+            // Written at once, so that a file that cannot be written is an error of the start.
             snapshot::save(&instance, path)?;
         }
         let running = start(Tasks {

@@ -15,32 +15,34 @@ use super::error::ApiError;
 pub struct Config {
     /// What a refresh does to the refresh JWT. Default: [`RefreshRotation::None`].
     pub refresh_rotation: RefreshRotation,
-    /// For how many seconds [`RefreshRotation::ReuseInterval`] still accepts the predecessor. Default 10.
+    /// For how many seconds [`RefreshRotation::ReuseInterval`] still accepts the refresh JWT that was replaced last.
+    /// Default 10.
     pub refresh_reuse_seconds: u32,
     /// How tokens reach the caller. Default: [`TokenDelivery::Body`].
     pub token_delivery: TokenDelivery,
-    /// How many wrong tries a one-time code survives. Looked up at verify, so it applies to codes already
-    /// sent. Also the number of wrong authenticator codes per user and 30 s step. Default 5.
+    /// How often a one-time code may be tried. A change also applies to codes that were sent before it. It is also
+    /// the number of authenticator codes that may be tried per user and step of 30 s. Default 5.
     pub otp_max_attempts: u32,
     /// Life of a one-time code in seconds. Default 180.
     pub otp_ttl_seconds: u32,
-    /// For how many seconds after a code no other is sent to the same address or for the same login
-    /// id: 429 with `Retry-After`. Descope
-    /// limits sending, too, but does not say how. Default 0, no limit.
+    /// For how many seconds after a code was sent no other is sent to the same address or for the same login id. Such a
+    /// call is refused with 429 and `Retry-After`. Descope also limits sending, but does not document the limits.
+    /// Default 0, no limit.
     pub otp_cooldown_seconds: u32,
     /// Life of a pending nOTP sign-in in seconds. Default 600.
     pub notp_ttl_seconds: u32,
     /// Life of a session JWT in seconds. Default 600.
     pub session_ttl_seconds: u32,
-    /// Life of a session JWT that a step-up issued, if that is shorter. Default 600.
+    /// Life of a session JWT that a step-up issued, in seconds, if it is shorter than `session_ttl_seconds`. Default
+    /// 600.
     pub step_up_ttl_seconds: u32,
     /// Life of a session in seconds, counted from the sign-in; rotation does not prolong it. Default 2419200
     /// (28 days).
     pub refresh_ttl_seconds: u32,
-    /// Milliseconds that every API answer is held back, after the call was executed. Default 0.
+    /// By how many milliseconds every answer of the API is delayed, after the call was executed. Default 0.
     pub latency_ms: u32,
-    /// `false` mirrors Descope, which tells known from unknown login ids (E062107, E062108). `true` answers
-    /// both alike. Default `false`.
+    /// Whether known and unknown login ids get the same answers. `false` mirrors Descope, whose answers differ
+    /// (E062107, E062108). Default `false`.
     pub uniform_errors: bool,
 }
 
@@ -64,8 +66,7 @@ impl Default for Config {
 }
 
 impl Config {
-    /// The settings after this JSON patch. An unknown name is refused: a misspelt setting must not pass
-    /// silently.
+    /// The settings after this JSON patch. An unknown name is refused, so that a misspelt setting is noticed.
     pub(crate) fn patched(&self, patch: Map<String, Value>) -> Result<Self, ApiError> {
         let Ok(Value::Object(mut all)) = serde_json::to_value(self) else {
             return Err(ApiError::internal("settings"));
@@ -82,13 +83,14 @@ impl Config {
 /// `true` and `"reuse-interval"`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RefreshRotation {
-    /// It stays good; the answer carries no new one.
+    /// The refresh JWT stays valid, and the answer carries no new one.
     #[default]
     None,
-    /// The answer carries a new one and the old one dies at once, also for all other calls.
+    /// The answer carries a new refresh JWT. The old one is at once refused by all calls.
     SingleUse,
-    /// As `SingleUse`, but the immediate predecessor is accepted for [`Config::refresh_reuse_seconds`] more
-    /// and then yields the same successor. Older ones are dead.
+    /// As `SingleUse`, but the refresh JWT that was replaced last is accepted for a further
+    /// [`Config::refresh_reuse_seconds`]. A refresh with it yields the same new refresh JWT again. Older ones are
+    /// refused.
     ReuseInterval,
 }
 

@@ -28,11 +28,11 @@ use super::fault::{Fault, FaultKind};
 use super::instance::Instance;
 use crate::wire::code;
 
-/// The answer is that the connection breaks.
+/// There is no answer: the connection is to be reset.
 #[derive(Debug)]
 pub(crate) struct ConnectionReset;
 
-/// Both doors.
+/// Passes each request to the router of the API or to the router of the control API.
 #[derive(Clone)]
 pub(crate) struct Edge {
     instance: Arc<Instance>,
@@ -71,13 +71,13 @@ impl Edge {
         Ok(response)
     }
 
-    /// Never limited, never delayed, never faulty, and without a single CORS header.
+    /// Answers a request to the control API. No latency, fault or CORS header applies to it.
     async fn answer_control(&self, request: Request<Body>) -> Response {
         let (parts, body) = request.into_parts();
         if let Err(refused) = control::require_local(&parts) {
             return refused.into_response();
         }
-        // The page asks every other second; that changes nothing.
+        // The inbox page sends a GET every other second. A GET changes nothing that the snapshot would keep.
         let changes = parts.method != Method::GET;
         let response = call(self.control.clone(), Request::from_parts(parts, body)).await;
         if changes {
@@ -121,7 +121,7 @@ impl Edge {
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let response = call(self.api.clone(), request).await;
         tracing::debug!(%method, path, status = response.status().as_u16(), "emulator");
-        // At once: the client may not wait for what delays the answer, and this future ends with it.
+        // Notified at once: if the client gives up during the delay of the answer, this future is dropped.
         self.instance.changed.notify_one();
         response
     }
@@ -156,8 +156,8 @@ fn collapse_slashes(uri: &mut Uri) {
     }
 }
 
-/// The browser SDK sends credentials, so the origin must be named; the list of its headers is open, so
-/// whatever is asked for is allowed.
+/// The answer to a CORS preflight. Descope's browser SDK sends credentials, so the answer must name the origin. The SDK
+/// may send any header, so all requested headers are allowed.
 fn preflight(headers: &HeaderMap, origin: Option<HeaderValue>) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
     let allowed = response.headers_mut();
@@ -188,7 +188,7 @@ fn allow_origin(headers: &mut HeaderMap, origin: Option<HeaderValue>) {
     }
 }
 
-/// Lets the fault happen; `answer` is there if the call was executed all the same.
+/// Applies the fault. `answer` is `Some` if the call was executed.
 async fn happen(fault: Fault, answer: Option<Response>) -> Result<Response, ConnectionReset> {
     let mut response = match fault.kind {
         FaultKind::Slow(delay) => {
@@ -213,7 +213,7 @@ async fn happen(fault: Fault, answer: Option<Response>) -> Result<Response, Conn
     Ok(response)
 }
 
-/// The fault's body, else what the emulator itself says with this status.
+/// The fault's body if it has one, otherwise the emulator's own error body for this status.
 fn own_reply(fault: &Fault) -> Response {
     let status = fault.status_code();
     let mut response = match &fault.body {
@@ -240,7 +240,7 @@ async fn truncated(answer: Response) -> Response {
 
 enum HalfBody {
     Data(Bytes),
-    /// Until what was sent has left; an error at once would take it back.
+    /// Waits until the first half has left the socket. An error at once would discard it.
     Pause(Pin<Box<tokio::time::Sleep>>),
 }
 

@@ -1,4 +1,4 @@
-//! Failures on order.
+//! Failures that a test orders.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -10,9 +10,10 @@ use serde_json::{Map, Value};
 use super::error::ApiError;
 use crate::wire::nullable;
 
-/// Something that goes wrong with the next calls of some path.
+/// A failure of the next calls whose path begins with a given text.
 ///
-/// Faults queue up in order; each matching call uses one up. By default the call is not executed.
+/// Faults wait in a queue. Each call takes the first fault that matches its path. By default a call with a fault is not
+/// executed.
 ///
 /// ```
 /// use tower_descope::emulator::Fault;
@@ -71,7 +72,7 @@ impl Fault {
         Self::new(path, FaultKind::Hang)
     }
 
-    /// The connection is reset (TCP RST) instead of an answer.
+    /// The connection is reset (TCP RST), without an answer.
     pub fn reset(path: impl Into<String>) -> Self {
         Self::new(path, FaultKind::Reset)
     }
@@ -97,7 +98,7 @@ impl Fault {
         Self::new(path, FaultKind::Slow(delay))
     }
 
-    /// For how many calls. Default 1; 0 is a fault that never happens.
+    /// How many calls have this fault. Default 1. With 0 the fault never happens.
     #[must_use]
     pub fn times(mut self, times: u32) -> Self {
         self.times = times;
@@ -118,7 +119,7 @@ impl Fault {
         self.header("retry-after", value.to_string())
     }
 
-    /// A header of the answer. One that HTTP does not allow is left out.
+    /// Adds a header to the answer. A header that HTTP does not allow is left out.
     #[must_use]
     pub fn header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
@@ -132,7 +133,8 @@ impl Fault {
         self
     }
 
-    /// Executes the call before its answer goes wrong: a rotated refresh JWT that nobody receives.
+    /// Executes the call before the fault changes or drops its answer. A refresh, for example, then rotates the refresh
+    /// JWT although the client does not receive the new one. Default: not executed, except with [`slow`](Self::slow).
     #[must_use]
     pub fn executed(mut self) -> Self {
         self.executed = true;
@@ -217,7 +219,7 @@ fn text_of(value: Value) -> String {
     }
 }
 
-/// The faults that are still to happen.
+/// The faults that no call has used up yet.
 #[derive(Debug, Default)]
 pub(crate) struct FaultQueue(VecDeque<Fault>);
 

@@ -23,7 +23,7 @@ use crate::wire::UserProfile;
 ///
 /// [`EmulatorBuilder::on_this_runtime`]: super::EmulatorBuilder::on_this_runtime
 ///
-/// Nothing is static: tests can run as many as they like side by side.
+/// Emulators share no state, so a test can run any number of them at the same time.
 ///
 /// ```
 /// use tower_descope::emulator::Emulator;
@@ -81,7 +81,7 @@ impl Emulator {
         format!("{}/emulator", self.instance.base_url)
     }
 
-    /// The address that is listened on.
+    /// The address and port on which the emulator listens.
     pub fn addr(&self) -> SocketAddr {
         self.addr
     }
@@ -103,8 +103,8 @@ impl Emulator {
         self.messages(to).pop().map(|message| message.code)
     }
 
-    /// Sends the pre-filled nOTP message from this phone; without one, from the phone that the flow was started
-    /// for. The next poll then gets the session.
+    /// Plays the user who sends the pre-filled nOTP message. `from` is the number of the sending phone; if it is
+    /// `None`, the message comes from the phone for which the flow was started. The next poll then gets the session.
     ///
     /// `POST /emulator/v1/notp/{pendingRef}/complete`
     ///
@@ -130,8 +130,8 @@ impl Emulator {
         self.instance.changed.notify_one();
     }
 
-    /// Moves the emulator's clock by this many seconds, also back, and answers what it shows then (Unix
-    /// seconds). `0` reads it. Every time that the emulator takes comes from this clock.
+    /// Moves the emulator's clock by this many seconds, backwards if negative, and returns the new time in Unix
+    /// seconds. `0` only reads the clock. Every time stamp and every lifetime in the emulator follows this clock.
     ///
     /// `POST /emulator/v1/clock`
     pub fn advance_clock(&self, seconds: i64) -> i64 {
@@ -140,8 +140,8 @@ impl Emulator {
         state.now()
     }
 
-    /// Makes a new signing key and signs with it from now on; answers its kid. The older keys stay published
-    /// and their tokens good.
+    /// Makes a new signing key, with which the emulator signs from now on, and returns its key id. The older keys stay
+    /// published, and the tokens that they signed stay valid.
     ///
     /// `POST /emulator/v1/keys/rotate`
     ///
@@ -152,8 +152,8 @@ impl Emulator {
         self.rotate(false).await
     }
 
-    /// As [`rotate_keys`](Self::rotate_keys), and unpublishes the older keys: their tokens are refused from now
-    /// on, also refresh JWTs. `retireOld` in the control API.
+    /// As [`rotate_keys`](Self::rotate_keys), but the older keys are no longer published. All tokens that they signed
+    /// are refused from now on, including refresh JWTs. The control API does this with `retireOld`.
     ///
     /// # Errors
     ///
@@ -173,7 +173,7 @@ impl Emulator {
         self.instance.state().config.clone()
     }
 
-    /// Changes settings and answers all of them. Takes effect with the next call.
+    /// Changes settings and returns all of them. The change takes effect with the next call.
     ///
     /// `PATCH /emulator/v1/config`
     ///
@@ -231,7 +231,7 @@ impl Emulator {
         self.instance.state().users()
     }
 
-    /// Lets something go wrong with the next calls of a path. `POST /emulator/v1/faults`
+    /// Queues a fault for the next calls of a path. `POST /emulator/v1/faults`
     pub fn fault(&self, fault: Fault) {
         self.instance.state().faults.push(fault);
     }
@@ -248,7 +248,7 @@ impl Emulator {
         self.instance.state().calls.get(path).copied().unwrap_or(0)
     }
 
-    /// Makes an access key and answers its text. `POST /emulator/v1/accesskeys`
+    /// Makes an access key and returns its text. `POST /emulator/v1/accesskeys`
     ///
     /// # Errors
     ///

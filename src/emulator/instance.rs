@@ -28,7 +28,7 @@ impl Instance {
 
     /// The state. Never held across an await.
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
-        // A panic elsewhere leaves no half-done call worth protecting anybody from.
+        // A poisoned lock is used all the same: the emulator goes on serving after a panic in one call.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -26,7 +26,7 @@ pub(crate) struct SigningKey {
 }
 
 impl SigningKey {
-    /// A new key under a new kid. Takes a good part of a second: not for the runtime's own threads.
+    /// Makes a new key with a new key id. This takes a good part of a second, so do not call it on an async task.
     pub(crate) fn generate() -> Result<Self, ApiError> {
         Ok(Self {
             // The kid names its maker, so that a token of the emulator is recognised wherever it turns up.
@@ -114,7 +114,7 @@ impl KeyRing {
         }
     }
 
-    /// Signs everything from now on with this key. The older ones stay published unless told otherwise.
+    /// Makes `key` the key that signs from now on. The older keys stay published unless `unpublish_older` is true.
     pub(crate) fn rotate(&mut self, key: SigningKey, unpublish_older: bool) {
         let old = std::mem::replace(&mut self.current, Arc::new(key));
         if unpublish_older {

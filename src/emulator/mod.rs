@@ -34,22 +34,23 @@
 //!
 //! # Where it is strict
 //!
-//! It means to refuse whatever Descope refuses, so that a bug does not wait for production. Session and refresh
-//! JWTs cannot stand in for each other. A code is good once, for the login id, the channel and the purpose that
-//! it was sent for; the newest one of a purpose is the only one. An authenticator code is good once, and
-//! accepted one step of 30 s early or late. A rotated or logged-out refresh JWT is refused (E064001). Step-up
-//! and MFA need the caller's own refresh JWT.
+//! The emulator is meant to refuse whatever Descope refuses, so that a bug shows in tests and not in production. A
+//! session JWT is not accepted as a refresh JWT, nor the other way round. A code is accepted once, for the login id,
+//! the channel and the purpose for which it was sent, and a newer code for the same purpose replaces it. A code of an
+//! authenticator app is accepted once, and may be one step of 30 s early or late. A refresh JWT that was rotated or
+//! logged out is refused (E064001). Step-up and MFA need the caller's own refresh JWT.
 //!
-//! Where Descope's behaviour is not documented, it decides: rotation does not prolong a session; a second
-//! sign-in to a session raised by step-up stays in that session; a refreshed session JWT is no longer stepped
-//! up; on a merge the kept user's own values win, and login ids, roles and tenants are united; tokens carry a
-//! random `jti`, without which two sign-ins within a second would yield the same token.
+//! Where Descope's behaviour is not documented, the emulator does the following. Rotation does not prolong a session.
+//! A step-up stays in the session that it raises. A refreshed session JWT is no longer stepped up. When two users are
+//! merged, the kept user's own values win, and login ids, roles and tenants are united. Each token carries a random
+//! `jti`, because otherwise two sign-ins within one second would yield the same token.
 //!
 //! # Who may reach it
 //!
-//! The control API hands out codes to whoever asks. So the emulator listens on loopback only, answers `/emulator`
-//! only under a loopback `Host`, and sends no CORS headers there.
-//! [`dangerous_listen_beyond_loopback`](EmulatorBuilder::dangerous_listen_beyond_loopback) lifts the first rule.
+//! The control API gives codes to whoever asks. The emulator therefore listens on loopback only. It answers requests
+//! for `/emulator` only if their `Host` is a loopback name, and without CORS headers.
+//! [`dangerous_listen_beyond_loopback`](EmulatorBuilder::dangerous_listen_beyond_loopback) permits other addresses; the
+//! rules for `/emulator` stay.
 //!
 //! # The signing key that everybody knows
 //!
@@ -63,8 +64,8 @@
 //!
 //! # How long it serves
 //!
-//! Until the handle is dropped or [`shutdown`](Emulator::shutdown) returns. It runs on a thread and a runtime of its
-//! own, so a static emulator outlives the runtime of the test that happened to start it:
+//! The emulator serves until its handle is dropped or [`shutdown`](Emulator::shutdown) returns. It runs on a thread and
+//! a runtime of its own, so a static emulator outlives the runtime of the test that started it:
 //!
 //! ```
 //! use std::sync::LazyLock;

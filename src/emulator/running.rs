@@ -51,7 +51,7 @@ impl Running {
                         Err(error) => tracing::error!(%error, "the emulator cannot serve"),
                     }
                 }
-                // Drops all tasks, and waits for no key that is being made.
+                // Drops all tasks. A signing key that is being made on a blocking thread is not waited for.
                 runtime.shutdown_background();
                 drop::<oneshot::Sender<()>>(end);
             })?;
@@ -69,7 +69,7 @@ impl Running {
             Self::OnItsThread { stop, ended } => {
                 let (closed, _) = oneshot::channel();
                 drop(std::mem::replace(stop, closed));
-                // The thread never sends; the error says that it is done.
+                // The thread never sends a value. The error of the receiver means that the thread is done.
                 let _ = ended.await;
             }
             Self::OnThisRuntime(tasks) => {
@@ -105,8 +105,8 @@ impl Tasks {
     }
 }
 
-/// Whether tokio's clock stands still, as below `#[tokio::test(start_paused = true)]`. There is no way to ask, but a
-/// paused clock cannot move while this function keeps its only thread.
+/// Whether tokio's clock is paused, as in `#[tokio::test(start_paused = true)]`. tokio has no function for this. But a
+/// paused clock does not move while this function occupies the only thread of its runtime.
 pub(crate) fn clock_is_paused() -> bool {
     let (real, virtual_) = (Instant::now(), tokio::time::Instant::now());
     while real.elapsed().as_micros() < 20 {}

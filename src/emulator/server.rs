@@ -72,7 +72,7 @@ async fn serve_connection(stream: TcpStream, peer: SocketAddr, edge: Edge, limit
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .serve_connection(TokioIo::new(stream), service);
-    // An error here is the client's or an ordered one; either way this connection is over.
+    // An error comes from the client or from an ordered fault. In both cases this connection has ended.
     let _ = poll_fn(|cx| connection.poll_without_shutdown(cx)).await;
     let stream = connection.into_parts().io.into_inner();
     if is_reset.load(Ordering::Relaxed) {

@@ -70,7 +70,8 @@ impl Snapshot {
     fn write(&self, path: &Path) -> Result<(), EmulatorError> {
         let cannot = |error: io::Error| failure("cannot write", path).with_source(error);
         let bytes = serde_json::to_vec(self).map_err(|error| cannot(error.into()))?;
-        // Written beside and moved into place: whoever reads sees the old file or the new one.
+        // Written to a second file, which is then renamed, so that a reader sees the old content or the new, never a
+        // part.
         let mut beside = path.as_os_str().to_owned();
         beside.push(".new");
         let beside = PathBuf::from(beside);
@@ -126,7 +127,7 @@ fn write_unless_closed(instance: &Instance, path: &Path, close: bool) -> Result<
 pub(crate) async fn keep_saving(instance: Arc<Instance>, path: PathBuf) {
     loop {
         instance.changed.notified().await;
-        // Changes come in bunches.
+        // Several changes often follow each other closely, so wait a moment and write them together.
         tokio::time::sleep(Duration::from_millis(50)).await;
         let task = {
             let (instance, path) = (Arc::clone(&instance), path.clone());

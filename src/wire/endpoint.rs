@@ -1,7 +1,9 @@
-//! The calls of the API as rows: one type per call, beside the types of its request and its answer.
+//! A table of the API's calls. Each row is one type that implements `Call`, and stands in the file that also defines
+//! the types of its request and its answer.
 //!
-//! A row says everything about a call that is not logic. The client's methods, the mounted routes, their OpenAPI
-//! document and the table in their documentation are made from it, so that none of them can say anything else.
+//! A row holds the facts of a call: method, path, credential, request type, answer type. The client's methods, the
+//! mounted routes, their OpenAPI document and the table in their documentation are all made from the rows, so they
+//! cannot contradict each other.
 
 use std::borrow::Cow;
 
@@ -11,34 +13,34 @@ use serde_json::{Map, Value};
 
 use super::{DeliveryMethod, LoginOptions, NotpProvider};
 
-/// A call of Descope's API.
+/// Describes one call of Descope's API.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Endpoint {
     /// `GET` or `POST`.
     pub method: &'static str,
-    /// The path, at Descope and below the mount point alike. `{method}` stands for a [`DeliveryMethod`],
-    /// `{provider}` for a [`NotpProvider`].
+    /// The path. It is the same at Descope and below the point where an app mounts the routes. `{method}` stands for a
+    /// [`DeliveryMethod`], `{provider}` for a [`NotpProvider`].
     pub path: &'static str,
-    /// The call of [`Client`](crate::Client) that does the same.
+    /// The method of [`Client`](crate::Client) that makes this call, such as `otp().sign_in`.
     pub call: &'static str,
-    /// What it does, in a line.
+    /// What the call does, in one line.
     pub summary: &'static str,
-    /// What the caller has to show, next to the project id.
+    /// What the caller has to send, besides the project id.
     pub credential: Credential,
     /// What the call is for.
     pub purpose: Purpose,
-    /// Whether the answer signs in or renews, so that the mounted route sets cookies.
+    /// Whether a successful answer holds new tokens. If so, the mounted route sets cookies.
     pub issues_tokens: bool,
 }
 
-/// What a call wants to see next to the project id.
+/// The credential that a call needs, besides the project id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Credential {
-    /// Nothing.
+    /// None: the project id is enough.
     Nothing,
-    /// The refresh JWT, if the login options ask for `stepup` or `mfa`; else nothing.
+    /// The refresh JWT if the login options of the request ask for `stepup` or `mfa`, otherwise none.
     StepUp,
     /// The refresh JWT.
     Refresh,
@@ -49,7 +51,7 @@ pub enum Credential {
 }
 
 impl Credential {
-    /// In words, as the documentation shows it.
+    /// The credential in words, as the table of the mounted routes shows it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Nothing => "none",
@@ -65,28 +67,29 @@ impl Credential {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum Purpose {
-    /// Begins a sign-up, which creates the user when it is verified.
+    /// Begins a sign-up. The user is created when the sign-up is verified.
     SignUp,
-    /// Begins a sign-in of a user who exists.
+    /// Begins the sign-in of a user who exists already.
     SignIn,
-    /// Begins either.
+    /// Begins a sign-in if the user exists, otherwise a sign-up.
     SignUpOrIn,
-    /// Begins to change how a signed-in user signs in.
+    /// Begins to change the address, the phone or the authenticator app with which a signed-in user signs in.
     Update,
-    /// Ends what one of these has begun, with a code.
+    /// Completes a sign-up, a sign-in or an update with the code that the user entered.
     Verify,
-    /// Asks again and again whether it has ended.
+    /// Asks whether the user has completed an nOTP sign-up, sign-in or update. A page repeats this call until it is so.
     Poll,
-    /// Renews a session or moves it.
+    /// Renews a session, or moves it into another tenant.
     Renew,
     /// Ends a session.
     SignOut,
-    /// Reads what belongs to a session. Descope's browser SDK takes a refusal for the end of the session.
+    /// Reads data of a session or of its user. Descope's browser SDK treats a refusal of such a call as the end of the
+    /// session.
     Read,
 }
 
 impl Endpoint {
-    /// A call that needs no credential.
+    /// A POST that needs no credential and issues no tokens.
     pub(super) const fn post(
         path: &'static str,
         call: &'static str,
@@ -104,7 +107,7 @@ impl Endpoint {
         }
     }
 
-    /// The same for a call that changes nothing.
+    /// A GET that needs no credential and issues no tokens.
     pub(super) const fn get(
         path: &'static str,
         call: &'static str,
@@ -121,7 +124,7 @@ impl Endpoint {
         self
     }
 
-    /// What stands for one of several values in the path.
+    /// The variable part of the path, if it has one.
     pub(crate) fn parameter(&self) -> Option<Parameter> {
         if self.path.ends_with("/phone/{method}") {
             Some(Parameter::PhoneMethod)
@@ -134,8 +137,8 @@ impl Endpoint {
         }
     }
 
-    /// The path with this value in it. `None` if the path has a parameter and this is none of its values, so that
-    /// nothing that a caller made up gets into a path.
+    /// The path with `value` in the place of its parameter. `None` if the path has a parameter and `value` is not one
+    /// of the parameter's known values: text that a caller made up never becomes part of a path.
     pub(crate) fn path_with(&self, value: Option<&str>) -> Option<Cow<'static, str>> {
         let Some(parameter) = self.parameter() else {
             return Some(Cow::Borrowed(self.path));
@@ -150,16 +153,16 @@ impl Endpoint {
 /// A variable part of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Parameter {
-    /// How a code travels.
+    /// A [`DeliveryMethod`].
     Method,
-    /// The same for a call that is about phone numbers.
+    /// A [`DeliveryMethod`] that reaches a phone.
     PhoneMethod,
-    /// A messenger.
+    /// A [`NotpProvider`].
     Provider,
 }
 
 impl Parameter {
-    /// As it stands in the braces.
+    /// The name of the parameter in the braces of a path.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Method | Self::PhoneMethod => "method",
@@ -182,7 +185,7 @@ impl Parameter {
     }
 }
 
-/// A row: the facts of a call, with the types of what is sent and what comes back.
+/// A row of the table: the facts of one call, with the types of its request and its answer.
 pub(crate) trait Call: 'static {
     type Request: Request;
     type Answer: Answer;
@@ -194,23 +197,23 @@ pub(crate) trait Call: 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Body {
     Required,
-    /// SDKs send nothing at all in some versions.
+    /// Some versions of the official SDKs send no body with this call.
     Optional,
     None,
 }
 
-/// Has a schema for the OpenAPI document, where there is one.
+/// A type with a schema for the OpenAPI document. Without the feature `utoipa` every type counts as one.
 #[cfg(feature = "utoipa")]
 pub(crate) use utoipa::ToSchema as Described;
 
-/// Has a schema for the OpenAPI document, where there is one.
+/// A type with a schema for the OpenAPI document. Without the feature `utoipa` every type counts as one.
 #[cfg(not(feature = "utoipa"))]
 pub(crate) trait Described {}
 
 #[cfg(not(feature = "utoipa"))]
 impl<T> Described for T {}
 
-/// What a call sends.
+/// The body of a call's request.
 pub(crate) trait Request:
     Serialize + DeserializeOwned + Default + Described + Send + Sync
 {
@@ -222,18 +225,18 @@ pub(crate) trait Request:
         Vec::new()
     }
 
-    /// The login id, for the routes to trim. A user may type a blank.
+    /// The login id, which the mounted routes trim: a user may have typed a blank before or after it.
     #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     fn login_id_mut(&mut self) -> Option<&mut String> {
         None
     }
 
-    /// What says whether [`Credential::StepUp`] is needed.
+    /// The login options, which decide whether a call with [`Credential::StepUp`] needs the refresh JWT.
     fn login_options(&self) -> Option<&LoginOptions> {
         None
     }
 
-    /// The first member that has to be there and is blank.
+    /// The first required member that is blank.
     fn missing(&self) -> Option<Required> {
         let mut members = self.required().into_iter();
         members.find_map(|(member, value)| value.trim().is_empty().then_some(member))
@@ -243,10 +246,10 @@ pub(crate) trait Request:
 /// A member that must not be blank.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Required {
-    /// Its name on the wire.
+    /// The member's name in the JSON body.
     #[cfg_attr(not(feature = "routes"), allow(dead_code))]
     pub(crate) member: &'static str,
-    /// What the client's error says.
+    /// The text of the client's error when the member is blank.
     pub(crate) empty: &'static str,
 }
 
@@ -264,16 +267,16 @@ pub(super) const PENDING_REF: Required =
     Required::new("pendingRef", "the pending reference is empty");
 pub(super) const TENANT: Required = Required::new("tenant", "the tenant id is empty");
 
-/// What comes back.
+/// The body of a successful answer.
 pub(crate) trait Answer: DeserializeOwned {
-    /// At least one of these members has to be there and not be empty; else the answer is refused, because it does not
-    /// belong to this call. Without names any answer will do.
+    /// At least one of these members has to be present and not empty. Otherwise the answer is refused, because it
+    /// cannot be an answer to this call. An empty list of names accepts every answer.
     const NEEDS: &'static [&'static str];
-    /// Whether an object with nothing in it is an answer, too.
+    /// Whether an object without members, or with `null` members only, is accepted too.
     const MAY_BE_BLANK: bool = false;
-    /// Whether it is an array.
+    /// Whether the answer is a JSON array and not an object.
     const IS_LIST: bool = false;
-    /// Whether tokens are in it, or in cookies beside it.
+    /// Whether the answer carries tokens, in its body or in `Set-Cookie` headers.
     const ISSUES_TOKENS: bool = false;
 
     /// Notes that the client has received it from Descope.
@@ -282,12 +285,12 @@ pub(crate) trait Answer: DeserializeOwned {
     }
 }
 
-/// Whether an object has nothing in it.
+/// Whether an object has no members, or only `null` ones.
 pub(crate) fn is_blank(members: &Map<String, Value>) -> bool {
     members.values().all(Value::is_null)
 }
 
-/// Whether an object has what [`Answer::NEEDS`] names.
+/// Whether an object has one of the members that [`Answer::NEEDS`] names, not empty.
 pub(crate) fn has_needed<A: Answer>(members: &Map<String, Value>) -> bool {
     let is_there = |name: &&str| match members.get(*name) {
         Some(Value::String(text)) => !text.is_empty(),

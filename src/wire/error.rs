@@ -6,20 +6,20 @@ use serde::{Deserialize, Serialize};
 
 use super::{is_default, nullable};
 
-/// The body of every failed call.
+/// The body of Descope's answer to a failed call.
 ///
-/// Live replies repeat `errorMessage` as `message`.
+/// Descope sends the same text as `errorMessage` and as `message`.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct ErrorBody {
-    /// Descope's code, `E` and six digits.
+    /// Descope's error code: `E` and six digits. The module [`code`] names the known ones.
     #[serde(deserialize_with = "nullable")]
     pub error_code: String,
-    /// What the code means, in a few words.
+    /// What the error code means, in a few words.
     #[serde(deserialize_with = "nullable")]
     pub error_description: String,
-    /// What went wrong this time, for a developer.
+    /// What went wrong in this call, written for a developer.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub error_message: String,
     /// A copy of `error_message`.
@@ -28,7 +28,7 @@ pub struct ErrorBody {
 }
 
 impl ErrorBody {
-    /// A body with a code and its description.
+    /// An error body with an error code and its description.
     pub fn new(code: impl Into<String>, description: impl Into<String>) -> Self {
         Self {
             error_code: code.into(),
@@ -37,7 +37,7 @@ impl ErrorBody {
         }
     }
 
-    /// Adds what went wrong this time.
+    /// Sets `error_message` and `message` to this text.
     #[must_use]
     pub fn with_message(mut self, message: impl Into<String>) -> Self {
         self.error_message = message.into();
@@ -46,7 +46,7 @@ impl ErrorBody {
     }
 }
 
-// The message may repeat what the caller sent, an address or a code: only the code is shown.
+// The texts may repeat an address or a one-time code that the caller sent, so only the error code is shown.
 impl fmt::Debug for ErrorBody {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ErrorBody")
@@ -55,7 +55,7 @@ impl fmt::Debug for ErrorBody {
     }
 }
 
-/// Descope's error codes, as far as public SDKs and documentation name them.
+/// Descope's error codes, those that its public SDKs and documentation name.
 pub mod code {
     /// The request is malformed.
     pub const BAD_REQUEST: &str = "E011001";
@@ -69,7 +69,7 @@ pub mod code {
     pub const INVALID_TOKEN: &str = "E061005";
     /// The one-time code is wrong.
     pub const WRONG_OTP_CODE: &str = "E061102";
-    /// The one-time code was tried too often and is dead.
+    /// The one-time code was tried too often and is no longer accepted.
     pub const TOO_MANY_OTP_ATTEMPTS: &str = "E061103";
     /// The one-time code has expired.
     pub const OTP_EXPIRED: &str = "E061104";
@@ -81,11 +81,11 @@ pub mod code {
     pub const MISSING_ACCESS_KEY: &str = "E062802";
     /// The access key is not valid.
     pub const INVALID_ACCESS_KEY: &str = "E062803";
-    /// The refresh JWT belongs to a session that was logged out or rotated away.
+    /// The refresh JWT is no longer valid: its session was logged out, or a rotation replaced the JWT.
     pub const TOKEN_LOGGED_OUT: &str = "E064001";
-    /// The nOTP message has not been sent yet.
+    /// The user has not sent the nOTP message yet.
     pub const NOTP_PENDING: &str = "E066103";
-    /// The caller is known and may not do this, for example because the user is disabled.
+    /// The caller is known but may not make this call, for example because the user is disabled.
     pub const UNAUTHORIZED: &str = "E111119";
     /// The rate limit is exceeded; see `Retry-After`.
     pub const RATE_LIMIT_EXCEEDED: &str = "E130429";

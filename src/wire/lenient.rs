@@ -1,9 +1,9 @@
-//! Reading what the SDKs really send.
+//! Deserialisers that accept the variants of JSON that Descope and its SDKs send.
 
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-/// `null` reads like an absent member.
+/// Reads `null` as the default value, like an absent member.
 pub(crate) fn nullable<'de, D, T>(deserializer: D) -> Result<T, D::Error>
 where
     D: Deserializer<'de>,
@@ -12,8 +12,8 @@ where
     Ok(Option::<T>::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Whole seconds from an integer, a float or a numeric string; out-of-range values are clamped, because a
-/// lifetime that is too large is no reason to lose the tokens beside it.
+/// Reads whole seconds from an integer, a float or a string with an integer. `null` and an empty string are 0. A number
+/// beyond the range is clamped: refusing it would lose the tokens in the same answer.
 pub(crate) fn seconds<'de, D>(deserializer: D) -> Result<i64, D::Error>
 where
     D: Deserializer<'de>,
@@ -22,7 +22,7 @@ where
         None => Ok(0),
         Some(Value::Number(n)) => Ok(n
             .as_i64()
-            // `as` saturates, which is the clamp.
+            // `as` clamps to the range of `i64`.
             .unwrap_or_else(|| n.as_f64().unwrap_or_default() as i64)),
         Some(Value::String(s)) if s.is_empty() => Ok(0),
         Some(Value::String(s)) => s

@@ -1,12 +1,13 @@
-//! The JSON types of Descope's API, one file per family.
+//! The JSON types of Descope's API, one file per family of calls.
 //!
-//! The client sends them, the mounted routes accept them and the emulator answers with them, so the three
-//! cannot drift apart. Rules that hold for all of them, because the official SDKs rely on each:
+//! The client, the mounted routes and the emulator share these types, so the three cannot drift apart. The official
+//! SDKs rely on the following rules, which hold for all types:
 //!
-//! * Every member is optional on the wire; `null` reads like an absent member. Python sends
-//!   `"customClaims": null`, Go sends `"ids": null`.
-//! * Unknown members of a request are ignored; unknown members of a token reply or a user object are kept in
-//!   `other`, so that callers of the client do not lose what a newer API says. The mounted routes pass none of them on.
+//! * Every member is optional in the JSON; `null` reads like an absent member. The Python SDK sends
+//!   `"customClaims": null`, the Go SDK sends `"ids": null`.
+//! * Unknown members of a request are ignored. Unknown members of a token reply or a user object are kept in
+//!   `other`, so that callers of the client can read members that a newer API has added. The mounted routes do not
+//!   pass them on.
 //! * Empty members are left out when a request is written.
 //!
 //! Types that hold a token, a code or a secret never show it in `Debug`.

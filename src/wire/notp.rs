@@ -9,7 +9,7 @@ use super::endpoint::{
 };
 use super::{JwtResponse, LoginOptions, SignUpUser, UpdateOptions, is_default, nullable, path};
 
-/// A link for somebody who is not registered.
+/// Makes a link for somebody who is not registered.
 pub(crate) enum SignUp {}
 
 impl Call for SignUp {
@@ -23,7 +23,7 @@ impl Call for SignUp {
     );
 }
 
-/// A link for a registered user.
+/// Makes a link for a registered user.
 pub(crate) enum SignIn {}
 
 impl Call for SignIn {
@@ -38,7 +38,7 @@ impl Call for SignIn {
     .with(Credential::StepUp);
 }
 
-/// A link for anybody.
+/// Makes a link for anybody, registered or not.
 pub(crate) enum SignUpOrIn {}
 
 impl Call for SignUpOrIn {
@@ -53,7 +53,7 @@ impl Call for SignUpOrIn {
     .with(Credential::StepUp);
 }
 
-/// A link that moves a user to a new phone.
+/// Makes a link for a signed-in user's new phone number.
 pub(crate) enum Update {}
 
 impl Call for Update {
@@ -82,11 +82,11 @@ impl Call for PendingSession {
     );
 }
 
-/// The messenger; a segment of the path.
+/// The messenger through which the user sends the message. It is a segment of the path. Default: WhatsApp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotpProvider {
-    /// WhatsApp, the only one that the official SDKs know.
+    /// WhatsApp, the only messenger that the official SDKs know.
     #[default]
     Whatsapp,
 }
@@ -106,48 +106,48 @@ impl fmt::Display for NotpProvider {
     }
 }
 
-/// The pages and messages that the flow shows.
+/// The templates of the messages that the user sends and receives.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct NotpTemplates {
-    /// The pre-filled message.
+    /// The id of the template of the message that the user sends. The messenger opens with it filled in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub verify_template_id: String,
-    /// The answer to a good message.
+    /// The id of the template of the reply to an accepted message.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub success_template_id: String,
-    /// The answer to a bad message.
+    /// The id of the template of the reply to a refused message.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub error_template_id: String,
 }
 
-/// `POST /v1/auth/notp/{provider}/signup`.
+/// The body of `POST /v1/auth/notp/{provider}/signup`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct NotpSignUpRequest {
-    /// The login id; may be empty, then the phone that sends the message becomes it.
+    /// The login id. If it is empty, the number of the phone that sends the message becomes the login id.
     #[serde(deserialize_with = "nullable")]
     pub login_id: String,
-    /// The phone that will send the message.
+    /// The number of the phone that will send the message.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub phone: String,
-    /// What is known of the user.
+    /// The new user's details.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub user: SignUpUser,
     /// Options of the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub login_options: LoginOptions,
-    /// The messaging connector.
+    /// The id of the messaging connector to use.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub provider_id: String,
-    /// The texts of the messages.
+    /// The templates of the messages.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub templates: NotpTemplates,
-    /// The SSO application that starts the sign-up.
+    /// The id of the SSO application that starts the sign-up.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub sso_app_id: String,
 }
@@ -162,25 +162,25 @@ impl NotpSignUpRequest {
     }
 }
 
-/// `POST /v1/auth/notp/{provider}/signin` and `…/signup-in`.
+/// The body of `POST /v1/auth/notp/{provider}/signin` and `…/signup-in`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct NotpSignInRequest {
-    /// The login id; may be empty, then the phone that sends the message tells who it is.
+    /// The login id. If it is empty, the number of the phone that sends the message identifies the user.
     #[serde(deserialize_with = "nullable")]
     pub login_id: String,
     /// Options of the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub login_options: LoginOptions,
-    /// The messaging connector.
+    /// The id of the messaging connector to use.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub provider_id: String,
-    /// The texts of the messages.
+    /// The templates of the messages.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub templates: NotpTemplates,
-    /// The SSO application that starts the sign-in.
+    /// The id of the SSO application that starts the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub sso_app_id: String,
 }
@@ -195,7 +195,7 @@ impl NotpSignInRequest {
     }
 }
 
-/// `POST /v1/auth/notp/{provider}/update`.
+/// The body of `POST /v1/auth/notp/{provider}/update`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -204,22 +204,22 @@ pub struct NotpUpdateRequest {
     /// One of the user's login ids.
     #[serde(deserialize_with = "nullable")]
     pub login_id: String,
-    /// The new number; it must send the message.
+    /// The new phone number. The message must come from it.
     #[serde(deserialize_with = "nullable")]
     pub phone: String,
-    /// What all updates have in common.
+    /// The options that all update calls have.
     #[serde(flatten)]
     pub options: UpdateOptions,
-    /// The texts of the messages.
+    /// The templates of the messages.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub templates: NotpTemplates,
-    /// The SSO application that starts the update.
+    /// The id of the SSO application that starts the update.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub sso_app_id: String,
 }
 
 impl NotpUpdateRequest {
-    /// A request to move this login id to a new number.
+    /// A request to give the user with this login id a new phone number.
     pub fn new(login_id: impl Into<String>, phone: impl Into<String>) -> Self {
         Self {
             login_id: login_id.into(),
@@ -229,15 +229,15 @@ impl NotpUpdateRequest {
     }
 }
 
-/// Where the user sends the message, and the reference to poll with.
+/// The link with which the user sends the message, and the reference with which to ask for the session.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct NotpLinkResponse {
-    /// The reference for `pending-session`. Whoever has it gets the session.
+    /// The reference for `pending-session`. It is a secret: whoever has it can fetch the session.
     #[serde(deserialize_with = "nullable")]
     pub pending_ref: String,
-    /// The link that opens the messenger with the message filled in.
+    /// The link that opens the messenger, with the message filled in.
     #[serde(deserialize_with = "nullable")]
     pub redirect_url: String,
     /// The link as a QR code: a PNG in standard base64, without a `data:` prefix.
@@ -251,19 +251,19 @@ impl fmt::Debug for NotpLinkResponse {
     }
 }
 
-/// `POST /v1/auth/notp/pending-session` (no provider in the path).
+/// The body of `POST /v1/auth/notp/pending-session`. The path names no provider.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct PendingSessionRequest {
-    /// The reference that came with the link.
+    /// The pending reference that came with the link.
     #[serde(deserialize_with = "nullable")]
     pub pending_ref: String,
 }
 
 impl PendingSessionRequest {
-    /// A poll with this reference.
+    /// A request with this pending reference.
     pub fn new(pending_ref: impl Into<String>) -> Self {
         Self {
             pending_ref: pending_ref.into(),
@@ -278,7 +278,7 @@ impl fmt::Debug for PendingSessionRequest {
     }
 }
 
-// The login id of the next two may be empty: then the phone that sends the message tells who it is.
+// Sign-up and sign-in do not require a login id: without one, the phone that sends the message identifies the user.
 impl Request for NotpSignUpRequest {
     fn login_id_mut(&mut self) -> Option<&mut String> {
         Some(&mut self.login_id)
@@ -311,7 +311,7 @@ impl Request for PendingSessionRequest {
     }
 }
 
-// Without the reference the page would poll for nothing.
+// Without the reference a page could not ask for the session.
 impl Answer for NotpLinkResponse {
     const NEEDS: &'static [&'static str] = &["pendingRef"];
 }

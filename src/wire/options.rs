@@ -1,4 +1,4 @@
-//! Login options, shared by every method.
+//! Login options, which all ways of signing in share.
 
 use std::collections::BTreeMap;
 
@@ -7,22 +7,24 @@ use serde_json::{Map, Value};
 
 use super::{is_default, nullable};
 
-/// `loginOptions` of sign-in, sign-up and TOTP verify.
+/// The member `loginOptions` of a sign-in, of a sign-up and of a TOTP verify.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct LoginOptions {
-    /// Raise an existing session; needs its refresh JWT. The new session JWT carries `su: true`.
+    /// Step up an existing session. The call needs the refresh JWT of that session. The new session JWT carries
+    /// `su: true`.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub stepup: bool,
-    /// Add a factor to an existing session; needs its refresh JWT. `amr` then lists all factors and `mfa`.
+    /// Add a second factor to an existing session. The call needs the refresh JWT of that session. The claim `amr` then
+    /// lists all factors, and `mfa`.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub mfa: bool,
     /// Claims chosen by the caller. They arrive under `nsec` in the JWTs and must not be trusted.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
     pub custom_claims: Map<String, Value>,
-    /// The message template.
+    /// The id of the template of the message.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub template_id: String,
     /// Values for the template.
@@ -31,25 +33,25 @@ pub struct LoginOptions {
     /// The language of the message.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub locale: String,
-    /// PKCE challenge (RFC 7636).
+    /// The PKCE code challenge (RFC 7636).
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub pkce_challenge: String,
-    /// The SSO application that starts the sign-in.
+    /// The id of the SSO application that starts the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub sso_app_id: String,
-    /// The tenant to sign in to.
+    /// The id of the tenant to sign in to.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub tenant_id: String,
-    /// End all other sessions of the user.
+    /// Whether to end all other sessions of the user.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub revoke_other_sessions: bool,
-    /// Which other sessions to end. The values are not documented.
+    /// Which kinds of other sessions to end. Descope does not document the values.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub revoke_other_sessions_types: Vec<String>,
 }
 
 impl LoginOptions {
-    /// Whether the call must carry the refresh JWT of the session that it changes.
+    /// Whether a call with these options must carry the refresh JWT of an existing session.
     pub fn needs_refresh_token(&self) -> bool {
         self.stepup || self.mfa
     }

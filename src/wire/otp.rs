@@ -55,7 +55,7 @@ impl Call for SignUpOrIn {
     .with(Credential::StepUp);
 }
 
-/// Turns a code into a session.
+/// Exchanges a code for a session.
 pub(crate) enum Verify {}
 
 impl Call for Verify {
@@ -99,7 +99,7 @@ impl Call for UpdatePhone {
     .with(Credential::Refresh);
 }
 
-/// How a one-time code travels; the last segment of the path.
+/// How a one-time code reaches the user. It is the last segment of the path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DeliveryMethod {
@@ -116,7 +116,7 @@ pub enum DeliveryMethod {
 }
 
 impl DeliveryMethod {
-    /// All of them.
+    /// All delivery methods.
     pub const ALL: [Self; 5] = [
         Self::Email,
         Self::Sms,
@@ -159,7 +159,7 @@ impl FromStr for DeliveryMethod {
     }
 }
 
-/// The text names no [`DeliveryMethod`].
+/// The error for a text that names no [`DeliveryMethod`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct UnknownDeliveryMethod;
 
@@ -171,7 +171,7 @@ impl fmt::Display for UnknownDeliveryMethod {
 
 impl std::error::Error for UnknownDeliveryMethod {}
 
-/// `POST /v1/auth/otp/signup/{d}`.
+/// The body of `POST /v1/auth/otp/signup/{method}`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -180,28 +180,28 @@ pub struct OtpSignUpRequest {
     /// The name under which the user signs in.
     #[serde(deserialize_with = "nullable")]
     pub login_id: String,
-    /// What is known of the user.
+    /// The new user's details.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub user: SignUpUser,
     /// Options of the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub login_options: LoginOptions,
-    /// The address, on the e-mail route.
+    /// The e-mail address, where the code goes by e-mail.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub email: String,
-    /// The number, on the phone routes.
+    /// The phone number, where the code goes to a phone.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub phone: String,
-    /// What Python sends instead of `phone` on the voice route.
+    /// The phone number of a voice call. Descope's Python SDK sends it in place of `phone`.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub voice: String,
-    /// What Go and Python send instead of `phone` on the WhatsApp route.
+    /// The phone number of a WhatsApp message. Descope's Go and Python SDKs send it in place of `phone`.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub whatsapp: String,
-    /// The messaging connector.
+    /// The id of the messaging connector to use.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub provider_id: String,
-    /// The message template.
+    /// The id of the template of the message.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub template_id: String,
 }
@@ -215,7 +215,8 @@ impl OtpSignUpRequest {
         }
     }
 
-    /// Where the code goes: the channel's own member, else the user's address, else the login id.
+    /// Where the code goes. This is the first that is not empty of: the member of this delivery method (for a phone
+    /// also `phone`), the address in `user`, the login id.
     pub fn address(&self, method: DeliveryMethod) -> &str {
         let own = match method {
             DeliveryMethod::Email => [&self.email, &self.user.email, ""],
@@ -229,7 +230,7 @@ impl OtpSignUpRequest {
     }
 }
 
-/// `POST /v1/auth/otp/signin/{d}` and `…/signup-in/{d}`.
+/// The body of `POST /v1/auth/otp/signin/{method}` and `…/signup-in/{method}`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -241,13 +242,13 @@ pub struct OtpSignInRequest {
     /// Options of the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub login_options: LoginOptions,
-    /// The messaging connector.
+    /// The id of the messaging connector to use.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub provider_id: String,
-    /// The message template.
+    /// The id of the template of the message.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub template_id: String,
-    /// The SSO application that starts the sign-in.
+    /// The id of the SSO application that starts the sign-in.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub sso_app_id: String,
 }
@@ -262,16 +263,16 @@ impl OtpSignInRequest {
     }
 }
 
-/// `POST /v1/auth/otp/verify/{d}`.
+/// The body of `POST /v1/auth/otp/verify/{method}`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct OtpVerifyRequest {
-    /// The login id that the code was requested for.
+    /// The login id for which the code was requested.
     #[serde(deserialize_with = "nullable")]
     pub login_id: String,
-    /// The code.
+    /// The code that the user received.
     #[serde(deserialize_with = "nullable")]
     pub code: String,
 }
@@ -294,33 +295,33 @@ impl fmt::Debug for OtpVerifyRequest {
     }
 }
 
-/// What the update calls of OTP and nOTP have in common.
+/// The options that the update calls of OTP and nOTP share.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct UpdateOptions {
-    /// Let the user sign in with the new address too.
+    /// Whether the new address or phone number becomes a login id of the user.
     #[serde(
         rename = "addToLoginIDs",
         deserialize_with = "nullable",
         skip_serializing_if = "is_default"
     )]
     pub add_to_login_ids: bool,
-    /// When another user has that login id: merge the two and keep the other one. Only with
-    /// `addToLoginIDs`.
+    /// Which user survives a merge, when another user already has the new login id: the other user if this is true,
+    /// otherwise the caller. It has an effect only with `addToLoginIDs`.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub on_merge_use_existing: bool,
-    /// When another user has that login id: refuse instead of merging.
+    /// Whether the update is refused, and not merged, when another user already has the new login id.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub fail_on_conflict: bool,
-    /// Keep the factors of the refresh JWT and append this one to `amr`.
+    /// Whether the new session keeps the factors of the refresh JWT and adds the one that was just verified to `amr`.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub mfa: bool,
-    /// The messaging connector.
+    /// The id of the messaging connector to use.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub provider_id: String,
-    /// The message template.
+    /// The id of the template of the message.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub template_id: String,
     /// Values for the template.
@@ -331,7 +332,7 @@ pub struct UpdateOptions {
     pub locale: String,
 }
 
-/// `POST /v1/auth/otp/update/email`.
+/// The body of `POST /v1/auth/otp/update/email`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -340,16 +341,16 @@ pub struct OtpUpdateEmailRequest {
     /// One of the user's login ids.
     #[serde(deserialize_with = "nullable")]
     pub login_id: String,
-    /// The new address, live only after it was verified.
+    /// The new e-mail address. It takes effect once it is verified.
     #[serde(deserialize_with = "nullable")]
     pub email: String,
-    /// What all updates have in common.
+    /// The options that all update calls have.
     #[serde(flatten)]
     pub options: UpdateOptions,
 }
 
 impl OtpUpdateEmailRequest {
-    /// A request to move this login id to a new address.
+    /// A request to give the user with this login id a new e-mail address.
     pub fn new(login_id: impl Into<String>, email: impl Into<String>) -> Self {
         Self {
             login_id: login_id.into(),
@@ -359,7 +360,7 @@ impl OtpUpdateEmailRequest {
     }
 }
 
-/// `POST /v1/auth/otp/update/phone/{d}`.
+/// The body of `POST /v1/auth/otp/update/phone/{method}`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -368,16 +369,16 @@ pub struct OtpUpdatePhoneRequest {
     /// One of the user's login ids.
     #[serde(deserialize_with = "nullable")]
     pub login_id: String,
-    /// The new number, live only after it was verified.
+    /// The new phone number. It takes effect once it is verified.
     #[serde(deserialize_with = "nullable")]
     pub phone: String,
-    /// What all updates have in common.
+    /// The options that all update calls have.
     #[serde(flatten)]
     pub options: UpdateOptions,
 }
 
 impl OtpUpdatePhoneRequest {
-    /// A request to move this login id to a new number.
+    /// A request to give the user with this login id a new phone number.
     pub fn new(login_id: impl Into<String>, phone: impl Into<String>) -> Self {
         Self {
             login_id: login_id.into(),
@@ -387,27 +388,27 @@ impl OtpUpdatePhoneRequest {
     }
 }
 
-/// The answer to a call that sent a code: the address, masked.
+/// The answer to a call that sent a code: the masked address to which the code went.
 ///
-/// Descope answers with `maskedEmail` or `maskedPhone`; the documentation's "empty object" is out of date, and
-/// the Python SDK fails without the member.
+/// Descope answers with `maskedEmail` or `maskedPhone`. Its documentation still speaks of an empty object, but the
+/// Python SDK fails without the member.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct MaskedAddress {
-    /// Set by the e-mail routes.
+    /// The masked e-mail address, if the code went to one.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub masked_email: String,
-    /// Set by the phone routes.
+    /// The masked phone number, if the code went to one.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub masked_phone: String,
-    /// How often the code may be tried; 0 when the API does not say.
+    /// How often the code may be tried. 0 if the API does not say.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub verification_attempts: i32,
 }
 
 impl MaskedAddress {
-    /// The masked address, whichever kind it is.
+    /// The masked e-mail address, or the masked phone number if there is no e-mail address.
     pub fn as_str(&self) -> &str {
         if self.masked_email.is_empty() {
             &self.masked_phone
@@ -471,8 +472,8 @@ impl Request for OtpUpdatePhoneRequest {
     }
 }
 
-// The API's documentation still speaks of an empty object; one with other members and no address is the answer to
-// something else.
+// Descope's documentation still speaks of an empty object, so one is accepted. An object that has other members and no
+// address cannot be the answer to this call.
 impl Answer for MaskedAddress {
     const NEEDS: &'static [&'static str] = &["maskedEmail", "maskedPhone"];
     const MAY_BE_BLANK: bool = true;

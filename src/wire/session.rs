@@ -71,7 +71,7 @@ impl Call for LogoutAll {
     .with(Credential::Refresh);
 }
 
-/// The user object.
+/// Reads the user object.
 pub(crate) enum Me {}
 
 impl Call for Me {
@@ -81,7 +81,7 @@ impl Call for Me {
         .with(Credential::Refresh);
 }
 
-/// The tenants of the user.
+/// Reads the tenants of the user.
 pub(crate) enum MyTenants {}
 
 impl Call for MyTenants {
@@ -96,7 +96,7 @@ impl Call for MyTenants {
     .with(Credential::Refresh);
 }
 
-/// The sign-ins of the user.
+/// Reads the past sign-ins of the user.
 pub(crate) enum History {}
 
 impl Call for History {
@@ -141,7 +141,7 @@ impl Call for Validate {
     .with(Credential::Session);
 }
 
-/// Turns an access key into a session JWT.
+/// Exchanges an access key for a session JWT.
 pub(crate) enum ExchangeAccessKey {}
 
 impl Call for ExchangeAccessKey {
@@ -156,10 +156,10 @@ impl Call for ExchangeAccessKey {
     .with(Credential::AccessKey);
 }
 
-/// The answer to every call that issues tokens: verify, refresh, tenant select, nOTP poll.
+/// The answer to every call that issues tokens for a user: verify, refresh, tenant select, nOTP poll.
 ///
-/// In the project setting "manage in cookies" both JWT members are empty and the tokens come as `Set-Cookie`;
-/// the client moves them back into these members.
+/// If the project has the setting "manage in cookies", Descope leaves both JWT members empty and sends the tokens as
+/// `Set-Cookie`. The client then copies them into these members.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -167,34 +167,34 @@ pub struct JwtResponse {
     /// The session JWT.
     #[serde(deserialize_with = "nullable")]
     pub session_jwt: String,
-    /// The refresh JWT; empty on a refresh without rotation.
+    /// The refresh JWT. Empty when a refresh does not rotate it.
     #[serde(deserialize_with = "nullable")]
     pub refresh_jwt: String,
-    /// The domain for cookies; empty means host-only.
+    /// The `Domain` for the cookies. Empty means cookies for this host only.
     #[serde(deserialize_with = "nullable")]
     pub cookie_domain: String,
-    /// The path for cookies.
+    /// The `Path` for the cookies.
     #[serde(deserialize_with = "nullable")]
     pub cookie_path: String,
-    /// Life of the refresh JWT in seconds.
+    /// How long the refresh JWT is valid, in seconds.
     #[serde(deserialize_with = "seconds")]
     pub cookie_max_age: i64,
-    /// End of the refresh JWT, Unix seconds.
+    /// When the refresh JWT expires, in Unix seconds.
     #[serde(deserialize_with = "seconds")]
     pub cookie_expiration: i64,
-    /// End of the session JWT, Unix seconds.
+    /// When the session JWT expires, in Unix seconds.
     #[serde(deserialize_with = "seconds")]
     pub session_expiration: i64,
-    /// The user; absent on refresh.
+    /// The user object. Absent in the answer to a refresh.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub user: Option<UserProfile>,
-    /// Whether the user was created just now. Absent reads as `false`.
+    /// Whether this call created the user. `false` if the member is absent.
     #[serde(deserialize_with = "nullable")]
     pub first_seen: bool,
-    /// Claims of the session JWT, for clients that cannot read it.
+    /// The claims of the session JWT, for pages that cannot read it because it is in a cookie.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub claims: Option<Map<String, Value>>,
-    /// Members that this version does not know.
+    /// Members of the answer that this version of the crate does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
     /// Whether the client of this crate has received it from Descope.
@@ -215,7 +215,7 @@ impl PartialEq for Received {
     }
 }
 
-// `other` may hold further tokens (`externalToken`, `trustedDeviceJwt`), so nothing of it is shown.
+// `other` may hold further tokens (`externalToken`, `trustedDeviceJwt`), so `Debug` does not show it.
 impl fmt::Debug for JwtResponse {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("JwtResponse")
@@ -228,13 +228,13 @@ impl fmt::Debug for JwtResponse {
     }
 }
 
-/// `POST /v1/auth/refresh` and `…/try-refresh`; the body may be missing altogether.
+/// The body of `POST /v1/auth/refresh` and `…/try-refresh`. It may be left out.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct RefreshRequest {
-    /// A token of another system, for session migration.
+    /// A token of another identity provider, whose session is to be migrated to Descope.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub external_token: String,
 }
@@ -245,27 +245,27 @@ impl fmt::Debug for RefreshRequest {
     }
 }
 
-/// `POST /v1/auth/logout` and `…/logoutall`; the body may be missing altogether.
+/// The body of `POST /v1/auth/logout` and `…/logoutall`. It may be left out.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct LogoutRequest {
-    /// Which sessions to end. The values are not documented.
+    /// Which kinds of sessions to end. Descope does not document the values.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub logout_type: Vec<String>,
 }
 
-/// `POST /v1/auth/me/tenants`; exactly one member has a meaning at a time.
+/// The body of `POST /v1/auth/me/tenants`. Set exactly one of its members.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct MyTenantsRequest {
-    /// The current tenant only.
+    /// Ask for the tenant that the session is in, and no other.
     #[serde(deserialize_with = "nullable")]
     pub dct: bool,
-    /// These tenants only.
+    /// Ask for the tenants with these ids, and no others.
     #[serde(deserialize_with = "nullable")]
     pub ids: Vec<String>,
 }
@@ -279,7 +279,7 @@ impl MyTenantsRequest {
         }
     }
 
-    /// Asks for these tenants; those that the user is not in are left out of the answer.
+    /// Asks for the tenants with these ids. The answer leaves out those to which the user does not belong.
     pub fn with_ids<I>(ids: I) -> Self
     where
         I: IntoIterator,
@@ -292,7 +292,7 @@ impl MyTenantsRequest {
     }
 }
 
-/// The answer of `POST /v1/auth/me/tenants`.
+/// The answer to `POST /v1/auth/me/tenants`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -313,12 +313,12 @@ pub struct TenantInfo {
     /// The tenant's name.
     #[serde(deserialize_with = "nullable")]
     pub name: String,
-    /// The project's own attributes.
+    /// The attributes that the project defines for its tenants.
     #[serde(deserialize_with = "nullable")]
     pub custom_attributes: Map<String, Value>,
 }
 
-/// One line of `GET /v1/auth/me/history`, whose answer is a bare array.
+/// One sign-in in the answer to `GET /v1/auth/me/history`. The answer is an array of these.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -326,24 +326,24 @@ pub struct HistoryEntry {
     /// The user's id.
     #[serde(deserialize_with = "nullable")]
     pub user_id: String,
-    /// When, Unix seconds.
+    /// When the user signed in, in Unix seconds.
     #[serde(deserialize_with = "seconds")]
     pub login_time: i64,
-    /// From which city.
+    /// The city from which the user signed in.
     #[serde(deserialize_with = "nullable")]
     pub city: String,
-    /// From which country.
+    /// The country from which the user signed in.
     #[serde(deserialize_with = "nullable")]
     pub country: String,
-    /// From which address.
+    /// The IP address from which the user signed in.
     #[serde(deserialize_with = "nullable")]
     pub ip: String,
-    /// Into which tenant.
+    /// The id of the tenant into which the user signed in.
     #[serde(deserialize_with = "nullable")]
     pub selected_tenant: String,
 }
 
-/// `POST /v1/auth/tenant/select`.
+/// The body of `POST /v1/auth/tenant/select`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -363,7 +363,7 @@ impl TenantSelectRequest {
     }
 }
 
-/// `POST /v1/auth/accesskey/exchange`.
+/// The body of `POST /v1/auth/accesskey/exchange`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -374,7 +374,7 @@ pub struct AccessKeyExchangeRequest {
     pub login_options: AccessKeyLoginOptions,
 }
 
-/// `loginOptions` of an access-key exchange.
+/// The member `loginOptions` of an access-key exchange.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -383,23 +383,23 @@ pub struct AccessKeyLoginOptions {
     /// Claims chosen by the caller. They arrive under `nsec` in the JWT and must not be trusted.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
     pub custom_claims: Map<String, Value>,
-    /// The tenant to act in.
+    /// The id of the tenant in which the access key is to act.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub selected_tenant: String,
 }
 
-/// The answer of an access-key exchange. There is no refresh JWT.
+/// The answer to an access-key exchange. It holds no refresh JWT.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct AccessKeyExchangeResponse {
-    /// The key's id.
+    /// The id of the access key.
     #[serde(deserialize_with = "nullable")]
     pub key_id: String,
     /// The session JWT.
     #[serde(deserialize_with = "nullable")]
     pub session_jwt: String,
-    /// End of the session JWT, Unix seconds.
+    /// When the session JWT expires, in Unix seconds.
     #[serde(deserialize_with = "seconds")]
     pub expiration: i64,
 }
@@ -413,17 +413,17 @@ impl fmt::Debug for AccessKeyExchangeResponse {
     }
 }
 
-/// Of calls that have no body.
+/// The request type of calls that have no body.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct NoBody {}
 
-/// `POST /v1/auth/validate`. Descope reads the token alone.
+/// The body of `POST /v1/auth/validate`. Descope reads only the token, which is in a header.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Default, Serialize, Deserialize)]
 pub(crate) struct ValidateRequest {}
 
-/// An answer that says nothing but that it is done.
+/// An answer without content: the status says that the call succeeded.
 #[derive(Deserialize)]
 pub(crate) struct Acknowledgement {}
 
@@ -473,7 +473,7 @@ impl Answer for UserProfile {
     const NEEDS: &'static [&'static str] = &["userId"];
 }
 
-// A user without tenants may be answered with an empty object.
+// For a user without tenants the API may answer with an empty object.
 impl Answer for TenantsResponse {
     const NEEDS: &'static [&'static str] = &["tenants"];
     const MAY_BE_BLANK: bool = true;

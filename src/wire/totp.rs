@@ -9,7 +9,7 @@ use super::endpoint::{
 };
 use super::{JwtResponse, LoginOptions, SignUpUser, is_default, nullable, path};
 
-/// A key for somebody who is not registered.
+/// Makes a key for the authenticator app of somebody who is not registered.
 pub(crate) enum SignUp {}
 
 impl Call for SignUp {
@@ -23,7 +23,7 @@ impl Call for SignUp {
     );
 }
 
-/// A new key for a signed-in user.
+/// Makes a new key for the authenticator app of a signed-in user.
 pub(crate) enum Update {}
 
 impl Call for Update {
@@ -38,7 +38,7 @@ impl Call for Update {
     .with(Credential::Refresh);
 }
 
-/// Turns a code into a session.
+/// Exchanges a code for a session.
 pub(crate) enum Verify {}
 
 impl Call for Verify {
@@ -53,7 +53,7 @@ impl Call for Verify {
     .with(Credential::StepUp);
 }
 
-/// `POST /v1/auth/totp/signup`.
+/// The body of `POST /v1/auth/totp/signup`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -62,10 +62,10 @@ pub struct TotpSignUpRequest {
     /// The name under which the user signs in.
     #[serde(deserialize_with = "nullable")]
     pub login_id: String,
-    /// What is known of the user.
+    /// The new user's details.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub user: SignUpUser,
-    /// The SSO application that starts the sign-up.
+    /// The id of the SSO application that starts the sign-up.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub sso_app_id: String,
 }
@@ -80,7 +80,7 @@ impl TotpSignUpRequest {
     }
 }
 
-/// `POST /v1/auth/totp/update`: a new key, which replaces the old one when it is verified.
+/// The body of `POST /v1/auth/totp/update`. The new key replaces the old key once a code of the new key is verified.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -100,7 +100,7 @@ impl TotpUpdateRequest {
     }
 }
 
-/// `POST /v1/auth/totp/verify`: sign-in, and completion of sign-up and update.
+/// The body of `POST /v1/auth/totp/verify`, which signs in and also completes a sign-up or an update.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -136,12 +136,12 @@ impl fmt::Debug for TotpVerifyRequest {
     }
 }
 
-/// A key for an authenticator app, in three forms. All three are the secret itself.
+/// A key for an authenticator app, in three forms. Each form holds the secret key.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct TotpEnrolment {
-    /// `otpauth://` URI.
+    /// The key as an `otpauth://` URI.
     #[serde(rename = "provisioningURL", deserialize_with = "nullable")]
     pub provisioning_url: String,
     /// The URI as a QR code: a PNG in standard base64, without a `data:` prefix.
@@ -192,7 +192,7 @@ impl Request for TotpVerifyRequest {
     }
 }
 
-// A page that shows no key would lock the user out at the next sign-in.
+// An answer without a key is refused: a page could not show the key, and the user could not sign in with it later.
 impl Answer for TotpEnrolment {
     const NEEDS: &'static [&'static str] = &["key", "provisioningURL"];
 }

@@ -8,13 +8,13 @@ use serde_json::{Map, Value};
 use super::lenient::seconds;
 use super::{is_default, nullable};
 
-/// `user` of a sign-up.
+/// The member `user` of a sign-up: the new user's details.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct SignUpUser {
-    /// Repeats the request's login id.
+    /// The login id, the same as in the request.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub login_id: String,
     /// Display name.
@@ -37,17 +37,17 @@ pub struct SignUpUser {
     pub family_name: String,
 }
 
-/// The full user object of the API (`GET /v1/auth/me`, and `user` of a token reply).
+/// The full user object of the API: the answer to `GET /v1/auth/me`, and the member `user` of a token reply.
 ///
-/// Claims of a session JWT are a small part of it; see [`crate::User`] for those.
+/// The claims of a session JWT hold only a small part of it; see [`crate::User`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct UserProfile {
-    /// The id: `U` and 27 characters. Equals `sub` of the JWTs.
+    /// The user's id: `U` and 27 characters. It is the claim `sub` of the user's JWTs.
     #[serde(deserialize_with = "nullable")]
     pub user_id: String,
-    /// All names under which the user signs in.
+    /// All login ids with which the user can sign in.
     #[serde(deserialize_with = "nullable")]
     pub login_ids: Vec<String>,
     /// Display name.
@@ -65,13 +65,13 @@ pub struct UserProfile {
     /// E-mail address.
     #[serde(deserialize_with = "nullable")]
     pub email: String,
-    /// Whether the address was verified.
+    /// Whether the user verified the e-mail address.
     #[serde(deserialize_with = "nullable")]
     pub verified_email: bool,
     /// Phone number in E.164 form.
     #[serde(deserialize_with = "nullable")]
     pub phone: String,
-    /// Whether the number was verified.
+    /// Whether the user verified the phone number.
     #[serde(deserialize_with = "nullable")]
     pub verified_phone: bool,
     /// Project-level roles.
@@ -86,37 +86,37 @@ pub struct UserProfile {
     /// `enabled`, `disabled` or `invited`.
     #[serde(deserialize_with = "nullable")]
     pub status: String,
-    /// Ids in other systems.
+    /// The user's ids in other systems.
     #[serde(deserialize_with = "nullable")]
     pub external_ids: Vec<String>,
-    /// Picture URL.
+    /// The URL of the user's picture.
     #[serde(deserialize_with = "nullable")]
     pub picture: String,
     /// Whether this is a test user.
     #[serde(deserialize_with = "nullable")]
     pub test: bool,
-    /// The project's own attributes.
+    /// The attributes that the project defines for its users.
     #[serde(deserialize_with = "nullable")]
     pub custom_attributes: Map<String, Value>,
-    /// When the user was created, Unix seconds.
+    /// When the user was created, in Unix seconds.
     #[serde(deserialize_with = "seconds")]
     pub created_time: i64,
-    /// When the user was last changed, Unix seconds.
+    /// When the user was last changed, in Unix seconds. 0 if the API does not say.
     #[serde(deserialize_with = "seconds", skip_serializing_if = "is_default")]
     pub modified_time: i64,
-    /// SSO applications.
+    /// The ids of the user's SSO applications.
     #[serde(deserialize_with = "nullable")]
     pub sso_app_ids: Vec<String>,
     /// Whether an authenticator app is set up.
     #[serde(rename = "TOTP", deserialize_with = "nullable")]
     pub totp: bool,
-    /// Whether the user came through SAML.
+    /// Whether the user signs in through SAML.
     #[serde(rename = "SAML", deserialize_with = "nullable")]
     pub saml: bool,
-    /// Whether the user came through SCIM.
+    /// Whether the user is provisioned through SCIM.
     #[serde(rename = "SCIM", deserialize_with = "nullable")]
     pub scim: bool,
-    /// OAuth providers in use.
+    /// The OAuth providers, by name, each with whether the user signs in with it.
     #[serde(rename = "OAuth", deserialize_with = "nullable")]
     pub oauth: BTreeMap<String, bool>,
     /// Whether a passkey is set up.
@@ -131,12 +131,12 @@ pub struct UserProfile {
     /// Whether the user may be edited.
     #[serde(deserialize_with = "nullable")]
     pub editable: bool,
-    /// Members that this version does not know.
+    /// Members of the user object that this version of the crate does not know.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// A tenant of a user.
+/// A tenant to which a user or an access key belongs, with their rights in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
@@ -147,10 +147,10 @@ pub struct UserTenant {
     /// The tenant's name.
     #[serde(deserialize_with = "nullable")]
     pub tenant_name: String,
-    /// Roles in this tenant.
+    /// The names of the roles in this tenant.
     #[serde(deserialize_with = "nullable")]
     pub role_names: Vec<String>,
-    /// Permissions in this tenant.
+    /// The permissions in this tenant.
     #[serde(deserialize_with = "nullable")]
     pub permissions: Vec<String>,
 }

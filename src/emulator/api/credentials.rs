@@ -1,4 +1,4 @@
-//! Who calls: the colon-joined bearer and the cookies.
+//! The credentials of a call: the bearer token, whose parts are joined by colons, and the cookies.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,14 +15,14 @@ use super::super::token;
 
 /// The credentials of a call that names this project: `PID`, `PID:JWT`, `PID:KEY` or `PID:JWT:MANAGEMENTKEY`.
 pub(super) struct Credentials {
-    /// What follows the project id: a JWT, an access key or a management key.
+    /// The part after the project id: a JWT, an access key or a management key.
     second: Option<String>,
     cookies: Vec<String>,
 }
 
 impl Credentials {
-    /// The refresh JWTs to try. A JWT in the bearer beats the cookie: one of Descope's clients keeps a single
-    /// cookie jar for all its users.
+    /// The refresh JWTs to try. A JWT in the bearer token has precedence over cookies, because one of Descope's clients
+    /// keeps a single cookie jar for all its users.
     pub(super) fn presented(&self) -> Presented {
         match self.jwt() {
             Some(jwt) => Presented::new([jwt.to_owned()]),

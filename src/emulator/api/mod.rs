@@ -27,7 +27,7 @@ pub(super) use self::credentials::Peer;
 pub(super) use self::reply::{empty_object, json};
 pub(super) use self::segment::Segment;
 
-/// What every handler answers.
+/// The result of every handler.
 pub(super) type Reply = Result<Response, ApiError>;
 
 pub(super) fn router() -> Router<Arc<Instance>> {
@@ -84,7 +84,7 @@ pub(super) fn router() -> Router<Arc<Instance>> {
         .method_not_allowed_fallback(method_not_allowed)
 }
 
-/// Where the client sends the call.
+/// The path of the call.
 fn path<C: Call>() -> &'static str {
     C::ENDPOINT.path
 }
@@ -110,7 +110,7 @@ fn published_keys(
     }
 }
 
-/// Go, Python and Node ask for it when they are given a management key.
+/// The Go, Python and Node SDKs make this call when they are configured with a management key.
 async fn license(_: Credentials) -> Reply {
     Ok(json(&json!({ "rateLimitTier": "tier1" })))
 }

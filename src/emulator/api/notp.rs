@@ -14,7 +14,8 @@ use crate::wire::{
     PendingSessionRequest,
 };
 
-/// The link names the message, not the `pendingRef`: the phone that opens it need not be able to poll.
+/// The link holds the code of the message and not the `pendingRef`, so that the phone that opens it cannot fetch the
+/// session.
 fn link(instance: &Instance, started: StartedFlow) -> Reply {
     let redirect_url = format!(
         "{}/emulator/whatsapp/{}",

@@ -62,7 +62,7 @@ pub(super) fn tokens(grant: Grant) -> Reply {
     Ok(response)
 }
 
-/// `{}`, and in cookie mode the order to forget the tokens.
+/// `{}`, and for a project that delivers tokens as cookies also the deletion of those cookies.
 pub(super) fn signed_out(delivery: TokenDelivery) -> Reply {
     let mut response = empty_object();
     if delivery == TokenDelivery::Cookies {
@@ -72,7 +72,7 @@ pub(super) fn signed_out(delivery: TokenDelivery) -> Reply {
     Ok(response)
 }
 
-/// As Descope sets them, but for `Secure`: the emulator speaks plain HTTP on loopback.
+/// Sets a cookie as Descope does, but without `Secure`, because the emulator speaks plain HTTP.
 fn append_cookie(
     response: &mut Response,
     name: &str,

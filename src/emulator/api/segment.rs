@@ -5,8 +5,8 @@ use http::request::Parts;
 
 use super::super::error::ApiError;
 
-/// The one variable segment, percent-decoded. One that is no UTF-8 is a path that nobody serves; axum's own
-/// extractor would refuse it without JSON.
+/// The variable segment of a path, percent-decoded. A segment that is not UTF-8 is answered like an unknown path;
+/// axum's own extractor would answer without JSON.
 pub(in super::super) struct Segment(pub(in super::super) String);
 
 impl<S: Send + Sync> FromRequestParts<S> for Segment {

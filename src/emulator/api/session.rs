@@ -20,7 +20,7 @@ pub(super) async fn refresh(
     reply::tokens(grant)
 }
 
-/// The web SDK asks at page load; somebody who is not signed in is no error then.
+/// The web SDK makes this call when a page loads, so a caller who is not signed in gets `{}` and not an error.
 pub(super) async fn try_refresh(
     State(instance): State<Arc<Instance>>,
     credentials: Credentials,

@@ -1,5 +1,5 @@
-//! The side door: what a person would do (read the SMS, send the WhatsApp message) or an operator would
-//! (settings, clock, keys). It hands out codes, so web pages of other origins and other machines stay out.
+//! The control API. It does what a user would do (read the SMS, send the WhatsApp message) or what an operator would do
+//! (settings, clock, keys). It gives out codes, so it refuses web pages of other origins.
 
 mod local_only;
 mod pages;
@@ -46,7 +46,7 @@ pub(super) fn router() -> Router<Arc<Instance>> {
         .method_not_allowed_fallback(method_not_allowed)
 }
 
-/// What a client is to be configured with.
+/// The base URL and the project id with which a client is to be configured.
 async fn project(State(instance): State<Arc<Instance>>) -> Reply {
     let project_id = instance.state().project_id().to_owned();
     Ok(json(

@@ -22,7 +22,7 @@ use crate::wire::{AccessKeyExchangeRequest, AccessKeyExchangeResponse, UserTenan
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct NewAccessKey {
-    /// What it is for.
+    /// The name of the access key, which says what it is for.
     #[serde(deserialize_with = "nullable")]
     pub name: String,
     /// Project-level roles.
@@ -31,7 +31,7 @@ pub struct NewAccessKey {
     /// Project-level permissions.
     #[serde(deserialize_with = "nullable")]
     pub permissions: Vec<String>,
-    /// The tenants that it may act in. Unknown ones are created.
+    /// The tenants in which the access key may act. Unknown tenants are created.
     #[serde(deserialize_with = "nullable")]
     pub user_tenants: Vec<UserTenant>,
 }

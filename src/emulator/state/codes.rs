@@ -12,7 +12,7 @@ use aws_lc_rs::hmac;
 use super::super::error::ApiError;
 use crate::wire::{DeliveryMethod, LoginOptions, SignUpUser, UpdateOptions};
 
-/// What a code is good for.
+/// What happens when a code is verified.
 #[derive(Clone, Debug)]
 pub(crate) enum Purpose {
     /// Creates the user.
@@ -34,7 +34,7 @@ pub(crate) enum Purpose {
         options: UpdateOptions,
         base: Option<String>,
     },
-    /// Nothing: keeps an unknown login id from being told apart from a known one.
+    /// Nothing. A code that is never sent is stored for an unknown login id, so that it is answered like a known one.
     Decoy,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Codes {
 /// After so many wrong tries in a row, however many codes they were spread over, a login id is locked; NIST
 /// SP 800-63B allows no more.
 const MAX_FAILURES: u32 = 100;
-/// For how long, in seconds.
+/// For how many seconds after the last wrong try a login id stays locked.
 const LOCK: i64 = 3_600;
 
 /// A code on its way to the user. Times are Unix seconds.
@@ -99,7 +99,8 @@ impl Codes {
         self.failures.clear();
     }
 
-    /// Remembers a code. An earlier one of this login id and purpose is dead from now on.
+    /// Stores a code. It replaces an earlier code of this login id, unless one of the two codes is for an update and
+    /// the other is not.
     pub(crate) fn insert(&mut self, login_id: &str, sent: Sent<'_>) {
         let Sent {
             method,
@@ -136,10 +137,10 @@ impl Codes {
         codes.iter().map(|code| code.sent).max()
     }
 
-    /// Spends the code, if it is the right one.
+    /// Spends the code and returns its purpose, if the code is right.
     ///
-    /// The record of a code with too many tries, or of an expired one, stays until another code replaces it:
-    /// the right code, too, is then answered by what is wrong with it.
+    /// A code that expired or was tried too often is kept until another code replaces it, so that a later try is
+    /// answered with the reason for which the code is no longer accepted.
     pub(crate) fn redeem(&mut self, login_id: &str, tried: Tried<'_>) -> Result<Purpose, ApiError> {
         let Tried {
             method,

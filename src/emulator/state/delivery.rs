@@ -35,7 +35,8 @@ impl State {
             code: &code,
             now,
         });
-        // Under uniform errors the reply must not tell the address on file from the login id that was sent.
+        // With uniform errors the reply masks the login id of the request, so that it does not reveal the stored
+        // address.
         Ok(self.masked(
             method,
             if self.config.uniform_errors {
@@ -105,7 +106,7 @@ impl State {
         } else {
             (&mut profile.email, &mut profile.verified_email)
         };
-        // A user may be known by the login id alone: the address it served as is now on file.
+        // A user may have only a login id that served as the address. It now becomes the stored address.
         if known.is_empty() {
             address.clone_into(known);
         }

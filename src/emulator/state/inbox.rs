@@ -12,19 +12,19 @@ use super::State;
 #[serde(rename_all = "camelCase")]
 #[non_exhaustive]
 pub struct Message {
-    /// Counts up with every message.
+    /// The number of the message. Each message has a higher one than those before it.
     pub id: u64,
-    /// The address or number.
+    /// The e-mail address or phone number to which the message went.
     pub to: String,
     /// The login id of the call that caused it.
     pub login_id: String,
     /// `email`, `sms`, `voice`, `whatsapp` or `im`.
     pub channel: &'static str,
-    /// What it is for: `otp`.
+    /// What the message is for. Always `otp`.
     pub kind: &'static str,
     /// The code.
     pub code: String,
-    /// When, Unix seconds by the emulator's clock.
+    /// When the message was sent, in Unix seconds of the emulator's clock.
     pub created_at: i64,
 }
 

@@ -98,7 +98,7 @@ impl State {
         &self.project_id
     }
 
-    /// The time that everything goes by, Unix seconds. Never beyond what the SDKs can read (32 bits).
+    /// The emulator's time in Unix seconds, at most the largest that all SDKs can read (32 bits).
     pub(crate) fn now(&self) -> i64 {
         let real = i64::try_from(self.clock.unix().as_secs()).unwrap_or(i64::MAX);
         real.saturating_add(self.offset).clamp(0, MAX_TIME)
@@ -112,7 +112,7 @@ impl State {
         self.offset = self.offset.saturating_add(seconds);
     }
 
-    /// Forgets everything but the signing keys. SDKs cache keys by kid for ever, so those stay.
+    /// Forgets everything except the signing keys, because SDKs cache keys by key id without expiry.
     pub(crate) fn reset(&mut self) {
         self.offset = 0;
         self.config = self.initial.clone();

@@ -38,7 +38,7 @@ struct NewFlow {
 /// A started flow.
 pub(super) struct Flow {
     kind: FlowKind,
-    /// May be empty: then the phone tells who it is.
+    /// May be empty. The phone that sends the message then identifies the user.
     login_id: String,
     /// The only phone that may complete the flow, if the start named one.
     pub(super) expected_phone: Option<String>,
@@ -111,7 +111,7 @@ impl State {
         let user = self.directory.find(&login_id);
         let uniform = self.config.uniform_errors;
         let expected_phone = match user {
-            // Somebody's own phone only; one without a phone cannot sign in this way.
+            // Only the user's own phone may complete the flow, so a user without a phone cannot sign in with nOTP.
             Some(user) if user.is_disabled() && !uniform => return Err(ApiError::user_disabled()),
             Some(user) if !user.profile.phone.is_empty() => Some(user.profile.phone.clone()),
             Some(_) if looks_like_phone(&login_id) => Some(login_id.clone()),
@@ -188,7 +188,7 @@ impl State {
         })
     }
 
-    /// `POST /v1/auth/notp/pending-session`. A session is handed out once.
+    /// `POST /v1/auth/notp/pending-session`. Only one poll gets the session of a flow.
     pub(crate) fn notp_pending_session(
         &mut self,
         pending_ref: &str,
@@ -217,7 +217,7 @@ impl State {
             return Err(ApiError::invalid_token("Unknown or expired pendingRef"));
         };
         let (user_id, first_seen) = self.settle_flow(&flow, &phone, now)?;
-        // A merge that kept the other user has ended the caller's sessions.
+        // If a merge kept the other user, it ended the caller's sessions, so there is no session to raise.
         let base = match &flow.kind {
             FlowKind::Update {
                 user_id: caller, ..
@@ -234,7 +234,8 @@ impl State {
         })
     }
 
-    /// Who the sender of the message is, and whether they are new. What the start looked at may have changed.
+    /// Finds or creates the user for whom the message completes the flow; returns whether the user is new. Users may
+    /// have changed since the flow was started, so its checks are repeated.
     fn settle_flow(
         &mut self,
         flow: &Flow,

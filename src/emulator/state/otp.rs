@@ -81,7 +81,7 @@ impl State {
             return self.otp_sign_in(method, request, presented);
         }
         require_login_id(&request.login_id)?;
-        // Someone who is not there yet has no session to raise.
+        // Somebody who is not registered has no session to raise, so step-up and MFA are refused.
         self.base_session(&request.login_options, presented, &request.login_id)?;
         let mut sign_up = OtpSignUpRequest::new(request.login_id);
         sign_up.login_options = request.login_options;
@@ -139,7 +139,7 @@ impl State {
                 base,
             } => {
                 let kept = self.change_address(&user_id, &address, method.is_phone(), &options)?;
-                // A merge that kept the other user has ended the caller's sessions.
+                // If a merge kept the other user, it ended the caller's sessions, so there is no session to raise.
                 let base = base.filter(|_| kept == user_id);
                 (kept, mfa_options(&options), base, false)
             }
@@ -155,7 +155,8 @@ impl State {
         })
     }
 
-    /// Nothing was ever sent to this login id: uniform errors must not tell. With them a wrong code it is.
+    /// With uniform errors every refusal becomes `wrong code`, so that it does not reveal that no code was ever sent
+    /// to the login id.
     fn hide_refusal(&self, refusal: ApiError) -> ApiError {
         if self.config.uniform_errors {
             ApiError::wrong_code()

@@ -1,7 +1,7 @@
 //! Sessions and the refresh JWTs that stand for them.
 //!
-//! A session is what a sign-in starts and a logout ends. Its refresh JWTs are known by their `jti`; with
-//! rotation only the newest is good.
+//! A sign-in starts a session and a logout ends it. The state stores refresh JWTs by their `jti`. With rotation only
+//! the newest refresh JWT of a session is valid.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -54,7 +54,7 @@ pub(crate) struct Session {
     pub(crate) tenant: String,
     pub(crate) expires: i64,
     revoked: bool,
-    /// The `jti`s of the refresh JWTs that are good.
+    /// The `jti`s of the refresh JWTs that are valid.
     live: Vec<String>,
 }
 
@@ -90,7 +90,7 @@ impl Sessions {
         }
     }
 
-    /// Ends the user's sessions, but for one.
+    /// Ends the user's sessions, except the session `spared`.
     pub(crate) fn revoke_user(&mut self, user_id: &str, spared: Option<&str>) {
         for (id, session) in &mut self.sessions {
             if session.user_id == user_id && Some(id.as_str()) != spared {
@@ -144,7 +144,7 @@ pub(crate) struct SavedSessions {
 }
 
 impl State {
-    /// The user and session behind the first presented refresh JWT that is good.
+    /// The user and the session of the first presented refresh JWT that is valid.
     pub(crate) fn authenticate(&self, presented: &Presented) -> Result<Caller, ApiError> {
         let mut refused = ApiError::invalid_token("A refresh JWT is required");
         for jwt in &presented.0 {
@@ -175,7 +175,7 @@ impl State {
         if let Some(replaced) = &token.replaced {
             let in_time = self.config.refresh_rotation == RefreshRotation::ReuseInterval
                 && now - replaced.at <= i64::from(self.config.refresh_reuse_seconds);
-            // The grace is for the immediate predecessor of the newest token only.
+            // Only the refresh JWT that the newest one replaced is still accepted for the reuse interval.
             if !in_time || !session.live.contains(&replaced.by) {
                 return Err(ApiError::logged_out());
             }
@@ -242,7 +242,7 @@ impl State {
         if user.is_disabled() {
             return Err(ApiError::user_disabled());
         }
-        // A tenant that the user is not in is no reason to refuse: a sign-up cannot know better.
+        // A tenant to which the user does not belong is ignored and not refused: a new user belongs to none yet.
         let tenant = if user.is_in_tenant(&options.tenant_id) {
             options.tenant_id.clone()
         } else {
@@ -312,7 +312,7 @@ impl State {
         }
     }
 
-    /// A new refresh JWT for the session. With rotation the older ones die.
+    /// Makes a new refresh JWT for the session and returns its `jti`. With rotation it replaces the older ones.
     pub(crate) fn issue_refresh_token(&mut self, session_id: &str) -> Result<String, ApiError> {
         let now = self.now();
         let id = random::alphanumeric(22)?;
@@ -397,7 +397,7 @@ fn add_factor(amr: &mut Vec<String>, factor: &str) {
     }
 }
 
-/// Two factors make `mfa`; the same one twice does not.
+/// Adds `mfa` to `amr` if it lists at least two different factors.
 fn add_mfa(amr: &mut Vec<String>) {
     amr.retain(|factor| factor != "mfa");
     if amr.len() > 1 {

@@ -10,7 +10,7 @@ use super::totp_key::{STEP, ShownKey, TotpKey};
 use super::{Grant, State};
 use crate::wire::{SignUpUser, TotpSignUpRequest, TotpUpdateRequest, TotpVerifyRequest};
 
-/// How long a key that was shown waits for its first code, in seconds.
+/// For how many seconds a new key may wait for its first code.
 const ENROLMENT_TTL: i64 = 900;
 
 struct PendingSignUp {
@@ -73,7 +73,8 @@ impl State {
         let key = TotpKey::generate()?;
         let shown = key.shown(&request.login_id)?;
         if self.directory.id_of(&request.login_id).is_some() {
-            // Under uniform errors the key of someone who exists already leads nowhere.
+            // With uniform errors a user who exists gets a key too, but it is not stored, so its codes are not
+            // accepted.
             return if self.config.uniform_errors {
                 Ok(shown)
             } else {
@@ -131,7 +132,7 @@ impl State {
         if !is_known && !self.config.uniform_errors {
             return Err(ApiError::user_not_found());
         }
-        // A user with two login ids has no more guesses than one with a single login id.
+        // Tries are counted per user, so that a second login id does not allow more of them.
         let whose = existing.as_deref().unwrap_or(login_id).to_owned();
         self.enrolments.count_guess(&whose, max, now)?;
 
@@ -154,7 +155,7 @@ impl State {
         })
     }
 
-    /// A code of the user's key, or the first one of a new key, which then replaces it.
+    /// Accepts a code of the user's key, or the first code of a new key, which then replaces the user's key.
     fn accept_code(&mut self, user_id: &str, code: &str, now: i64) -> Result<(), ApiError> {
         let user = self
             .directory

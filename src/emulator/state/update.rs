@@ -65,7 +65,8 @@ impl State {
         }
     }
 
-    /// Makes a verified address live. Answers who the user is afterwards: a merge may keep the other one.
+    /// Gives the user a verified address. Returns the id of the user afterwards, because a merge may keep the other
+    /// user.
     pub(super) fn change_address(
         &mut self,
         user_id: &str,
@@ -73,7 +74,7 @@ impl State {
         is_phone: bool,
         options: &UpdateOptions,
     ) -> Result<String, ApiError> {
-        // Looked at again: somebody may have signed up with the address in between.
+        // Checked again, because somebody may have signed up with the address since the update was started.
         self.check_conflict(user_id, address, options)?;
         let mut user_id = user_id.to_owned();
         if options.add_to_login_ids {

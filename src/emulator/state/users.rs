@@ -132,7 +132,7 @@ impl Directory {
         Some(user)
     }
 
-    /// Another name for this user, who must exist. The name must be free or the user's own.
+    /// Adds a login id to this user, who must exist. No other user may have the login id.
     pub(crate) fn add_login_id(&mut self, user_id: &str, login_id: &str) -> Result<(), ApiError> {
         match self.id_of(login_id) {
             Some(owner) if owner == user_id => return Ok(()),
@@ -193,7 +193,8 @@ impl Directory {
         Ok(())
     }
 
-    /// Makes the tenants known that a user or an access key names, and fills in or learns their names.
+    /// Creates those of the tenants that do not exist yet. A tenant without a name gets the known name of the tenant; a
+    /// name that is given replaces the known name.
     pub(crate) fn adopt_tenants(&mut self, tenants: &mut [UserTenant]) {
         for tenant in tenants {
             let known = self
@@ -287,7 +288,7 @@ impl State {
         after.profile.user_id.clone_from(&before.profile.user_id);
         after.profile.created_time = before.profile.created_time;
         after.profile.modified_time = now;
-        // Whether there is an authenticator app is a fact, not a setting.
+        // `totp` follows from whether the user has a key, so the closure cannot change it.
         after.profile.totp = after.totp_key.is_some();
         self.directory
             .adopt_tenants(&mut after.profile.user_tenants);
