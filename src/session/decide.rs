@@ -1,4 +1,4 @@
-//! Who sent this request?
+//! Decides who sent a request: by its session JWT, else by renewing the session with its refresh JWT.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -19,16 +19,16 @@ use crate::project::Project;
 use crate::refresh::{self, Presented};
 use crate::token::{Failure, InvalidToken, Times, TokenKind, Verified};
 
-/// The answer, or what it takes to get one.
+/// The decision about a request, or what it takes to make one.
 pub(crate) enum Step<'a> {
     Decided(Decided),
-    /// This session has to be renewed.
+    /// The session has to be renewed with this refresh JWT.
     Renew(Presented),
-    /// There are no keys to decide with yet.
+    /// The key that signed this token is not at hand, so it has to be waited for.
     Needs(Undecided<'a>),
 }
 
-/// What a request brings along for a decision.
+/// What the decision about a request is based on.
 pub(crate) struct Evidence<'a> {
     credentials: &'a Credentials<'a>,
     /// Whether another site sent the request, so that its cookies do not count.
@@ -74,7 +74,7 @@ pub(crate) fn decide_now<'a>(project: &Project, evidence: &Evidence<'a>) -> Step
     }
 }
 
-/// No refresh cookie counts.
+/// The decision where no session JWT verifies and no refresh cookie may be used for a renewal.
 fn not_renewed(unchosen: Unchosen, worst: Worst) -> Decided {
     match unchosen {
         Unchosen::Missing => by_cookie(Err(worst.into_error())),
@@ -89,7 +89,7 @@ fn not_renewed(unchosen: Unchosen, worst: Worst) -> Decided {
     }
 }
 
-/// Decides, whatever it takes.
+/// Decides; waits for keys and for a renewal where the decision needs them.
 pub(crate) async fn decide(project: &Project, headers: &HeaderMap, cross_origin: bool) -> Decided {
     let credentials = project.credentials(headers);
     let mut evidence = Evidence::new(project, &credentials, cross_origin);
@@ -102,8 +102,8 @@ pub(crate) async fn decide(project: &Project, headers: &HeaderMap, cross_origin:
     }
 }
 
-/// The answer without a renewal, for the mounted routes where no layer ran: they decide for themselves what the
-/// refresh JWT is spent on.
+/// Decides without a renewal, for the mounted routes where no session layer ran: the routes decide for themselves what
+/// they use the refresh JWT for.
 #[cfg(feature = "routes")]
 async fn identify(project: &Project, headers: &HeaderMap) -> Decided {
     let credentials = project.credentials(headers);
@@ -117,7 +117,8 @@ async fn identify(project: &Project, headers: &HeaderMap) -> Decided {
     }
 }
 
-/// What the session JWT alone decides, or why none of them does.
+/// Decides by the bearer or the session cookies alone. `Continue` says that this is not enough, and why none of the
+/// session cookies counts.
 fn by_session_jwt<'a>(
     evidence: &Evidence<'a>,
 ) -> Result<ControlFlow<Decided, Worst>, Undecided<'a>> {
@@ -147,7 +148,7 @@ fn by_session_jwt<'a>(
     Ok(ControlFlow::Continue(worst))
 }
 
-/// The outcome for a request that no layer has seen. The refresh JWT is not spent.
+/// The outcome for a request that no session layer has seen. Nothing is renewed.
 #[cfg(feature = "routes")]
 impl Session {
     pub(crate) async fn without_renewal(project: &Arc<Project>, headers: &HeaderMap) -> Self {
@@ -156,7 +157,7 @@ impl Session {
     }
 }
 
-/// The verdict on a token that stands alone.
+/// Decides about a session JWT that did not come with a request.
 pub(crate) async fn decide_bearer(project: &Project, token: &[u8]) -> Decided {
     by_bearer(
         project
@@ -166,7 +167,7 @@ pub(crate) async fn decide_bearer(project: &Project, token: &[u8]) -> Decided {
     )
 }
 
-/// Renews a session that has run out.
+/// Renews a session that is missing or has run out.
 pub(crate) async fn renew(project: &Project, presented: Presented) -> Decided {
     let outcome = project.renewer.renew(&presented).await;
     let result = match &*outcome {
