@@ -129,8 +129,8 @@
 //! # Foreign types in the public API
 //!
 //! `http`, `http-body`, `bytes`, `tower-layer`, `tower-service`, `axum-core`, `axum` (`Router`), `serde`,
-//! `serde_json`, `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as a transport). A new major
-//! version of one of them is a new major version of this crate.
+//! `serde_json`, `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as a transport). A new
+//! major version of one of them is a new major version of this crate.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]

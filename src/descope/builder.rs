@@ -216,8 +216,8 @@ impl DescopeBuilder {
     /// undecided (503): it may be signed with a new key.
     ///
     /// Ids in tokens that Descope itself has just issued to this app are not under this limit: they are asked for at
-    /// once, then at most every 5 s, and at most 6 times within one cool-down. Tokens with such an id are undecided (503)
-    /// until its key is there, for a day at the longest.
+    /// once, then at most every 5 s, and at most 6 times within one cool-down. Tokens with such an id are undecided
+    /// (503) until its key is there, for a day at the longest.
     #[must_use]
     pub fn unknown_key_cooldown(mut self, cooldown: Duration) -> Self {
         self.key_times.unknown_kid_cooldown = cooldown;
@@ -424,8 +424,8 @@ impl DescopeBuilder {
         self.token_delivery(TokenDelivery::CookiesAndSession)
     }
 
-    /// Longest time in which the whole body of a request to the mounted routes has to arrive, counted from the moment at
-    /// which the route begins to read it. Default 10 s. Whoever takes longer gets 408 with
+    /// Longest time in which the whole body of a request to the mounted routes has to arrive, counted from the moment
+    /// at which the route begins to read it. Default 10 s. Whoever takes longer gets 408 with
     /// [`request_timeout`](crate::routes::code::REQUEST_TIMEOUT); nothing is sent to Descope then. Time for the head of
     /// a request is the server's to limit, not this crate's.
     #[cfg(feature = "routes")]

@@ -164,9 +164,9 @@ impl Descope {
     /// connections: where replicas share a store, the outcome then reaches the store, and a client that has hung up
     /// finds its new tokens at another replica.
     ///
-    /// Takes as long as the calls that are under way, each of which has a [deadline](DescopeBuilder::deadline), 5 seconds
-    /// by default; a renewal may need several of them, one after the other. Connected clients need it not: their
-    /// responses wait for the renewal themselves.
+    /// Takes as long as the calls that are under way, each of which has a [deadline](DescopeBuilder::deadline), 5
+    /// seconds by default; a renewal may need several of them, one after the other. Connected clients need it not:
+    /// their responses wait for the renewal themselves.
     ///
     /// ```no_run
     /// # #[cfg(feature = "routes")]
@@ -258,10 +258,10 @@ pub struct Stats {
     pub lineages_forgotten: u64,
     /// Answers of Descope with tokens that were over, or not valid yet, by the clock of this machine when they came,
     /// since the handle was built. Anything but 0 says that this clock is off: slow by more than the
-    /// [leeway](DescopeBuilder::leeway), so that new sessions are refused at first, or fast by more than a session lives,
-    /// so that sign-ins lose their session JWT. Either way sessions cannot be renewed (503). A clock that is fast by
-    /// less is not seen here; it only shortens sessions. If this is not 0, see to the time service (NTP) of this
-    /// machine.
+    /// [leeway](DescopeBuilder::leeway), so that new sessions are refused at first, or fast by more than a session
+    /// lives, so that sign-ins lose their session JWT. Either way sessions cannot be renewed (503). A clock that is
+    /// fast by less is not seen here; it only shortens sessions. If this is not 0, see to the time service (NTP) of
+    /// this machine.
     pub clock_skew: u64,
 }
 

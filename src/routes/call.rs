@@ -1,7 +1,8 @@
 //! The one handler of all calls that are passed on to Descope and change nothing but cookies on the way.
 //!
-//! Path, credential, request and answer of each come from its row, the implementation of `Call` in `wire`. Renewing, signing out and validating have handlers of their own, in
-//! `session.rs`, because most of their work is done here and not at Descope.
+//! Path, credential, request and answer of each come from its row, the implementation of `Call` in `wire`. Renewing,
+//! signing out and validating have handlers of their own, in `session.rs`, because most of their work is done here and
+//! not at Descope.
 
 use std::sync::Arc;
 

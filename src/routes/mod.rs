@@ -102,8 +102,8 @@
 //! * Descope's own errors pass with status, code, description and message, and nothing else of its answer. A text with
 //!   a JWT in it is left out. All others have the same shape and a [`code`] of ours; upstream text is never in them.
 //! * `refresh`, `try-refresh`, `me` and `me/history` answer 401 or 403 only when the session is over: the SDK takes
-//!   every 4xx of theirs for a sign-out. A rate limit is a 503 there. An outage keeps the cookies. The other 4xx are for
-//!   requests that the SDK does not make: 400, 408, 413 and 415.
+//!   every 4xx of theirs for a sign-out. A rate limit is a 503 there. An outage keeps the cookies. The other 4xx are
+//!   for requests that the SDK does not make: 400, 408, 413 and 415.
 //! * Other calls answer 503 only when nothing was sent or Descope said 503 itself, else 502 or 504, because the SDK
 //!   repeats what was answered with 503, and a verification spends its code.
 //! * Everything is `no-store`, and `private, no-store` with `Vary: Cookie` where cookies are set.
@@ -118,9 +118,9 @@
 //! # Signing out from a handler
 //!
 //! A handler of the app, behind a form without script say, sends its own request on to `logout`. That ends the session
-//! with the refresh JWT that the layer may have renewed a moment ago, in this process, at Descope and in the browser, and
-//! refuses links and forms of other sites. Calling `descope.client().session().logout` with the cookie's token instead
-//! does none of it: the token may be spent, and the cookies go on working.
+//! with the refresh JWT that the layer may have renewed a moment ago, in this process, at Descope and in the browser,
+//! and refuses links and forms of other sites. Calling `descope.client().session().logout` with the cookie's token
+//! instead does none of it: the token may be spent, and the cookies go on working.
 //!
 //! ```
 //! use axum::Router;

@@ -43,7 +43,8 @@ pub(super) async fn send<T: Serialize>(
     Ok(reply.body)
 }
 
-/// The answer of a call that issued no tokens: what the page may see of it. `None` if it is an answer to something else.
+/// The answer of a call that issued no tokens: what the page may see of it. `None` if it is an answer to something
+/// else.
 pub(super) fn plain<A: Shown>(body: Value) -> Option<Response> {
     match body {
         Value::Object(members) if A::MAY_BE_BLANK && is_blank(&members) => Some(empty(Vec::new())),

@@ -68,8 +68,8 @@ fn content_type(headers: &HeaderMap) -> Result<ContentType, RouteError> {
     }
 }
 
-/// The body, at most [`MAX_BODY`] of it; the router sets the limit. All of it has to come in time: a client that sends a
-/// byte now and then would hold the connection and the task for as long as it likes.
+/// The body, at most [`MAX_BODY`] of it; the router sets the limit. All of it has to come in time: a client that sends
+/// a byte now and then would hold the connection and the task for as long as it likes.
 async fn read(request: Request, project: &Arc<Project>) -> Result<Bytes, RouteError> {
     let body = Bytes::from_request(request, project);
     tokio::time::timeout(project.body_timeout, body)

@@ -30,8 +30,8 @@
 //!   there is one. Requests that need a user get 503 with `Retry-After` until the key is there, and the old refresh JWT
 //!   is not sent again. After a day, or when the kept refresh JWT expires, the answer is dropped, and the next request
 //!   sends the old refresh JWT, about which Descope decides. The keys of tokens that Descope has just issued are not
-//!   subject to the cool-down of unknown key ids: they are fetched at most every 5 s for one key id, and at most 6 times
-//!   within one cool-down for all of them.
+//!   subject to the cool-down of unknown key ids: they are fetched at most every 5 s for one key id, and at most 6
+//!   times within one cool-down for all of them.
 //!
 //! # Responses
 //!

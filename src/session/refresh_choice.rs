@@ -129,9 +129,9 @@ impl<'a> Choice<'a> {
             .map(presented)
     }
 
-    /// The refresh JWT to renew a session with. If the signature of an expired session verifies, it is the first refresh
-    /// JWT of that session's user. Without such a session it is the first refresh JWT, provided that all of them name the
-    /// same user. Sessions that name different users count as no session.
+    /// The refresh JWT to renew a session with. If the signature of an expired session verifies, it is the first
+    /// refresh JWT of that session's user. Without such a session it is the first refresh JWT, provided that all of
+    /// them name the same user. Sessions that name different users count as no session.
     ///
     /// A refresh cookie whose key is missing may be the user's own. If it claims another user than the refresh JWT that
     /// would be chosen, nothing is renewed, because the new cookies would overwrite it.

@@ -86,8 +86,8 @@ where
     }
 }
 
-/// The headers that carry credentials, for a decision that outlives the borrow of the request. Cloning a value copies no
-/// bytes.
+/// The headers that carry credentials, for a decision that outlives the borrow of the request. Cloning a value copies
+/// no bytes.
 fn credentials_of(headers: &HeaderMap) -> HeaderMap {
     let mut copy = HeaderMap::new();
     for name in [AUTHORIZATION, COOKIE] {

@@ -178,9 +178,9 @@ impl Session {
         }
     }
 
-    /// Every refresh JWT that came as a cookie and verifies, whichever user it names, and those that fail for nothing but
-    /// a missing key. For a sign-out: it is better to end the session of an attacker who set a cookie here than to leave
-    /// the user's own session alive.
+    /// Every refresh JWT that came as a cookie and verifies, whichever user it names, and those that fail for nothing
+    /// but a missing key. For a sign-out: it is better to end the session of an attacker who set a cookie here than to
+    /// leave the user's own session alive.
     #[cfg(feature = "routes")]
     pub(crate) async fn all_presented(&self) -> (Vec<Presented>, Vec<Unverified>) {
         if self.ignores_cookies() {
@@ -208,10 +208,11 @@ impl Session {
         bearer || self.is_cross_origin()
     }
 
-    /// The refresh JWT that may be sent upstream: the one that a renewal brought, else the one that the request carries.
+    /// The refresh JWT that may be sent upstream: the one that a renewal brought, else the one that the request
+    /// carries.
     ///
-    /// Renewals of other requests count too. Such a renewal may have replaced the refresh JWT that this request carries,
-    /// and sending a replaced one would look like theft.
+    /// Renewals of other requests count too. Such a renewal may have replaced the refresh JWT that this request
+    /// carries, and sending a replaced one would look like theft.
     pub(crate) async fn refresh_jwt(&self) -> RefreshJwt {
         let presented = match self.presented().await {
             Ok(Some(presented)) => presented,

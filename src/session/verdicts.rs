@@ -1,8 +1,8 @@
 //! The verdicts of the verifier on the tokens of one request.
 //!
-//! Every decision about a request is made by a function that does no I/O. Where it lacks a key it returns which token it
-//! needs a verdict on; the caller waits for that one and asks again, see [`Verdicts::wait`]. Each round adds one verdict,
-//! so there are at most as many rounds as the request has tokens.
+//! Every decision about a request is made by a function that does no I/O. Where it lacks a key it returns which token
+//! it needs a verdict on; the caller waits for that one and asks again, see [`Verdicts::wait`]. Each round adds one
+//! verdict, so there are at most as many rounds as the request has tokens.
 
 use std::sync::Arc;
 
@@ -50,8 +50,8 @@ impl<'a> Verdicts<'a> {
     }
 }
 
-/// The failure to report where several cookies fail. A missing key comes first, because the token may be good. An expired
-/// token comes second, because it was most likely good once (its signature may not have been checked).
+/// The failure to report where several cookies fail. A missing key comes first, because the token may be good. An
+/// expired token comes second, because it was most likely good once (its signature may not have been checked).
 #[derive(Default)]
 pub(super) struct Worst(Option<Failure>);
 
