@@ -130,8 +130,9 @@ impl CookieConfig {
     /// is a `Domain` now, and those of the former domains that the app names. Browsers keep such a left-over beside the
     /// present cookie and may send it first; sooner or later it holds a refresh JWT that was spent long ago.
     ///
-    /// These values have to be written before the `Set-Cookie` of the present cookie, and only where that follows: on
-    /// the host of a former domain both may be one cookie (RFC 6265 section 5.3).
+    /// These values have to be written before the `Set-Cookie` of the present cookie, and only where that follows: on a
+    /// host that is itself the `Domain`, the cookie with that `Domain` and the one without are the same cookie (RFC
+    /// 6265 section 5.3).
     ///
     /// Cookies with another `Path` are left alone, because they may belong to another app on the same host.
     pub(crate) fn delete_leftovers(&self, name: &str) -> Vec<Result<HeaderValue, Unwritable>> {

@@ -1,4 +1,4 @@
-//! Who calls a route, and with which token.
+//! The session of a request to a route, and the refresh JWT for calls upstream.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use crate::session::{RefreshJwt, Session};
 use crate::token::RevocationMark;
 use crate::wire::LoginOptions;
 
-/// The session layer's outcome where one ran, else the same read from the request, without a renewal.
+/// The outcome of the session layer, if one of this handle ran. Otherwise the credentials are read here by the same
+/// rules, without a renewal.
 pub(super) struct Caller(pub(super) Session, RevocationMark);
 
 impl FromRequestParts<Arc<Project>> for Caller {
@@ -48,7 +49,7 @@ impl Caller {
         self.0.project()
     }
 
-    /// Before anything was done for this request.
+    /// The moment before anything was done for this request. Users may have been revoked since.
     pub(super) fn began(&self) -> RevocationMark {
         self.1
     }
@@ -63,8 +64,8 @@ impl Caller {
         }
     }
 
-    /// The refresh JWT that a sign-in with these options changes the session of. Others are not sent: a sign-in
-    /// should work whatever became of the session before.
+    /// The refresh JWT for a sign-in that continues a session: one with `stepup` or `mfa` among its options. Other
+    /// sign-ins are sent without a refresh JWT, so that they work whatever became of an earlier session.
     pub(super) async fn step_up(
         &self,
         options: &LoginOptions,
@@ -76,8 +77,8 @@ impl Caller {
         }
     }
 
-    /// The session that a sign-in or sign-out is about to replace. Waits for no renewal of another request: that
-    /// one will find that the session was ended.
+    /// The session that a sign-in replaces or a sign-out ends. Does not wait for a renewal of another request: that
+    /// renewal will find that the session was ended.
     pub(super) async fn previous(&self) -> Previous {
         let presented = self.0.presented().await.ok().flatten();
         let outcome = match (self.0.renewal(), &presented) {
@@ -92,7 +93,7 @@ impl Caller {
         let kept = unverified.map(|token| Box::from(token.jwt()));
         let live = match outcome.as_deref() {
             None => presented.clone(),
-            // The one that was presented is spent.
+            // The refresh JWT that the browser sent is spent, and its successor cannot be verified yet.
             Some(_) if kept.is_some() => None,
             Some(outcome) => match (outcome.tokens().refresh, outcome) {
                 (Some(Issued { jwt, verified }), _) => Some(Presented::new(&jwt, verified)),
@@ -109,21 +110,22 @@ impl Caller {
     }
 }
 
-/// The refresh JWTs of a session.
+/// The refresh JWTs of the session that the caller had before.
 pub(super) struct Previous {
-    /// As the browser sent it.
+    /// The refresh JWT that the browser sent.
     pub(super) presented: Option<Presented>,
-    /// The one that a renewal made of it, else the same; `None` once upstream has refused it.
+    /// The refresh JWT that a renewal has replaced it with, else the same as `presented`. `None` if upstream has
+    /// refused it, or if its successor is in `kept`.
     pub(super) live: Option<Presented>,
-    /// What a renewal has brought; the sign-in or sign-out takes its place.
+    /// The outcome of a renewal of this session, if there was one. No response has to deliver it any more.
     pub(super) outcome: Option<Arc<Outcome>>,
-    /// The one that a renewal made of it and that cannot be verified yet. Good for telling upstream to end it, and for
-    /// nothing else.
+    /// The refresh JWT that a renewal has replaced `presented` with, if its key is missing. It serves only for asking
+    /// upstream to end the session.
     pub(super) kept: Option<Box<str>>,
 }
 
 impl Previous {
-    /// Both, once each.
+    /// `presented` and `live`; only once if both are the same.
     pub(super) fn tokens(&self) -> impl Iterator<Item = &Presented> {
         let live = self
             .live
@@ -132,15 +134,16 @@ impl Previous {
         self.presented.iter().chain(live)
     }
 
-    /// What the browser does not have yet: a renewal on this very request brought it.
+    /// The refresh JWT that a renewal brought and that the browser may not have yet.
     pub(super) fn undelivered(&self) -> Option<&Presented> {
         let presented = self.presented.as_ref()?;
         self.live.as_ref().filter(|live| live.jwt != presented.jwt)
     }
 }
 
-/// A native app sends its token as Descope's API wants it, `Bearer <project id>:<JWT>`, and no cookie counts. The
-/// token takes the place of both: which of the two it is, verification finds out.
+/// The headers of a request under [`TokenDelivery::Body`]. A native app sends its token in the form of Descope's API,
+/// `Bearer <project id>:<JWT>`, and cookies do not count. The token is put into both the session cookie and the refresh
+/// cookie; verification finds out which kind of token it is.
 fn body_mode_headers(headers: &HeaderMap, project: &Project) -> HeaderMap {
     let mut result = HeaderMap::new();
     for field in headers.get_all(AUTHORIZATION) {
@@ -171,7 +174,7 @@ fn api_token<'a>(headers: &'a HeaderMap, project: &Project) -> Option<&'a str> {
     let rest = rest
         .trim_matches([' ', '\t'])
         .strip_prefix(project.client.project_id().as_str())?;
-    // A management key may follow; it is none of ours to pass on.
+    // A management key may follow the token. It is not passed on.
     let token = rest.strip_prefix(':')?.split(':').next()?;
     has_token_characters(token.as_bytes()).then_some(token)
 }

@@ -1,4 +1,4 @@
-//! Answers, above all those with tokens in them.
+//! The responses of the routes, above all those to calls that issued tokens.
 
 use std::sync::Arc;
 
@@ -21,9 +21,9 @@ use crate::token::{Unverified, Verified};
 use crate::wire::endpoint::{has_needed, is_blank};
 use crate::wire::{Endpoint, JwtResponse};
 
-/// Makes a call upstream with what is left of a request after parsing.
+/// Sends a parsed request upstream.
 ///
-/// The token need not be verified, because upstream is the one to know it.
+/// `token` need not have been verified here, because upstream verifies it.
 pub(super) async fn send<T: Serialize>(
     project: &Project,
     endpoint: &Endpoint,
@@ -43,8 +43,8 @@ pub(super) async fn send<T: Serialize>(
     Ok(reply.body)
 }
 
-/// The answer of a call that issued no tokens: what the page may see of it. `None` if it is an answer to something
-/// else.
+/// The response to a call that issues no tokens: the members of upstream's answer that the page may see. `None` if the
+/// answer is not of the type that the call has.
 pub(super) fn plain<A: Shown>(body: Value) -> Option<Response> {
     match body {
         Value::Object(members) if A::MAY_BE_BLANK && is_blank(&members) => Some(empty(Vec::new())),
@@ -60,7 +60,7 @@ pub(super) fn plain<A: Shown>(body: Value) -> Option<Response> {
     }
 }
 
-/// Anything else than an object is no answer of the API.
+/// The members of an answer that has to be an object; anything else is answered with 502.
 pub(super) fn object(body: Value) -> Result<Map<String, Value>, RouteError> {
     match body {
         Value::Object(body) => Ok(body),
@@ -68,14 +68,16 @@ pub(super) fn object(body: Value) -> Result<Map<String, Value>, RouteError> {
     }
 }
 
-/// An answer that has nothing to say but cookies. Never 204: the SDKs parse every body.
+/// A response with cookies and an empty object. Its status is not 204, because the SDKs parse every body.
 pub(super) fn empty(cookies: Vec<HeaderValue>) -> Response {
     with_cookies(Map::new(), cookies)
 }
 
-/// The answer to a call that issued tokens: verified, moved into cookies, and the session before them ended.
+/// The response to a call that issued tokens. The tokens are verified and moved into cookies, and the session that they
+/// replace is ended.
 ///
-/// `same_user` is whose session it was, for calls that continue one.
+/// `same_user` is the refresh JWT of the session that the call continues, if it continues one: the tokens have to name
+/// the same user.
 pub(super) async fn signed_in(
     caller: &Caller,
     body: Value,
@@ -112,7 +114,7 @@ pub(super) async fn signed_in(
 
     rewrite(project, &mut body, &accepted.tokens);
     if accepted.lacks_session && project.delivery != TokenDelivery::Body {
-        // The page has no such session.
+        // No session JWT was accepted, so the page must not take the session for renewed.
         for member in ["sessionJwt", "sessionExpiration", "claims"] {
             body.remove(member);
         }
@@ -120,7 +122,7 @@ pub(super) async fn signed_in(
     Ok(with_cookies(body, cookies))
 }
 
-/// The answer to a renewal. It is made from the tokens, because many calls share one of upstream.
+/// The response to a renewal. It is made from the tokens, because many requests share one call upstream.
 pub(super) fn renewed(
     project: &Project,
     presented: &Presented,
@@ -131,7 +133,7 @@ pub(super) fn renewed(
         _ => stores(project, tokens)?,
     };
     let mut body = Map::new();
-    // The Swift SDK cannot do without it, and Python takes a missing one for `true`.
+    // The Swift SDK needs this member, and the Python SDK takes a missing one for `true`.
     body.insert("firstSeen".to_owned(), false.into());
     body.insert(
         "cookieExpiration".to_owned(),
@@ -161,13 +163,13 @@ pub(super) fn renewed(
     Ok(with_cookies(body, cookies))
 }
 
-/// `Set-Cookie` values for what was issued.
+/// `Set-Cookie` values that store the tokens.
 pub(super) fn stores(project: &Project, tokens: &Tokens) -> Result<Vec<HeaderValue>, RouteError> {
     let cookies = project.store_cookies(tokens);
     cookies.into_iter().map(writable).collect()
 }
 
-/// `Set-Cookie` values that delete the session under every name.
+/// `Set-Cookie` values that delete the session and refresh cookies under every name that is read.
 pub(super) fn sign_out_cookies(caller: &Caller) -> Vec<HeaderValue> {
     let project = caller.project();
     if project.delivery == TokenDelivery::Body {
@@ -181,7 +183,8 @@ pub(super) fn sign_out_cookies(caller: &Caller) -> Vec<HeaderValue> {
         .collect()
 }
 
-/// Both cookies belong to who signed in: what was not issued is deleted, unless it is the same user's.
+/// The `Set-Cookie` values of a sign-in. Afterwards both cookies are of the user who signed in: a cookie for which no
+/// token was issued is deleted, except a refresh cookie of the same user.
 fn sign_in_cookies(
     project: &Project,
     accepted: &Accepted,
@@ -218,7 +221,8 @@ fn sign_in_cookies(
     } else {
         None
     };
-    // A left-over goes only where a cookie takes its place: it may be the one that lives.
+    // Left-over cookies of earlier configurations are deleted only where a new cookie takes their place: a left-over
+    // may hold the refresh JWT that is still in use.
     names
         .into_iter()
         .zip([Some(session), refresh])
@@ -227,11 +231,11 @@ fn sign_in_cookies(
         .collect()
 }
 
-/// Ends what the sign-in replaces: another user's session altogether, of the same user's what a late renewal would
-/// write over the new cookies.
+/// Ends what the sign-in replaces. If the earlier session was of another user, it is ended. If it was of the same user,
+/// the outcomes of its renewals are dropped, so that a late renewal does not overwrite the new cookies.
 ///
-/// That goes for a user who is only claimed, too: what is ended is what this caller presented, whose cookies are
-/// replaced in any case, and nothing that others hold.
+/// This applies also to an [`Owner::Claimed`]: only tokens that this caller presented are ended, and their cookies are
+/// replaced in any case.
 async fn settle(
     project: &Project,
     caller: &Caller,
@@ -260,12 +264,12 @@ async fn settle(
 /// Who signed in.
 enum Owner<'a> {
     Known(&'a Verified),
-    /// As a token says whose key is missing.
+    /// The user that a token claims whose key is missing.
     Claimed(&'a Unverified),
 }
 
 impl Owner<'_> {
-    /// Whether this token is of the same user.
+    /// Whether `token` names the same user.
     fn is_of(&self, token: &Verified) -> bool {
         match self {
             Self::Known(user) => user.claims.same_user(&token.claims),
@@ -274,7 +278,7 @@ impl Owner<'_> {
     }
 }
 
-/// Whose tokens these are: all name the same user.
+/// A token of the user who signed in. All tokens name the same user.
 fn user_of(tokens: &Tokens, same_user: Option<&Presented>) -> Option<Arc<Verified>> {
     let issued = tokens.session.as_ref().or(tokens.refresh.as_ref());
     issued
@@ -320,9 +324,10 @@ fn token_member(body: &Map<String, Value>, name: &str) -> Result<String, RouteEr
     }
 }
 
-/// What the browser's SDK needs, and nothing that script could sign in with.
+/// Leaves the members that the caller may see, and sets those that are made from the tokens. Under
+/// [`TokenDelivery::Cookies`] no token is left.
 fn rewrite(project: &Project, body: &mut Map<String, Value>, tokens: &Tokens) {
-    // Those of the session JWT take their place.
+    // The claims of the session JWT take the place of those that upstream sent.
     body.remove("claims");
     if project.delivery == TokenDelivery::Body {
         NATIVE_SESSION.keep(body);
@@ -334,7 +339,7 @@ fn rewrite(project: &Project, body: &mut Map<String, Value>, tokens: &Tokens) {
         SESSION.keep(body);
         if let Some(session) = session {
             body.insert("sessionJwt".to_owned(), session);
-            // Without it the SDK's own cookie lands on the page's directory and shadows ours.
+            // Without `cookiePath` the SDK would set its own cookie for the page's directory, where it would hide ours.
             body.insert("cookiePath".to_owned(), (*project.cookies.path).into());
         }
     }
@@ -342,7 +347,7 @@ fn rewrite(project: &Project, body: &mut Map<String, Value>, tokens: &Tokens) {
         ("sessionExpiration", &tokens.session),
         ("cookieExpiration", &tokens.refresh),
     ] {
-        // Anything but a number of seconds sends the SDK into a loop.
+        // The SDK would loop on anything but a number of seconds.
         let seconds = match (issued, body.get(name)) {
             (Some(issued), _) => Some(issued.verified.claims.exp),
             (None, Some(Value::Number(seconds))) => seconds.as_i64(),

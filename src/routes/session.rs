@@ -1,4 +1,4 @@
-//! The calls that are not just passed on: renewing, signing out, and validating a session.
+//! The handlers of the calls that are not just passed on: renewing, signing out, and validating a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -43,7 +43,8 @@ pub(super) async fn refresh(
     }
 }
 
-/// The same for pages that do not know whether anybody is signed in: nobody is no error.
+/// Like [`refresh`], for pages that do not know whether anybody is signed in: without a session the answer is an empty
+/// object, not an error.
 pub(super) async fn try_refresh(
     State(project): State<Arc<Project>>,
     caller: Caller,
@@ -71,7 +72,7 @@ enum Renewal {
 
 struct Unavailable {
     retry_after: Duration,
-    /// A refresh JWT that has to reach the browser all the same, and the one that it replaces.
+    /// The old refresh JWT, and a new one that has to reach the browser although the renewal failed.
     rescued: Option<(Presented, Issued)>,
 }
 
@@ -95,8 +96,8 @@ impl Unavailable {
     }
 }
 
-/// What the layer's renewal of this request brought, else one that is shared with everybody who asks at the same
-/// time. The token is never spent here.
+/// The outcome of the renewal that the session layer made for this request, else of one that is made now and shared
+/// with all requests that carry the same refresh JWT.
 async fn renew(project: &Arc<Project>, caller: &Caller) -> Renewal {
     let renewer = &project.renewer;
     let (presented, outcome) = match caller.0.renewal() {
@@ -137,11 +138,13 @@ async fn renew(project: &Arc<Project>, caller: &Caller) -> Renewal {
     }
 }
 
-/// Refresh JWTs whose successors are looked for, one after the other. Each look goes as far as this replica knows, so
-/// that more than one is for what others have renewed; and upstream may make them replace each other in a circle.
+/// How many times [`use_rescued`] looks for the successor of a refresh JWT. Each look follows all renewals that this
+/// replica knows, so further looks find only renewals of other replicas. The limit also ends a circle of refresh JWTs
+/// that replace each other, which upstream could make.
 const MOST_RESCUED: usize = 8;
 
-/// An error has no place for a token, and the app's own is spent. So the new one is spent as well.
+/// Renews with a rescued refresh JWT. Under [`TokenDelivery::Body`] an error response cannot carry the rescued token,
+/// and the app's own refresh JWT is spent, so the rescued one is used for another renewal at once.
 async fn use_rescued(
     renewer: &Arc<Renewer>,
     presented: Presented,
@@ -150,7 +153,7 @@ async fn use_rescued(
 ) -> Renewal {
     let mut rescued = rescued.clone();
     let mut next = Presented::new(&rescued.jwt, rescued.verified.clone());
-    // It may have been spent before, in vain.
+    // The rescued refresh JWT may have been spent by an earlier renewal that failed too.
     for _ in 0..MOST_RESCUED {
         let outcome = renewer.remembered(&next).await;
         let Some(newer) = outcome.and_then(|outcome| match &*outcome {
@@ -204,25 +207,26 @@ pub(super) async fn logout_all(
     }
     let second_over = project.renewer.second_over();
     let answer = sign_out::<session::LogoutAll>(&project, &caller, &ended, &request).await;
-    // Whoever signs in after this answer has tokens that every replica sees to be newer.
+    // A user who signs in after this answer gets tokens that every replica recognises as newer than the revocation.
     second_over.await;
     answer
 }
 
-/// All that a sign-out ends. Read before anything of it is ended: what is, no longer verifies.
+/// All that a sign-out ends. It is read before any of it is ended, because a token that was ended no longer verifies.
 struct Ended {
     tokens: Previous,
-    /// By a bearer or the cookie that counts.
+    /// The session JWT from the bearer, or from the session cookie that counts.
     session: Option<Arc<Verified>>,
-    /// By any cookie.
+    /// The session JWTs from all session cookies that verify.
     cookies: Vec<Issued>,
-    /// Refused already, but not for as long as they live.
+    /// Session JWTs whose revocation ends before they expire.
     denied_sessions: Vec<Presented>,
+    /// Refresh JWTs whose revocation ends before they expire.
     denied_refresh: Vec<Presented>,
-    /// Refresh cookies that verify and do not count: one of an earlier configuration, or one beside those of a sibling
-    /// host.
+    /// Refresh cookies that verify and are not in `tokens`: left over from an earlier configuration, or beside cookies
+    /// that a sibling host has set.
     others: Vec<Presented>,
-    /// Refresh cookies whose key is missing. Nothing can be ended here by them, so upstream has to.
+    /// Refresh cookies whose key is missing. They cannot be verified, so only upstream can end their sessions.
     unverified: Vec<Unverified>,
 }
 
@@ -242,15 +246,16 @@ impl Ended {
         }
     }
 
-    /// Everything that names a user, the one who signs out first.
+    /// All verified tokens of the session, of its renewal and of other session cookies. The first names the user who
+    /// signs out.
     fn sessions(&self) -> impl Iterator<Item = &Arc<Verified>> {
         let tokens = self.tokens.tokens().map(|token| &token.verified);
         let cookies = self.cookies.iter().map(|issued| &issued.verified);
         self.session.iter().chain(tokens).chain(cookies)
     }
 
-    /// Refresh cookies of other users than the one that counts, or of any if none counts. A sibling host may have made
-    /// the session or the refresh cookie that counts, so one of these may be the user's own.
+    /// Refresh cookies in `others` that name another user than the refresh cookie that counts; all of `others` if none
+    /// counts. A sibling host may have set the cookie that counts, so one of the others may be the user's own.
     fn of_other_users(&self) -> impl Iterator<Item = &Presented> {
         let user = self.tokens.presented.as_ref();
         let user = user.map(|token| token.verified.claims.id());
@@ -273,8 +278,8 @@ impl Ended {
     }
 }
 
-/// The session is over here already, so that nothing renews it meanwhile. Whatever upstream says, the browser is
-/// signed out.
+/// Asks upstream to end the session, and answers with deletions of the cookies whatever upstream says. The caller has
+/// ended the session in this process before, so that nothing renews it meanwhile.
 async fn sign_out<C: Call<Request = LogoutRequest>>(
     project: &Arc<Project>,
     caller: &Caller,
@@ -285,7 +290,8 @@ async fn sign_out<C: Call<Request = LogoutRequest>>(
     let ours = live.or(ended.tokens.kept.as_deref());
     let others = ended.of_other_users().map(|token| &*token.jwt);
     let others = others.chain(ended.unverified.iter().map(Unverified::jwt));
-    // At the same time: a request may carry several, and an outage would make the browser wait for each in turn.
+    // The calls are made at the same time: a request may carry several tokens, and in an outage the browser would
+    // otherwise wait for each call in turn.
     let mut calls = JoinSet::new();
     for token in ours.into_iter().chain(others) {
         let (project, request, token) = (project.clone(), request.clone(), token.to_owned());
@@ -302,7 +308,7 @@ async fn sign_out<C: Call<Request = LogoutRequest>>(
     empty(sign_out_cookies(caller))
 }
 
-/// The one call that wants the session JWT.
+/// Passes a session JWT on to Descope; all other calls send a refresh JWT or no token.
 pub(super) async fn validate(
     State(project): State<Arc<Project>>,
     headers: HeaderMap,
@@ -325,7 +331,7 @@ pub(super) async fn validate(
     let reply = send(&project, &endpoint, endpoint.path, &request, Some(token)).await;
     let reply = reply.map_err(|error| RouteError::upstream(&error))?;
     let mut claims = object(reply)?;
-    // Claims have any name and any value: those pass that the JWT itself has, which was verified here.
+    // Claims may have any name and any value. Only those pass that the session JWT has, which was verified here.
     let own: Map<String, Value> = verified.decode().unwrap_or_default();
     claims.retain(|name, value| own.contains_key(name) && without_tokens(value));
     if claims.is_empty() {

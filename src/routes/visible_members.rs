@@ -1,4 +1,4 @@
-//! What the answers of the routes may have in them. The OpenAPI document shows the same.
+//! Which members the answers of the routes may have. The OpenAPI document shows the same members.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::wire::{
     UserProfile,
 };
 
-/// An answer of the API, and what of it the page may see.
+/// An answer of the API, and the members of it that the page may see.
 pub(super) trait Shown: Answer {
     const SHAPE: Shape;
 
@@ -24,12 +24,12 @@ pub(super) trait Shown: Answer {
     };
 }
 
-/// What the OpenAPI document says of an answer.
+/// How the OpenAPI document describes an answer.
 #[cfg(feature = "utoipa")]
 pub(super) enum Documented {
     /// The schema of that name.
     Object(&'static str),
-    /// An array of it.
+    /// An array of objects with the schema of that name.
     List(&'static str),
     Empty,
     Claims,
@@ -70,7 +70,7 @@ impl Shown for Acknowledgement {
     const DOCUMENTED: Documented = Documented::Empty;
 }
 
-// Claims have any name; the handler takes those that the JWT itself has.
+// Claims may have any name, so no shape can list them. The handler keeps those that the session JWT has.
 impl Shown for Map<String, Value> {
     const SHAPE: Shape = NOTHING;
 
@@ -80,7 +80,7 @@ impl Shown for Map<String, Value> {
 
 const NOTHING: Shape = shape("", &[]);
 
-/// To a call that sent a code.
+/// The answer to a call that sent a code.
 pub(super) const MASKED_ADDRESS: Shape = shape(
     "MaskedAddress",
     &[
@@ -112,10 +112,10 @@ pub(super) const NOTP_LINK: Shape = shape(
     ],
 );
 
-/// To a call that issued tokens, which went into cookies.
+/// The answer to a call that issued tokens, which are moved into cookies.
 pub(super) const SESSION: Shape = shape("SessionResponse", SESSION_MEMBERS);
 
-/// The same for a native app, which has no cookies.
+/// The answer to such a call for a native app, which gets the tokens in the body.
 pub(super) const NATIVE_SESSION: Shape = Shape {
     name: "NativeSessionResponse",
     members: SESSION_MEMBERS,
@@ -133,8 +133,8 @@ pub(super) const NATIVE_SESSION: Shape = Shape {
     ],
 };
 
-// `idpResponse` is not among them: it is what an identity provider said, with its own tokens as the case may be, and it
-// comes with SSO only, which is not mounted.
+// `idpResponse` is not among them: it holds the answer of an identity provider, possibly with that provider's tokens.
+// It comes only with SSO, which is not mounted.
 const SESSION_MEMBERS: &[Member] = &[
     ("user", Nested(&USER), ""),
     ("firstSeen", Flag, "Whether the user was created just now"),
