@@ -38,7 +38,7 @@ pub(crate) struct Ledger<K, V> {
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Ledger<K, V> {
-    /// Makes a map for at least `capacity` entries.
+    /// Makes a map for about `capacity` entries.
     pub(crate) fn new(capacity: usize) -> Self {
         let parts = (capacity / LEAST_PART).clamp(1, PARTS);
         let part = || RwLock::new(Bounded::new(capacity.div_ceil(parts)));
