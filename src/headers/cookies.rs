@@ -1,4 +1,5 @@
-//! The cookies that hold a session: names, attributes, limits.
+//! The session cookie and the refresh cookie: their names and attributes, and what browsers demand of them. How the
+//! values are read from a request is in `credentials.rs`.
 
 use std::time::Duration;
 

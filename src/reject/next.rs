@@ -1,4 +1,4 @@
-//! Which page a browser may be sent to after it has signed in.
+//! Checks the path (`next`) to which a login page may redirect a browser after sign-in.
 
 use std::borrow::Cow;
 

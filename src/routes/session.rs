@@ -308,7 +308,7 @@ async fn sign_out<C: Call<Request = LogoutRequest>>(
     empty(sign_out_cookies(caller))
 }
 
-/// Passes a session JWT on to Descope; all other calls send a refresh JWT or no token.
+/// Asks Descope to validate the session JWT. All other calls send a refresh JWT or no token.
 pub(super) async fn validate(
     State(project): State<Arc<Project>>,
     headers: HeaderMap,

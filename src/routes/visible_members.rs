@@ -84,8 +84,8 @@ const NOTHING: Shape = shape("", &[]);
 pub(super) const MASKED_ADDRESS: Shape = shape(
     "MaskedAddress",
     &[
-        ("maskedEmail", Text, "Of the e-mail routes"),
-        ("maskedPhone", Text, "Of the phone routes"),
+        ("maskedEmail", Text, "Where the code went, if by e-mail"),
+        ("maskedPhone", Text, "Where the code went, if to a phone"),
         (
             "verificationAttempts",
             Whole,
@@ -106,8 +106,8 @@ pub(super) const TOTP_ENROLMENT: Shape = shape(
 pub(super) const NOTP_LINK: Shape = shape(
     "NotpLinkResponse",
     &[
-        ("pendingRef", Text, "What to poll with"),
-        ("redirectUrl", Text, "Opens the messenger"),
+        ("pendingRef", Text, "Reference for pending-session"),
+        ("redirectUrl", Text, "Link that opens the messenger"),
         ("image", Text, "The link as a QR code: a PNG in base64"),
     ],
 );
@@ -141,7 +141,7 @@ const SESSION_MEMBERS: &[Member] = &[
     ("sessionExpiration", Whole, "Unix seconds"),
     ("cookieExpiration", Whole, "Unix seconds"),
     ("nextRefreshSeconds", Whole, "When to renew, if earlier"),
-    ("claims", Free, "Of the session JWT"),
+    ("claims", Free, "Claims of the session JWT"),
     ("tenantSSOID", Text, "The tenant's id for SSO"),
 ];
 
@@ -149,7 +149,7 @@ pub(super) const USER: Shape = shape(
     "UserProfile",
     &[
         ("userId", Text, "The id"),
-        ("loginIds", List, "All names to sign in under"),
+        ("loginIds", List, "All login ids"),
         ("name", Text, "Display name"),
         ("givenName", Text, "First name"),
         ("middleName", Text, "Middle name"),
@@ -163,9 +163,9 @@ pub(super) const USER: Shape = shape(
         ("userTenants", NestedList(&USER_TENANT), "Tenants"),
         ("status", Text, "enabled, disabled or invited"),
         ("externalIds", List, "Ids in other systems"),
-        ("picture", Text, "Its URL"),
+        ("picture", Text, "URL of the picture"),
         ("test", Flag, "Whether this is a test user"),
-        ("customAttributes", Own, "The project's own"),
+        ("customAttributes", Own, "Attributes of the project"),
         ("createdTime", Whole, "Unix seconds"),
         ("modifiedTime", Whole, "Unix seconds"),
         ("ssoAppIds", List, "SSO applications"),
@@ -186,8 +186,8 @@ pub(super) const USER_TENANT: Shape = shape(
     &[
         ("tenantId", Text, "The id"),
         ("tenantName", Text, "The name"),
-        ("roleNames", List, "Roles in it"),
-        ("permissions", List, "Permissions in it"),
+        ("roleNames", List, "Roles in the tenant"),
+        ("permissions", List, "Permissions in the tenant"),
     ],
 );
 
@@ -201,7 +201,7 @@ pub(super) const TENANT_INFO: Shape = shape(
     &[
         ("id", Text, "The id"),
         ("name", Text, "The name"),
-        ("customAttributes", Free, "The project's own"),
+        ("customAttributes", Free, "Attributes of the project"),
     ],
 );
 
@@ -210,9 +210,9 @@ pub(super) const HISTORY_ENTRY: Shape = shape(
     &[
         ("userId", Text, "The user's id"),
         ("loginTime", Whole, "Unix seconds"),
-        ("city", Text, "From where"),
-        ("country", Text, "From where"),
-        ("ip", Text, "From where"),
-        ("selectedTenant", Text, "Into which tenant"),
+        ("city", Text, "City of the sign-in"),
+        ("country", Text, "Country of the sign-in"),
+        ("ip", Text, "IP address of the sign-in"),
+        ("selectedTenant", Text, "The tenant that was selected"),
     ],
 );

@@ -1,4 +1,5 @@
-//! When a session is renewed before it has run out, beside a request that is served with it.
+//! Early renewal: when a session is renewed before it has run out. The request is served with the present session, and
+//! the renewal runs beside it.
 
 use super::identity::{Decided, Identity, TokenSource};
 use super::refresh_choice::Choice;

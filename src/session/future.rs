@@ -58,7 +58,7 @@ impl<S, B, R> ResponseFuture<S, B, R>
 where
     S: Service<Request<B>>,
 {
-    /// Calls the inner service and leaves its response as it is.
+    /// Leaves the response of the inner service as it is.
     pub(super) fn pass(future: S::Future) -> Self {
         Self {
             phase: Phase::Calling {

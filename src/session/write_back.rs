@@ -43,8 +43,8 @@ fn write_cookies(
         // The other handle most likely set these cookies. The renewer keeps our tokens for a later response.
         return false;
     }
-    // A handler that has signed somebody in or out decides over a renewal that ran before it. So does another request
-    // that has signed the user out since.
+    // The cookies of a renewal are not written if the handler has signed somebody in or out since, or if another
+    // request has signed the user out.
     let handler_decided = taken || project.renewer.is_revoked(outcome);
 
     let mut values = Vec::new();
