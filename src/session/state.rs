@@ -96,8 +96,8 @@ impl Session {
         }
     }
 
-    /// Like [`Self::require`] for pages that anybody may see: stale or unusable cookies are nobody. A bearer that
-    /// fails is still an error, because whoever sends one must learn that it is bad.
+    /// Like [`Self::require`], for pages that anybody may see: a request whose cookies do not count has no session. A
+    /// bearer that does not count is still an error, because the client that sent it must learn that it is bad.
     pub(crate) fn optional(&self) -> Result<Option<&Arc<Verified>>, AuthError> {
         self.note_read();
         match &self.0.identity {
