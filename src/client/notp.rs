@@ -59,6 +59,10 @@ pub struct Notp<'a> {
 
 impl Notp<'_> {
     /// A link for somebody who is not registered (`POST /v1/auth/notp/{provider}/signup`).
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn sign_up(
         self,
         provider: NotpProvider,
@@ -73,6 +77,10 @@ impl Notp<'_> {
     /// A link for a registered user (`POST /v1/auth/notp/{provider}/signin`).
     ///
     /// With `stepup` or `mfa` in the options, `token` is required, and it is sent only then.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn sign_in(
         self,
         provider: NotpProvider,
@@ -88,6 +96,10 @@ impl Notp<'_> {
     /// A link for anybody (`POST /v1/auth/notp/{provider}/signup-in`).
     ///
     /// With `stepup` or `mfa` in the options, `token` is required, and it is sent only then.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn sign_up_or_in(
         self,
         provider: NotpProvider,
@@ -101,6 +113,10 @@ impl Notp<'_> {
     }
 
     /// A link that moves a user to a new phone (`POST /v1/auth/notp/{provider}/update`).
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn update(
         self,
         provider: NotpProvider,
@@ -116,6 +132,10 @@ impl Notp<'_> {
     /// Asks once whether the message has arrived (`POST /v1/auth/notp/pending-session`).
     ///
     /// While it has not, the error's [`is_notp_pending`](ClientError::is_notp_pending) is true.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn pending_session(self, pending_ref: &str) -> Result<JwtResponse, ClientError> {
         let request = PendingSessionRequest::new(pending_ref);
         self.client

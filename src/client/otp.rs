@@ -20,6 +20,10 @@ impl Otp<'_> {
     /// Sends a code to somebody who is not registered (`POST /v1/auth/otp/signup/{method}`).
     ///
     /// The user exists once the code is verified. E062107 when there is one already.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn sign_up(
         self,
         method: DeliveryMethod,
@@ -35,6 +39,10 @@ impl Otp<'_> {
     ///
     /// With `stepup` or `mfa` in the options, `token` is required, and it is sent only then. E062108 when there
     /// is no such user.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn sign_in(
         self,
         method: DeliveryMethod,
@@ -50,6 +58,10 @@ impl Otp<'_> {
     /// Sends a code, whether the user is registered or not (`POST /v1/auth/otp/signup-in/{method}`).
     ///
     /// With `stepup` or `mfa` in the options, `token` is required, and it is sent only then.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn sign_up_or_in(
         self,
         method: DeliveryMethod,
@@ -66,6 +78,10 @@ impl Otp<'_> {
     ///
     /// `method` is the one that the code was sent with. Completes sign-up, sign-in and both updates. A wrong
     /// code is E061102, an expired one E061104, one that was tried too often E061103.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn verify(
         self,
         method: DeliveryMethod,
@@ -80,6 +96,10 @@ impl Otp<'_> {
     /// Sends a code to a user's new e-mail address (`POST /v1/auth/otp/update/email`).
     ///
     /// The address is live once the code is verified.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn update_email(
         self,
         request: &OtpUpdateEmailRequest,
@@ -93,6 +113,10 @@ impl Otp<'_> {
     /// Sends a code to a user's new phone number (`POST /v1/auth/otp/update/phone/{method}`).
     ///
     /// The number is live once the code is verified. [`DeliveryMethod::Email`] is refused without a call.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn update_phone(
         self,
         method: DeliveryMethod,

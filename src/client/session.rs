@@ -26,6 +26,10 @@ impl Sessions<'_> {
     ///
     /// The answer has a new session JWT. A refresh JWT is in it only when the project rotates them; the old one
     /// is dead then. Never repeated after a connection was established.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn refresh(self, token: &RefreshToken) -> Result<JwtResponse, ClientError> {
         let request = RefreshRequest::default();
         let token = Some(token.expose());
@@ -35,6 +39,10 @@ impl Sessions<'_> {
     /// Renews the session if the token is still good (`POST /v1/auth/try-refresh`).
     ///
     /// `None` when Descope answers with an empty object, which it does instead of refusing the token.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn try_refresh(
         self,
         token: &RefreshToken,
@@ -65,6 +73,10 @@ impl Sessions<'_> {
     ///
     /// For jobs and command line tools, which hold the token themselves, the call is complete. A process that also
     /// verifies tokens stops doing so with [`Descope::revoke`](crate::Descope::revoke).
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn logout(self, token: &RefreshToken) -> Result<(), ClientError> {
         self.end::<session::Logout>(token).await
     }
@@ -72,6 +84,10 @@ impl Sessions<'_> {
     /// Ends all sessions of the user (`POST /v1/auth/logoutall`), at Descope and nowhere else.
     ///
     /// What [`logout`](Self::logout) says about handlers holds here too.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn logout_all(self, token: &RefreshToken) -> Result<(), ClientError> {
         self.end::<session::LogoutAll>(token).await
     }
@@ -79,6 +95,10 @@ impl Sessions<'_> {
     /// The user object (`GET /v1/auth/me`).
     ///
     /// Repeated once when the connection fails.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn me(self, token: &RefreshToken) -> Result<UserProfile, ClientError> {
         let (none, token) = (NoBody::default(), Some(token.expose()));
         self.client.call::<session::Me>(&none, token).await
@@ -87,6 +107,10 @@ impl Sessions<'_> {
     /// The tenants of the user (`POST /v1/auth/me/tenants`).
     ///
     /// A request that asks for both the current tenant and a list, or for neither, is refused without a call.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn my_tenants(
         self,
         request: &MyTenantsRequest,
@@ -104,6 +128,10 @@ impl Sessions<'_> {
     /// The sign-ins of the user (`GET /v1/auth/me/history`).
     ///
     /// Repeated once when the connection fails.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn history(self, token: &RefreshToken) -> Result<Vec<HistoryEntry>, ClientError> {
         let (none, token) = (NoBody::default(), Some(token.expose()));
         self.client.call::<session::History>(&none, token).await
@@ -112,6 +140,10 @@ impl Sessions<'_> {
     /// Moves the session into a tenant (`POST /v1/auth/tenant/select`).
     ///
     /// The tokens of the answer carry the tenant as `dct`.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn select_tenant(
         self,
         request: &TenantSelectRequest,
@@ -127,6 +159,10 @@ impl Sessions<'_> {
     ///
     /// Unlike in the JWT, times are RFC 3339 texts. For a check per request use the session layer, which needs no
     /// network.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn validate(self, token: &SessionToken) -> Result<Map<String, Value>, ClientError> {
         let (nothing, token) = (ValidateRequest::default(), Some(token.expose()));
         self.client.call::<session::Validate>(&nothing, token).await
@@ -135,6 +171,10 @@ impl Sessions<'_> {
     /// Turns an access key into a session JWT (`POST /v1/auth/accesskey/exchange`).
     ///
     /// E062803 when the key is not valid. There is no refresh JWT: exchange again when the session JWT runs out.
+    ///
+    /// # Errors
+    ///
+    /// When the request is invalid, when Descope refuses it or cannot be reached, or when the answer cannot be read.
     pub async fn exchange_access_key(
         self,
         key: &AccessKey,
