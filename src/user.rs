@@ -24,8 +24,8 @@ use crate::wire::UserProfile;
 /// | `Option<User>` | `None`; but a *bearer* that is bad, or cannot be checked now, is answered with 401 or 503 |
 /// | `Result<User, AuthRejection>` | the handler decides |
 ///
-/// Without a [`SessionLayer`](crate::SessionLayer) around the route, the first two are answered with 500, the third
-/// gets [`AuthErrorKind::MissingLayer`], and where a 500 is answered the log names the missing call.
+/// Without a [`SessionLayer`](crate::SessionLayer) around the route, the first two are answered with 500, and the log
+/// names the missing call; the third gets [`AuthErrorKind::MissingLayer`].
 ///
 /// ```
 /// # #[cfg(feature = "routes")] {

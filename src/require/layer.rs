@@ -9,7 +9,8 @@ use crate::reject::ProblemJson;
 /// Lets only those users pass who meet a [`Requirement`].
 ///
 /// It runs before the body is read and before extractors. It needs a [`SessionLayer`](crate::SessionLayer) outside of
-/// it; without one every request is answered with 500, and the log names the missing call.
+/// it; without one every request is answered with 500, and the log names the missing call. (A renderer of your own, and
+/// [`GrpcStatus`](crate::require::GrpcStatus), log nothing.)
 ///
 /// | outcome | answer |
 /// |---|---|
