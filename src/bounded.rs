@@ -1,6 +1,6 @@
-//! A map of bounded size whose entries end at a moment of their own. No lock, no clock, no I/O.
+//! A map of bounded size in which each entry has a time at which it ends. It has no lock, no clock and no I/O.
 //!
-//! A new entry is always taken. When the map is full, the entry that was written longest ago makes room for it,
+//! A new entry is always taken. When the map is full, the caller first removes the entry that was written longest ago,
 //! whatever its end is.
 
 use std::borrow::Borrow;
@@ -11,9 +11,9 @@ use std::time::Duration;
 /// See the module's documentation.
 pub(crate) struct Bounded<K, V> {
     entries: HashMap<K, Entry<V>>,
-    /// The keys by the number of the write.
+    /// The key of each entry, by the number of the write that wrote the entry.
     written: BTreeMap<u64, K>,
-    /// The numbers of the writes by the end of the entry.
+    /// The end of each entry, with the number of its write. Sorted, so that the next entry to end is first.
     ends: BTreeSet<(Duration, u64)>,
     writes: u64,
     capacity: usize,
@@ -26,7 +26,7 @@ struct Entry<V> {
 }
 
 impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
-    /// For this many entries, at least one.
+    /// Makes a map for `capacity` entries, at least for one.
     pub(crate) fn new(capacity: usize) -> Self {
         Self {
             entries: HashMap::new(),
@@ -37,7 +37,7 @@ impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
         }
     }
 
-    /// The value of a key, also after its end if nobody has called [`Self::expire`] since.
+    /// The value of a key. An entry that has ended is still found until [`Self::expire`] removes it.
     pub(crate) fn get<Q: Eq + Hash + ?Sized>(&self, key: &Q) -> Option<&V>
     where
         K: Borrow<Q>,
@@ -57,13 +57,14 @@ impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
         self.entries.len()
     }
 
-    /// Removes one entry that has ended.
+    /// Removes one entry that has ended, if there is one, and returns its key.
     pub(crate) fn expire(&mut self, now: Duration) -> Option<K> {
         let &(end, write) = self.ends.first()?;
         (end <= now).then(|| self.remove_write(write)).flatten()
     }
 
-    /// Removes the entry that was written longest ago, if this key needs its place.
+    /// Removes the entry that was written longest ago if the map is full and does not have this key. Returns the key of
+    /// the removed entry.
     pub(crate) fn make_room(&mut self, key: &K) -> Option<K> {
         if self.entries.len() < self.capacity || self.entries.contains_key(key) {
             return None;
@@ -72,7 +73,7 @@ impl<K: Clone + Eq + Hash, V> Bounded<K, V> {
         self.remove_write(write)
     }
 
-    /// Writes an entry. Room was [made](Self::make_room) for it.
+    /// Writes an entry. The caller has [made room](Self::make_room) for it before.
     pub(crate) fn put(&mut self, key: K, value: V, end: Duration) {
         self.remove(&key);
         let write = self.writes;

@@ -1,7 +1,7 @@
-//! Where time comes from.
+//! Sources of time.
 //!
-//! Everything in this crate that depends on time asks a [`Clock`], so that expiry, skew and outages are
-//! deterministic tests. Timers of the runtime (deadlines of calls) are tokio's, which tests can pause.
+//! Everything in this crate that depends on time asks a [`Clock`], so that tests of expiry, clock skew and outages are
+//! deterministic. Timers, such as the deadlines of calls, are tokio's, which tests can pause.
 
 use std::fmt;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
@@ -23,7 +23,7 @@ pub struct SystemClock {
 }
 
 impl SystemClock {
-    /// The system's clock.
+    /// Makes a clock that shows the system's time. Its monotonic time begins now.
     pub fn new() -> Self {
         Self {
             origin: Instant::now(),
@@ -39,7 +39,7 @@ impl Default for SystemClock {
 
 impl Clock for SystemClock {
     fn unix(&self) -> Duration {
-        // A clock before 1970 reads as 1970: every token is then "not yet valid", which fails closed.
+        // A system clock before 1970 is read as 1970. Every token is then "not yet valid" and is refused.
         SystemTime::now()
             .duration_since(UNIX_EPOCH)
             .unwrap_or_default()
@@ -69,7 +69,7 @@ pub struct ManualClock {
 }
 
 impl ManualClock {
-    /// A clock that shows this Unix time.
+    /// Makes a clock that shows this Unix time, in seconds. Its monotonic time is zero.
     pub fn at_unix_seconds(seconds: i64) -> Self {
         Self {
             unix_millis: AtomicI64::new(seconds.saturating_mul(1000)),

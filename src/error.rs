@@ -11,8 +11,8 @@ use crate::token::{Failure, InvalidToken};
 
 /// Why a request has no user, or may not do what it asks for.
 ///
-/// The kind decides status, challenge and body of the response. Details for the operator are in
-/// [`source`](StdError::source); nothing of them enters a response.
+/// The kind decides the status, challenge and body of the response. [`source`](StdError::source) has details for the
+/// operator, which never enter a response.
 #[derive(Clone)]
 pub struct AuthError {
     kind: AuthErrorKind,
@@ -23,37 +23,37 @@ pub struct AuthError {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum AuthErrorKind {
-    /// Nothing was sent. 401 without an error code (RFC 6750 section 3.1).
+    /// The request has no token. 401 without an error code (RFC 6750 section 3.1).
     MissingCredentials,
-    /// The token is no session of this project. 401 `invalid_token`.
+    /// The token is no valid session JWT of this project. 401 `invalid_token`.
     InvalidToken,
     /// The session is over and could not be renewed. 401 `invalid_token`. An expired token is refused before its
-    /// signature is looked at, so it may also be a forgery that nobody needs to look at.
-    /// Also when refresh cookies name different users, or another user than the session does.
+    /// signature is checked, so it may be forged. This is also the error when the session cannot be renewed because
+    /// refresh cookies name different users, or another user than the session does.
     ExpiredToken,
     /// Descope refused the refresh JWT. 401 `invalid_token`.
     SessionEnded,
-    /// A cross-origin request that may change something carried cookies; they were ignored. 403. Also the answer to
-    /// every form of an app whose proxy rewrites `Host`, until
-    /// [`public_origin`](crate::DescopeBuilder::public_origin) says where browsers see it.
+    /// A cross-origin request that may change something carried cookies; they were ignored. 403. Every form
+    /// of an app is answered so if a proxy in front of the app rewrites `Host` and
+    /// [`public_origin`](crate::DescopeBuilder::public_origin) is not set.
     CrossOrigin,
     /// A role, permission or tenant is missing. 403 `insufficient_scope`.
     Forbidden,
-    /// The route wants a recent step-up (RFC 9470). 401 `insufficient_user_authentication`.
+    /// The route requires a recent step-up (RFC 9470). 401 `insufficient_user_authentication`.
     StepUpRequired {
-        /// How old the authentication may be; `None` when any step-up will do.
+        /// How old the session JWT may be; `None` if its age does not matter.
         max_age: Option<Duration>,
     },
     /// The claims are not of the type that the handler asks for. 403.
     ClaimsMismatch,
-    /// Descope cannot be reached, so nothing can be decided. 503 with `Retry-After`.
+    /// Descope cannot be reached, or a key is missing, so that nothing can be decided now. 503 with `Retry-After`.
     Unavailable {
-        /// When to ask again.
+        /// The time after which to ask again.
         retry_after: Duration,
     },
-    /// The renewed session does not fit into a cookie (4096 bytes with its name, RFC 6265bis). 500.
+    /// The tokens of a renewal do not fit into cookies (4096 bytes each, with the name; RFC 6265bis). 500.
     CookieTooLarge {
-        /// Bytes of name and value.
+        /// The size of name and value together, in bytes.
         size: usize,
     },
     /// The route asks for a user but no [`SessionLayer`](crate::SessionLayer) ran. 500, a mistake in the app.
@@ -61,17 +61,17 @@ pub enum AuthErrorKind {
 }
 
 impl AuthError {
-    /// An error of this kind.
+    /// Makes an error of this kind, without a source.
     pub fn new(kind: AuthErrorKind) -> Self {
         Self { kind, source: None }
     }
 
-    /// Descope cannot be reached, or what a decision takes is missing; ask again after this time.
+    /// Makes an [`AuthErrorKind::Unavailable`].
     pub(crate) fn unavailable(retry_after: Duration) -> Self {
         Self::new(AuthErrorKind::Unavailable { retry_after })
     }
 
-    /// Adds the cause, for logs.
+    /// Adds the cause, as the [`source`](StdError::source) for logs.
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
@@ -133,7 +133,7 @@ impl AuthError {
         Some(format!(r#"Bearer realm="descope"{parameters}"#))
     }
 
-    /// Seconds for `Retry-After`.
+    /// The time for `Retry-After`; `None` unless the kind is [`AuthErrorKind::Unavailable`].
     pub fn retry_after(&self) -> Option<Duration> {
         match self.kind {
             AuthErrorKind::Unavailable { retry_after } => Some(retry_after),
@@ -141,7 +141,7 @@ impl AuthError {
         }
     }
 
-    /// A stable name: the last part of the problem's `type`, and a label for metrics.
+    /// A stable name of the kind: the last part of the `type` in a problem document, and a label for metrics.
     pub fn code(&self) -> &'static str {
         match self.kind {
             AuthErrorKind::MissingCredentials => "missing_credentials",
@@ -158,7 +158,7 @@ impl AuthError {
         }
     }
 
-    /// What a person may read.
+    /// A short text for people, which contains no details.
     pub(crate) fn title(&self) -> &'static str {
         match self.kind {
             AuthErrorKind::MissingCredentials => "Sign-in is required",

@@ -1,7 +1,7 @@
 //! Entry points for this package's own tests, fuzz targets and benchmarks.
 //!
-//! Behind the feature `__fuzzing`, which is no part of the public interface: it may change or go with any release.
-//! The functions are thin, take bytes as they come from outside, and must never panic.
+//! They are behind the feature `__fuzzing`, which is no part of the public interface: any release may change or remove
+//! it. The functions do little themselves, take bytes as they come from outside, and must never panic.
 
 use http::{HeaderMap, HeaderValue, header::COOKIE};
 
@@ -11,11 +11,11 @@ use crate::headers::{CookieConfig, Credentials};
 use crate::token::{InvalidToken, KeySet, SignatureAlgorithm};
 use crate::{client, token};
 
-/// Verifies a JWS in compact form by the rules for tokens, up to and without the claims. Returns the payload.
+/// Verifies a JWS in compact form by the rules for tokens, except for the claims. Returns the payload.
 ///
 /// # Errors
 ///
-/// Why it is refused. A key set that is none has no key.
+/// When the JWS is refused, with the reason. A malformed key set counts as a set without keys.
 pub fn jws(
     key_set: &[u8],
     algorithms: &[SignatureAlgorithm],
@@ -25,7 +25,7 @@ pub fn jws(
     token::fuzzing::jws(&set, algorithms, token)
 }
 
-/// Verifies a signature by the only key of a set, whatever it signs.
+/// Verifies a signature over any bytes with the only key of a set.
 pub fn signature(
     key_set: &[u8],
     algorithm: SignatureAlgorithm,
@@ -36,11 +36,12 @@ pub fn signature(
         .is_ok_and(|set| token::fuzzing::signature(&set, signing_input, signature))
 }
 
-/// Reads header and claims of a token as if its signature were good, and everything that a handler may ask of them.
+/// Reads the header and claims of a token without checking its signature, and calls what a handler may call on the
+/// claims. Returns the claims.
 ///
 /// # Errors
 ///
-/// Why it is refused.
+/// When the token is refused, with the reason.
 pub fn unverified(token: &[u8]) -> Result<serde_json::Value, InvalidToken> {
     let verified = token::fuzzing::unverified(token)?;
     let claims = &verified.claims;
@@ -73,7 +74,7 @@ pub fn key_set(json: &[u8]) -> Option<usize> {
         .map(|set| set.len())
 }
 
-/// Reads the session cookie `DS` out of a `Cookie` header. Returns the candidates.
+/// Reads the session cookie `DS` from a `Cookie` header. Returns the values that would be tried.
 pub fn cookies(header: &[u8]) -> Vec<Vec<u8>> {
     let Ok(value) = HeaderValue::from_bytes(header) else {
         return Vec::new();
@@ -86,17 +87,17 @@ pub fn cookies(header: &[u8]) -> Vec<Vec<u8>> {
     credentials.session.iter().map(<[u8]>::to_vec).collect()
 }
 
-/// Reads the body of an answer of the API as everything that it might be.
+/// Parses the body of an answer of the API as each of the types that it might be.
 pub fn upstream_json(body: &[u8]) {
     client::fuzzing::upstream_json(body);
 }
 
-/// Reads a `Retry-After` header at this Unix time. Returns seconds.
+/// Reads a `Retry-After` header; `now` is the Unix time in seconds. Returns seconds.
 pub fn retry_after(value: &[u8], now: u64) -> Option<u64> {
     client::fuzzing::retry_after(value, now)
 }
 
-/// The verdict on a session JWT as the session layer has it: without I/O, and without anything around it.
+/// Whether a session JWT verifies without I/O, as in the session layer.
 pub fn verifies_now(descope: &Descope, token: &[u8]) -> bool {
     let verdict = descope
         .project()

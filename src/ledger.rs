@@ -1,12 +1,13 @@
-//! A bounded map for entries that matter, such as revocations: it is written seldom and read with every request, and it
-//! says when an entry had to make room.
+//! A bounded map for entries whose loss matters, such as revocations. It is written seldom and read with every request,
+//! and it reports when an entry was removed before its end.
 //!
-//! * A new entry is always taken. When the map is full, the one that was written longest ago goes. This is counted,
-//!   and the caller is told.
-//! * An entry only ever lives longer: writing it again cannot bring its end nearer.
-//! * Reading a key that is not there costs a hash and one load, unless the key shares its place in a small table of
-//!   counters with one that is there. Only then is a lock taken, for reading, on one of up to 64 parts of the map.
-//! * Writers hold the lock of one part for a few look-ups in trees of its size.
+//! * A new entry is always taken. When the map is full, the entry that was written longest ago is removed. This is
+//!   counted, and the caller is told.
+//! * Writing an entry again can only move its end to a later time.
+//! * Reading a key that is not in the map costs a hash and one load, unless the key shares its place in a small table
+//!   of counters with a key that is in the map. Only then is a lock taken, for reading, on one of up to 64 parts of the
+//!   map.
+//! * A writer holds the lock of one part for a few look-ups in the trees of that part.
 
 use std::borrow::Borrow;
 use std::hash::{BuildHasher, Hash, RandomState};
@@ -16,27 +17,28 @@ use std::time::Duration;
 
 use crate::bounded::Bounded;
 
-/// Most parts that a map has, each behind a lock of its own.
+/// Most parts that a map has. Each part has a lock of its own.
 const PARTS: usize = 64;
-/// Fewer entries than this need no second part.
+/// Least capacity of a part where a map has several.
 const LEAST_PART: usize = 4096;
-/// Counters of the table that spares readers the lock: 16 KiB.
+/// Counters in the table by which readers see that a key is missing, without a lock. The table takes 16 KiB.
 const COUNTERS: usize = 4096;
-/// Most ended entries that one write removes: more than it adds, and few enough to keep nobody waiting.
+/// Most ended entries that one write removes: more than the one that it adds, and so few that other writers do not wait
+/// long.
 const SWEEP: usize = 16;
 
 /// See the module's documentation.
 pub(crate) struct Ledger<K, V> {
     parts: Box<[RwLock<Bounded<K, V>>]>,
     hasher: RandomState,
-    /// How many keys have a hash that ends like this.
+    /// For each remainder of a hash by the number of counters: how many keys in the map have such a hash.
     counters: Box<[AtomicU32]>,
     held: AtomicUsize,
     forgotten: AtomicU64,
 }
 
 impl<K: Clone + Eq + Hash, V: Clone> Ledger<K, V> {
-    /// For about this many entries.
+    /// Makes a map for about `capacity` entries.
     pub(crate) fn new(capacity: usize) -> Self {
         let parts = (capacity / LEAST_PART).clamp(1, PARTS);
         let part = || RwLock::new(Bounded::new(capacity.div_ceil(parts)));
@@ -79,8 +81,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Ledger<K, V> {
         part.unwrap_or_else(PoisonError::into_inner).end(key)
     }
 
-    /// Writes what becomes of the known value, in one step, and lets it live until then or until its former end,
-    /// whichever is later. Answers whether another entry had to go before its end.
+    /// Writes the value that `change` makes of the present one, in one atomic step. The entry ends at `end` or at its
+    /// former end, whichever is later. Returns whether another entry was removed before its end.
     pub(crate) fn write(
         &self,
         key: K,
@@ -106,7 +108,8 @@ impl<K: Clone + Eq + Hash, V: Clone> Ledger<K, V> {
             self.forgotten.fetch_add(1, Ordering::Relaxed);
         }
         if is_new {
-            // Before the entry is there: a reader must not miss it once its writer has returned.
+            // The key is counted before the entry is written, so that no reader misses an entry whose writer has
+            // returned.
             self.counter(hash).fetch_add(1, Ordering::AcqRel);
             self.held.fetch_add(1, Ordering::Relaxed);
         }
@@ -114,12 +117,12 @@ impl<K: Clone + Eq + Hash, V: Clone> Ledger<K, V> {
         evicted.is_some()
     }
 
-    /// Entries that are held. Some of them may have ended.
+    /// The number of entries in the map. Some of them may have ended.
     pub(crate) fn len(&self) -> usize {
         self.held.load(Ordering::Relaxed)
     }
 
-    /// Entries that had to go before their end.
+    /// How many entries were removed before their end.
     pub(crate) fn forgotten(&self) -> u64 {
         self.forgotten.load(Ordering::Relaxed)
     }
@@ -135,7 +138,7 @@ impl<K: Clone + Eq + Hash, V: Clone> Ledger<K, V> {
     }
 
     fn part(&self, hash: u64) -> &RwLock<Bounded<K, V>> {
-        // Other bits than the table's.
+        // The part is chosen by other bits of the hash than the counter.
         &self.parts[(hash >> 32) as usize % self.parts.len()]
     }
 }
@@ -152,7 +155,7 @@ mod tests {
     fn the_newest_entries_hold_whatever_their_end_is() {
         let ledger = Ledger::new(1000);
         for n in 0..5000u64 {
-            // The later, the nearer to its end.
+            // Entries that are written later end earlier.
             let evicts = ledger.write(n, at(10_000 - n), at(0), |_| n);
             assert_eq!(evicts, n >= 1000);
         }

@@ -6,7 +6,7 @@
 //!   routes of any tower stack.
 //! * [`Descope::routes`] mounts sign-up, sign-in, verify, update and session endpoints. They have Descope's own paths,
 //!   so that its browser SDK works against them, and keep the tokens in first-party cookies.
-//! * [`Client`] makes typed calls of the API, with no HTTP server around.
+//! * [`Client`] makes typed calls of the API, also without an HTTP server.
 #![cfg_attr(
     feature = "emulator",
     doc = "* [`Emulator`] is a Descope on this machine: demo, development and tests need no account and no network."
@@ -47,14 +47,14 @@
 //!
 //! | what | then |
 //! |---|---|
-//! | Descope is down, the session is good | nothing; keys serve on for 24 h |
+//! | Descope is down, the session is good | the request is served; the keys at hand are used for 24 h |
 //! | Descope is down, the session has run out | 503 with `Retry-After` where a user is asked for, and the cookies stay |
 //! | Descope is down at the first request ever | 503, with a new attempt every second |
 //! | Descope refuses the refresh JWT | 401; the cookies are deleted when it is presented and refused again after 10 s; from then on it is refused without another call |
-//! | Descope answers with a 401 or 403 that does not speak of the token | 503; nobody is signed out, see [`is_definite_refusal`](client::ClientError::is_definite_refusal) |
+//! | Descope answers with a 401 or 403 that is not about the token | 503; nobody is signed out, see [`is_definite_refusal`](client::ClientError::is_definite_refusal) |
 //! | a forged or foreign token | 401, no call to anybody |
-//! | cookies on another site's POST | 403, the cookies are neither used nor renewed |
-//! | the store that replicas share is gone | each goes on by itself and says so once |
+//! | another site sends a POST with the cookies | 403; the cookies are neither used nor renewed |
+//! | the store that replicas share is gone | each replica goes on by itself and logs that once |
 //! | a public page in any of these cases | is served |
 //!
 //! # Signing in and out
@@ -65,38 +65,39 @@
 //!
 //! # What a request costs
 //!
-//! A known session, beyond the same request without sign-in: about half a microsecond, three allocations, no lock that
-//! cores wait for, no network. `benches/gate` counts instructions:
+//! A request with a session that is in the cache costs about half a microsecond and three allocations more than the
+//! same request without this crate. It takes no lock that cores would wait for, and does not use the network.
+//! `benches/gate` counts the instructions:
 //!
 //! | what | instructions | why |
 //! |---|--:|---|
 //! | finding the tokens | 800 | `Authorization` and `Cookie` are looked up and split as bytes; no jar is built |
 //! | verification | 650 | one look-up by the signature's tail and a comparison of the whole token; then the clock, times, revocation and the generation of the keys |
 //! | the outcome | 500 | one allocation, and its place among the request's extensions |
-//! | one service more | 900 | request and response move through it; nothing is boxed |
+//! | one more service | 900 | request and response move through it; nothing is boxed |
 //! | `User` | 500 | half of it is `Cache-Control: private, no-store`, which a response gets whose handler asked who the user is |
 //! | as a layer of a `Router` | 1300 | axum clones and boxes every layer's service; around the router (`SessionLayer::layer(router)`) it does not |
 //!
-//! The first request of a session costs its signature besides, about 16 µs, and 10 % more for reading the claims. A
-//! renewal is one call to Descope. [`Descope::stats`] shows how many requests hit the cache.
+//! The first request of a session also pays for checking the signature, about 16 µs, and 10 % more for reading the
+//! claims. A renewal is one call to Descope. [`Descope::stats`] shows how many requests hit the cache.
 //!
 //! # Events
 //!
-//! Why a request has no user, or may not do what it asks for, is one `tracing` event with a stable name in the field
-//! `event`, of level debug unless the table says otherwise. No event has anything of a token.
+//! One `tracing` event says why a request has no user, or may not do what it asks for. It has a stable name in the
+//! field `event`, and level debug unless the table says otherwise. No event contains any part of a token.
 //!
 //! | event | when | fields |
 //! |---|---|---|
 //! | `session.no_credentials` | the request has no token (trace) | |
-//! | `session.refused` | a token is there and counts for nothing: it has run out, does not verify, came from another origin, or cannot be decided now | `code`, `credential`, `reason` |
+//! | `session.refused` | the request has a token that does not count: it has run out, does not verify, came from another origin, or cannot be decided now | `code`, `credential`, `reason` |
 //! | `session.renewed` | the session was renewed for this request | |
 //! | `requirement.refused` | the user is known and may not pass | `rule`: `tenant`, `role`, `permission` or `step-up` |
 //! | `renewal.refused` | Descope refused the refresh JWT | `error` |
-//! | `renewal.failed` | Descope gave no answer about it (warn) | `error` |
-//! | `renewal.paused` | no call was made, because calls have failed | `seconds` |
+//! | `renewal.failed` | Descope gave no answer about the refresh JWT (warn) | `error` |
+//! | `renewal.paused` | no call was made, because earlier calls have failed | `seconds` |
 //! | `renewal.circuit_open` | from now on nobody's session is renewed for a while (warn) | `seconds` |
 //!
-//! How a session is renewed, and what the crate does against whom, is explained in [`guide`].
+//! [`guide`] explains how a session is renewed, and against which attackers the crate protects.
 //!
 //! # Features
 //!
@@ -110,12 +111,12 @@
 //! | `utoipa` | | an OpenAPI 3.1 document of the mounted endpoints |
 //! | `emulator` | yes | the local Descope; switch it off in release builds |
 //! | `redis` | | several replicas share renewals and revocations through Redis, see the module `store` |
-//! | `redis-tls` | | the same over TLS (`rediss://`), with rustls and aws-lc-rs |
-//! | `shared-store` | | the same through a store that you implement |
+//! | `redis-tls` | | Redis over TLS (`rediss://`), with rustls and aws-lc-rs |
+//! | `shared-store` | | several replicas share renewals and revocations through a store that you implement |
 //!
 //! One of `aws-lc` and `rust-crypto` is needed; with both, `aws-lc` is used. Of jsonwebtoken
-//! this crate uses types alone, without features: it neither chooses nor asks for the process-wide backend of that
-//! crate, so that an app's own use of it is undisturbed.
+//! this crate uses only types, without features: it neither sets nor needs the process-wide backend of jsonwebtoken, so
+//! it does not disturb an app that uses jsonwebtoken itself.
 //!
 //! # Minimum Rust version
 //!
@@ -125,8 +126,8 @@
 //! # Foreign types in the public API
 //!
 //! `http`, `http-body`, `bytes`, `tower-layer`, `tower-service`, `axum-core`, `axum` (`Router`), `serde`,
-//! `serde_json`, `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as a transport). A new major
-//! version of one of them is a new major version of this crate.
+//! `serde_json`, `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as a transport). A new
+//! major version of one of them is a new major version of this crate.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]

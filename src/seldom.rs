@@ -1,20 +1,20 @@
-//! For log lines that could come by the thousand.
+//! Limits log lines that could otherwise come by the thousand.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-/// Between two lines of the same kind.
+/// Least time between two lines of the same kind.
 const PAUSE: Duration = Duration::from_secs(60);
 
 /// Lets one line a minute through.
 #[derive(Debug, Default)]
 pub(crate) struct Seldom {
-    /// In milliseconds; 0 before the first line.
+    /// When the next line may be written, in milliseconds of monotonic time; 0 before the first line.
     next: AtomicU64,
 }
 
 impl Seldom {
-    /// Whether the line is due at this moment (monotonic time).
+    /// Whether a line may be written at this moment of monotonic time. If so, the caller has to write it.
     pub(crate) fn is_due(&self, now: Duration) -> bool {
         let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
         let next = self.next.load(Ordering::Relaxed);

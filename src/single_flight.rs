@@ -1,18 +1,18 @@
-//! One call for everybody who wants its result at the same time.
+//! Lets several callers wait for the result of one call.
 //!
-//! The call runs on a task of its own, so that a caller who goes away cancels it for nobody. What is under way, and for
-//! whom, is up to the owner: the keys have one place for it, the profiles one for each user.
+//! The call runs on a task of its own, so that a caller who goes away does not cancel it for the others. The owner
+//! keeps the flights that are under way: the keys have at most one, and the profiles at most one for each user.
 
 use tokio::sync::watch;
 
-/// A call under way, for whoever waits for its result.
+/// The waiting side of a call under way.
 #[derive(Clone)]
 pub(crate) struct Flight<T>(watch::Receiver<Option<T>>);
 
-/// Whoever makes the call. Dropped without a result, it leaves those who wait with none.
+/// The side of the task that makes the call. If it is dropped before [`Self::finish`], all who wait get no result.
 pub(crate) struct Landing<T>(watch::Sender<Option<T>>);
 
-/// A call that is about to begin.
+/// Makes both sides of a call that is about to begin.
 pub(crate) fn flight<T>() -> (Landing<T>, Flight<T>) {
     let (sender, receiver) = watch::channel(None);
     (Landing(sender), Flight(receiver))
@@ -25,7 +25,7 @@ impl<T: Clone> Flight<T> {
         result.clone()
     }
 
-    /// Whether there is a result, or still somebody who makes the call.
+    /// Whether there is a result, or a task that still makes the call.
     pub(crate) fn is_alive(&self) -> bool {
         self.0.has_changed().is_ok() || self.0.borrow().is_some()
     }

@@ -13,18 +13,19 @@ use crate::session::Session;
 use crate::token::{Claims, Verified};
 use crate::wire::UserProfile;
 
-/// The authenticated user of a request: what the session JWT says.
+/// The authenticated user of a request, with the claims of the session JWT.
 ///
-/// An axum extractor (feature `axum`); in other services see [`User::from_extensions`]. Reading it does no I/O.
+/// It is an axum extractor (feature `axum`); for other services see [`User::from_extensions`]. Extracting it does no
+/// I/O.
 ///
 /// | as an argument of a handler | without a session |
 /// |---|---|
 /// | `User` | the request is answered with 401, 403 or 503, see [`AuthError`] |
-/// | `Option<User>` | `None`; a *bearer* that is bad, or cannot be checked now, is still 401 or 503 |
+/// | `Option<User>` | `None`; but a *bearer* that is bad, or cannot be checked now, is answered with 401 or 503 |
 /// | `Result<User, AuthRejection>` | the handler decides |
 ///
-/// Without a [`SessionLayer`](crate::SessionLayer) around the route all three are a 500 whose log line names the
-/// missing call.
+/// Without a [`SessionLayer`](crate::SessionLayer) around the route, the first two are answered with 500, and the log
+/// names the missing call; the third gets [`AuthErrorKind::MissingLayer`].
 ///
 /// ```
 /// # #[cfg(feature = "routes")] {
@@ -46,7 +47,7 @@ use crate::wire::UserProfile;
 /// [`Descope::end`](crate::Descope::end) signs the user out.
 #[derive(Clone)]
 pub struct User {
-    /// Always of a request that is signed in.
+    /// The outcome of the session layer, which is always that the request is signed in.
     session: Session,
 }
 
@@ -55,7 +56,7 @@ impl User {
     ///
     /// # Errors
     ///
-    /// Why there is none; [`AuthErrorKind::MissingLayer`] when no session layer ran.
+    /// When there is no user, with the reason; [`AuthErrorKind::MissingLayer`] when no session layer ran.
     pub fn from_extensions(extensions: &Extensions) -> Result<Self, AuthError> {
         let session = session(extensions)?;
         session.require()?;
@@ -68,7 +69,7 @@ impl User {
     ///
     /// # Errors
     ///
-    /// A bad bearer, one that cannot be checked now, or a missing layer.
+    /// When the bearer is bad or cannot be checked now, or when no session layer ran.
     pub fn optional_from_extensions(extensions: &Extensions) -> Result<Option<Self>, AuthError> {
         let session = session(extensions)?;
         Ok(session.optional()?.map(|_| Self {
@@ -103,10 +104,10 @@ impl User {
 
     /// Roles in the project: those at the top level of the token.
     ///
-    /// None when the session is in a tenant (`dct`) and its token has no `tenants` at all: the top level then belongs
-    /// to that tenant, and [`Self::tenant_roles`] of [`Self::current_tenant`] has it. An admin of one tenant must not
-    /// pass for an admin of the project. (Descope's own SDKs do not make this difference when they are asked without
-    /// a tenant.)
+    /// There are none when the session is in a tenant (`dct`) and its token has no `tenants` at all: the roles at the
+    /// top level then belong to that tenant, and [`Self::tenant_roles`] of [`Self::current_tenant`] returns them. So an
+    /// admin of one tenant does not pass for an admin of the project. (Descope's own SDKs do not make this difference
+    /// when no tenant is given.)
     pub fn roles(&self) -> impl Iterator<Item = &str> + Clone {
         self.claims().roles()
     }
@@ -116,12 +117,12 @@ impl User {
         self.claims().permissions()
     }
 
-    /// Whether the user has this role in the project, see [`Self::roles`]. Exact comparison.
+    /// Whether the user has this role in the project, see [`Self::roles`]. Names are compared exactly.
     pub fn has_role(&self, role: &str) -> bool {
         self.roles().any(|has| has == role)
     }
 
-    /// Whether the user has this permission in the project, see [`Self::roles`]. Exact comparison.
+    /// Whether the user has this permission in the project, see [`Self::roles`]. Names are compared exactly.
     pub fn has_permission(&self, permission: &str) -> bool {
         self.permissions().any(|has| has == permission)
     }
@@ -179,7 +180,8 @@ impl User {
         UNIX_EPOCH + Duration::from_secs(u64::try_from(self.claims().exp).unwrap_or(0))
     }
 
-    /// All claims, or those of a type of yours. Decoded on demand; custom claims of sign-in calls are under `nsec`.
+    /// Decodes the claims of the session JWT as a type of your own; take `serde_json::Value` for all of them. Custom
+    /// claims of sign-in calls are under `nsec`.
     ///
     /// # Errors
     ///
@@ -202,13 +204,14 @@ impl User {
             .map_err(|error| AuthError::new(AuthErrorKind::ClaimsMismatch).with_source(error))
     }
 
-    /// The full user object of the API (`GET /v1/auth/me`). Cached for a minute; those who ask for one user at the
-    /// same time share one call.
+    /// The full user object of the API (`GET /v1/auth/me`). It is cached for a minute. Requests that ask for the same
+    /// user at the same time share one call.
     ///
     /// # Errors
     ///
-    /// [`ProfileError::NoRefreshToken`] for callers that sent a bearer only: the API wants the refresh JWT, which
-    /// only the cookie holds. [`ProfileError::Call`] when the call fails.
+    /// [`ProfileError::NoRefreshToken`] when the request carries no refresh JWT that can be used, which the API
+    /// requires: for example when the request has a bearer, because only a cookie holds the refresh JWT.
+    /// [`ProfileError::Call`] when the call fails.
     pub async fn profile(&self) -> Result<Arc<UserProfile>, ProfileError> {
         let project = self.session.project();
         if let Some(profile) = project.profiles.get(self.id()) {
@@ -242,9 +245,9 @@ impl fmt::Debug for User {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum ProfileError {
-    /// The request carries no refresh JWT.
+    /// The request carries no refresh JWT that can be used.
     NoRefreshToken,
-    /// The call failed.
+    /// The call of the API failed.
     Call(ClientError),
 }
 

@@ -109,64 +109,66 @@ impl DescopeBuilder {
         }
     }
 
-    /// Where the API is. Default: Descope's host for the project's region. Plain `http` only to this machine.
+    /// The base URL of the API. Default: Descope's host for the project's region. Plain `http` is accepted only for
+    /// this machine.
     ///
     /// # Errors
     ///
-    /// When it is no absolute URL, has more than scheme, host, port and path, or is plain http to another machine.
+    /// When `url` is no absolute URL, has more than scheme, host, port and path, or is plain http to another machine.
     pub fn base_url(mut self, url: &str) -> Result<Self, ConfigError> {
         self.base_url = Some(url.parse()?);
         Ok(self)
     }
 
-    /// How calls travel. Default: a `reqwest::Client` without redirects, proxies for loopback, or cookies.
+    /// What sends the calls of the API. Default: a `reqwest::Client` that follows no redirects, keeps no cookies, and
+    /// uses no proxy for loopback.
     #[must_use]
     pub fn transport(mut self, transport: impl Transport) -> Self {
         self.transport = Some(SharedTransport(Arc::new(transport)));
         self
     }
 
-    /// Where time comes from. Default: the system's clock.
+    /// The source of time. Default: the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self
     }
 
-    /// The project's public key, as a JWK or a key set in JSON. With it no key is ever fetched, and tokens of
+    /// The project's public key, as a JWK or a key set in JSON. If it is set, keys are never fetched, and tokens with
     /// another `kid` are refused, also after Descope rotates its keys. Default: keys are fetched.
     ///
-    /// The emulator's development key, which is published with this crate, counts as no key unless the base URL is
-    /// on loopback.
+    /// The emulator's development key, which is published with this crate, is ignored unless the base URL is on
+    /// loopback.
     #[must_use]
     pub fn public_key(mut self, jwk: impl Into<String>) -> Self {
         self.public_key = Some(jwk.into());
         self
     }
 
-    /// Signature algorithms to accept. Default: RS256 alone, which Descope uses. Each key still verifies only the
-    /// one that it is published for.
+    /// Signature algorithms to accept. Default: RS256 alone, which Descope uses. Each key still verifies only
+    /// the algorithm that it is published for.
     #[must_use]
     pub fn algorithms(mut self, algorithms: impl IntoIterator<Item = SignatureAlgorithm>) -> Self {
         self.algorithms = algorithms.into_iter().collect();
         self
     }
 
-    /// Accepts one more issuer, compared exactly: a custom domain with the project id behind it, say. Always
-    /// accepted are the project id, `{base}/{project id}` and `{base}/v1/apps/{project id}`, where base is the base
-    /// URL or Descope's own host.
+    /// Accepts one more issuer (`iss`), compared exactly, for example a custom domain with the project id as its path.
+    /// Default: none. Always accepted are the project id, `{base}/{project id}` and `{base}/v1/apps/{project id}`,
+    /// where base is the base URL or Descope's own host.
     #[must_use]
     pub fn issuer(mut self, issuer: impl Into<String>) -> Self {
         self.issuers.push(issuer.into());
         self
     }
 
-    /// Demands this audience (`aud`) of session JWTs; one that lacks it is refused (401,
+    /// Requires this audience (`aud`) in session JWTs. A session JWT without it is refused (401,
     /// [`InvalidToken::Audience`](crate::InvalidToken::Audience)).
     ///
-    /// Default: a session JWT without `aud` is accepted, and one with `aud` only if that names the project id, as in
-    /// Descope's Python SDK. Tokens that Descope issued to a federated app of the project, and for that app alone, are
-    /// signed with the same keys and are refused in this way. If a JWT template gives all sessions another audience,
+    /// Default: a session JWT without `aud` is accepted, and one with `aud` only if `aud` names the project id, as in
+    /// Descope's Python SDK. This refuses tokens that Descope has issued only for a federated app of the project: they
+    /// are signed with the same keys. If a JWT template gives all sessions another audience,
     /// name it here.
     #[must_use]
     pub fn audience(mut self, audience: impl Into<String>) -> Self {
@@ -174,7 +176,8 @@ impl DescopeBuilder {
         self
     }
 
-    /// Tolerance for clocks that differ. Default 5 s, as in Descope's SDKs; at most 60 s.
+    /// Tolerated difference between this machine's clock and Descope's. Default 5 s, as in Descope's SDKs; at most 60
+    /// s.
     #[must_use]
     pub fn leeway(mut self, leeway: Duration) -> Self {
         self.leeway = leeway;
@@ -182,72 +185,77 @@ impl DescopeBuilder {
     }
 
     /// Accepts tokens that do not say whether they are session or refresh JWTs (`drn`). Some JWT templates drop the
-    /// claim. What breaks: a refresh JWT without `drn` passes for a session. Default: they are refused.
+    /// claim. The risk: a refresh JWT without `drn` is accepted as a session JWT. Default: tokens without `drn` are
+    /// refused.
     #[must_use]
     pub fn accept_missing_drn(mut self) -> Self {
         self.accept_missing_drn = true;
         self
     }
 
-    /// Longest token that is looked at, in bytes. Default 16384.
+    /// Longest token that is verified, in bytes; a longer one is refused. Default 16384.
     #[must_use]
     pub fn max_token_bytes(mut self, bytes: usize) -> Self {
         self.max_token_bytes = bytes;
         self
     }
 
-    /// Longest duration of one call of the API, everything included. Default 5 s.
+    /// Longest duration of one call of the API, including a repetition of the call. Default 5 s.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = deadline;
         self
     }
 
-    /// How long keys serve on while the key endpoint fails. Default 24 h; after it, and before the first keys, 503.
+    /// How long keys are used while the key endpoint fails. Default 24 h. After that time, and before the first keys
+    /// were fetched, requests that need a user get 503.
     ///
-    /// Without keys the endpoint is asked again after a second, or after the pause that it asked for, a minute at
-    /// most; the first request after that is served when it is back. With keys at hand nobody waits for it.
+    /// While there are no keys, the endpoint is asked again after a second, or after the pause that it asked for, at
+    /// most a minute: the first request after the pause waits for the answer. While there are keys, no request waits
+    /// because their refresh fails.
     #[must_use]
     pub fn stale_keys_for(mut self, limit: Duration) -> Self {
         self.key_times.stale_for = limit;
         self
     }
 
-    /// Least time between two key fetches that unknown key ids cause. Default 30 s. A longer one delays the moment
-    /// at which a new key is known; a shorter one lets attackers cause more traffic.
+    /// Least time between two key fetches that unknown key ids cause. Default 30 s. With a longer time, new keys may be
+    /// known later; with a shorter time, attackers can cause more fetches.
     ///
-    /// A token with an unknown id is refused (401) once the endpoint has been asked. While the endpoint fails it is
-    /// undecided (503): it may be signed with a new key.
+    /// A token with an unknown key id is refused (401) once the endpoint has been asked. While the endpoint fails, such
+    /// a token is answered with 503, because it may be signed with a new key.
     ///
-    /// Ids in tokens that Descope itself has just issued to this app are not under this limit: they are asked for at
-    /// once, then at most every 5 s, and at most 6 times within one cool-down. Tokens with such an id are undecided (503)
-    /// until its key is there, for a day at the longest.
+    /// Key ids of tokens that Descope has just issued to this app are not under this limit: their keys are fetched at
+    /// once, then at most every 5 s, and at most 6 times within one cool-down. Tokens with such a key id are answered
+    /// with 503 until the key is there, for at most a day.
     #[must_use]
     pub fn unknown_key_cooldown(mut self, cooldown: Duration) -> Self {
         self.key_times.unknown_kid_cooldown = cooldown;
         self
     }
 
-    /// How long the outcome of a renewal is found by late requests that carry the old refresh JWT. Default 10 s.
+    /// How long the outcome of a renewal is kept, after a response has delivered it, for late requests that carry the
+    /// old refresh JWT. Default 10 s.
     #[must_use]
     pub fn refresh_memo(mut self, memo: Duration) -> Self {
         self.refresh_memo = memo;
         self
     }
 
-    /// How long before its expiry a session is renewed. The request that is first in this window is served at once
-    /// with the session that it has; the renewal runs beside it, and no response waits for it. Its cookies leave with
-    /// the first response that is finished after it, often that of the browser's next request. Until then nothing is
-    /// renewed again: what was issued is kept until it was delivered, or until half of the new session's life is over
-    /// if there is no new refresh JWT. Default 20 s, of which each session uses between half and all; zero renews only
-    /// what has run out.
+    /// How long before its expiry a session is renewed. Default 20 s, of which each session uses between half and all;
+    /// with zero, a session is renewed only after it has expired.
+    ///
+    /// The first request in this window is served at once with the session that it has; the renewal runs beside it, and
+    /// no response waits for it. The new cookies are set on the first response to this browser that is finished after
+    /// the renewal, often that of its next request. The new tokens are kept until they are delivered, or, if there is
+    /// no new refresh JWT, until half of the new session's life is over; meanwhile the session is not renewed again.
     #[must_use]
     pub fn early_renewal(mut self, window: Duration) -> Self {
         self.early_renewal = window;
         self
     }
 
-    /// Sizes or disables the cache of verified session JWTs. Default: 10,000 sessions or 32 MiB.
+    /// Sets the size of the cache of verified session JWTs, or disables it. Default: 10,000 sessions or 32 MiB.
     #[must_use]
     pub fn token_cache(mut self, bounds: TokenCache) -> Self {
         self.token_cache = bounds;
@@ -255,7 +263,7 @@ impl DescopeBuilder {
     }
 
     /// Shares renewals and revocations with the other replicas of this app. Default: nothing is shared, which is right
-    /// for a single process. See [`store`](crate::store), also for what happens when the store is gone.
+    /// for a single process. [`store`](crate::store) also says what happens when the store cannot be reached.
     #[cfg(feature = "shared-store")]
     #[must_use]
     pub fn shared_store(mut self, store: impl SharedStore) -> Self {
@@ -263,15 +271,18 @@ impl DescopeBuilder {
         self
     }
 
-    /// Names of the session cookie. All are read, in this order; the first is written. Default `DS`. The names also
-    /// count as `drn`, so `DSR` is refused at [`build`](Self::build), with every prefix. A `__Host-` prefix is checked
-    /// there against the other options; see [`host_cookies`](Self::host_cookies).
+    /// Names of the session cookie. All are read, in this order; the first is written. Default `DS`.
+    ///
+    /// A session JWT may also have each of these names as its `drn`, so [`build`](Self::build) refuses `DSR`, with and
+    /// without a prefix. `build` also checks a `__Host-` prefix against the other options; see
+    /// [`host_cookies`](Self::host_cookies).
     ///
     /// Two projects, hence two handles, that serve the same host need different names here and in
-    /// [`refresh_cookies`](Self::refresh_cookies): a browser keeps one cookie of a name, and a sign-in to one project
-    /// overwrites that of the other. When the layers or routes of two such handles meet in one request, each logs an
-    /// error once. Of two renewals in such a request one writes its cookies; the other is kept until a response has
-    /// room for it. A sign-out deletes no cookie whose token says that another project has issued it.
+    /// [`refresh_cookies`](Self::refresh_cookies): a browser keeps one cookie of a name, so a sign-in to one project
+    /// overwrites the cookie of the other. When the layers or routes of two such handles meet in one request, each
+    /// handle logs an error once. If both renew a session in such a request, one writes its cookies, and the tokens of
+    /// the other are kept for a later response. A sign-out deletes no cookie whose token says that another project has
+    /// issued it.
     #[must_use]
     pub fn session_cookies<I>(mut self, names: I) -> Self
     where
@@ -282,8 +293,10 @@ impl DescopeBuilder {
         self
     }
 
-    /// Names of the refresh cookie. All are read, in this order; the first is written. Default `DSR`. The names also
-    /// count as `drn`, so `DS` is refused at [`build`](Self::build), with every prefix. Two projects on one host need
+    /// Names of the refresh cookie. All are read, in this order; the first is written. Default `DSR`.
+    ///
+    /// A refresh JWT may also have each of these names as its `drn`, so [`build`](Self::build) refuses `DS`, with and
+    /// without a prefix. Two projects on one host need
     /// different names, see [`session_cookies`](Self::session_cookies).
     #[must_use]
     pub fn refresh_cookies<I>(mut self, names: I) -> Self
@@ -296,19 +309,19 @@ impl DescopeBuilder {
     }
 
     /// Writes the cookies under names with the `__Host-` prefix: `__Host-DS` and `__Host-DSR`, or the first of the
-    /// configured names with the prefix before it. Recommended in production: browsers accept such a cookie only from
-    /// this very host, so that no sibling host (`blog.example.com` beside `app.example.com`) can put one of its own
-    /// into a user's browser.
+    /// configured names with the prefix before it. Default: no prefix. Recommended in production: browsers accept such
+    /// a cookie only from this very host, so that no sibling host (`blog.example.com` beside `app.example.com`) can put
+    /// one of its own into a user's browser.
     ///
-    /// The names without the prefix are read on, so that nobody is signed out by the change, but only while no refresh
-    /// cookie with the prefix is there; until then a sibling host can still set them. When every session from before
-    /// the change is over (a refresh JWT lives four weeks by Descope's default), name the new ones alone and leave this
-    /// call out: `.session_cookies(["__Host-DS"]).refresh_cookies(["__Host-DSR"])`.
+    /// The names without the prefix are still read, so that the change signs nobody out, but only while the request has
+    /// no refresh cookie with the prefix. Until then a sibling host can still set them. When every session from before
+    /// the change is over (a refresh JWT lives four weeks by Descope's default), configure only the names with the
+    /// prefix and leave this call out: `.session_cookies(["__Host-DS"]).refresh_cookies(["__Host-DSR"])`.
     ///
-    /// A renewal does not delete the cookies with the old names, because they may be of another app on this host;
-    /// that of the session ends with its session JWT, a sign-out deletes both. Services in other languages on the same
-    /// host that read `DS` do not see the sessions any more and have to read `__Host-DS`. That is why the plain names
-    /// stay the default.
+    /// A renewal does not delete the cookies with the old names, because they may be of another app on this host. The
+    /// old session cookie expires with its session JWT, and a sign-out deletes both. Services in other languages on the
+    /// same host that read `DS` no longer see the sessions and have to read `__Host-DS`. That is why the names without
+    /// the prefix are the default.
     ///
     /// Which of the setters is called first does not matter. [`build`](Self::build) refuses this call together with
     /// [`cookie_domain`](Self::cookie_domain), a [`cookie_path`](Self::cookie_path) other than `/`, or
@@ -321,8 +334,9 @@ impl DescopeBuilder {
 
     /// `Domain` of the cookies. Default: none, so that no sibling host sees them.
     ///
-    /// What answers of the API name (`cookieDomain`, `cookiePath`) is not used: a deletion has to repeat the attributes
-    /// of the cookie (RFC 6265 section 5.3), and at that time there is no such answer at hand.
+    /// The attributes that answers of the API name (`cookieDomain`, `cookiePath`) are not used: the deletion of a
+    /// cookie has to repeat its attributes (RFC 6265 section 5.3), and there is no such answer when a cookie is
+    /// deleted.
     #[must_use]
     pub fn cookie_domain(mut self, domain: impl Into<String>) -> Self {
         self.cookies.domain = Some(domain.into());
@@ -332,8 +346,8 @@ impl DescopeBuilder {
     /// A `Domain` that the cookies had in an earlier configuration. Default: none. May be called several times.
     ///
     /// After a change of `Domain` browsers keep the old cookie beside the new one and send both. The refresh JWT in the
-    /// old one is spent sooner or later, and if it is of another user, nothing can be renewed. So every response that
-    /// writes or deletes a cookie also deletes the cookie of the same name with this domain. Cookies that had no
+    /// old cookie is spent sooner or later, and if it names another user, nothing can be renewed. So every response
+    /// that writes or deletes a cookie also deletes the cookie of the same name with this domain. Cookies that had no
     /// `Domain` need no such call: they are deleted when [`cookie_domain`](Self::cookie_domain) is set. The domain that
     /// is in use now is ignored here. Cookies with another `Path` than the present one stay.
     ///
@@ -370,19 +384,21 @@ impl DescopeBuilder {
 
     /// Writes cookies without `Secure`, for a server that speaks plain http on this machine.
     ///
-    /// Dangerous: whoever sees one plain request of the browser has the session. The library never guesses this
-    /// from a request, because a proxy in front may say anything.
+    /// Dangerous: whoever can read one request of the browser over plain http can take over the session. Default:
+    /// cookies are `Secure`. This crate never derives the option from a request, because what a request says of its
+    /// scheme may be false.
     #[must_use]
     pub fn dangerous_insecure_cookies(mut self) -> Self {
         self.cookies.secure = false;
         self
     }
 
-    /// Lets pages of another origin use the cookies in requests that change something. Default: none.
+    /// Lets pages of another origin use the cookies in requests that may change something. May be called several times.
+    /// Default: none.
     ///
     /// # Errors
     ///
-    /// When it is not `https://host[:port]`.
+    /// When `origin` is not `https://host[:port]`.
     pub fn allow_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
         self.origins.push(options::origin(origin)?);
         Ok(self)
@@ -391,28 +407,29 @@ impl DescopeBuilder {
     /// The origin under which browsers see this app, for example `https://app.example`. Default: the request's own
     /// host (`:authority` of HTTP/2, else `Host`) counts.
     ///
-    /// Needed behind a proxy that rewrites `Host`. Without it the `Origin` of this app's own pages looks foreign, so
-    /// that their requests that change something, and WebSockets, lose their cookies: 403
-    /// [`CrossOrigin`](crate::AuthErrorKind::CrossOrigin), and one warning in the log that names this call.
+    /// Needed behind a proxy that rewrites `Host`. Without this option the `Origin` of the app's own pages then differs
+    /// from the host, so that the cookies of their WebSockets, and of requests that may change something, are ignored:
+    /// 403 [`CrossOrigin`](crate::AuthErrorKind::CrossOrigin), and one warning in the log that names this option.
     /// `X-Forwarded-Host` is not read, because any client can send it.
     ///
     /// # Errors
     ///
-    /// When it is not `https://host[:port]`.
+    /// When `origin` is not `https://host[:port]`.
     pub fn public_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
         self.public_origin = Some(options::origin(origin)?);
         Ok(self)
     }
 
-    /// Leaves the caching of responses to the handlers, also where they asked for the user. Default: such responses
-    /// get `Cache-Control: private, no-store` unless they say something themselves.
+    /// Leaves `Cache-Control` to the handlers, also where they asked for the user. Default: a response whose handler
+    /// asked for the user gets `Cache-Control: private, no-store` if it has no `Cache-Control`. A response that sets
+    /// session cookies always gets it.
     #[must_use]
     pub fn leave_cache_control(mut self) -> Self {
         self.private_responses = false;
         self
     }
 
-    /// Where the mounted routes put tokens. Default [`TokenDelivery::Cookies`]: no script ever sees one.
+    /// Where the mounted routes put tokens. Default [`TokenDelivery::Cookies`]: no script can read a token.
     #[cfg(feature = "routes")]
     #[must_use]
     pub fn token_delivery(mut self, delivery: TokenDelivery) -> Self {
@@ -420,18 +437,18 @@ impl DescopeBuilder {
         self
     }
 
-    /// Short for [`TokenDelivery::CookiesAndSession`]: for pages that call other origins with the session JWT.
-    /// What it costs: injected script can read it.
+    /// Sets [`TokenDelivery::CookiesAndSession`], for pages that call other origins with the session JWT. The drawback:
+    /// a script that is injected into the page can read the session JWT.
     #[cfg(feature = "routes")]
     #[must_use]
     pub fn session_jwt_in_body(self) -> Self {
         self.token_delivery(TokenDelivery::CookiesAndSession)
     }
 
-    /// Longest time in which the whole body of a request to the mounted routes has to arrive, counted from the moment at
-    /// which the route begins to read it. Default 10 s. Whoever takes longer gets 408 with
-    /// [`request_timeout`](crate::routes::code::REQUEST_TIMEOUT); nothing is sent to Descope then. Time for the head of
-    /// a request is the server's to limit, not this crate's.
+    /// Longest time in which the whole body of a request to the mounted routes has to arrive, counted from the moment
+    /// at which the route begins to read it. Default 10 s. A request that takes longer is answered with 408
+    /// [`request_timeout`](crate::routes::code::REQUEST_TIMEOUT); nothing is sent to Descope then. This crate does
+    /// not limit the time for the head of a request; the server has to.
     #[cfg(feature = "routes")]
     #[must_use]
     pub fn body_timeout(mut self, limit: Duration) -> Self {
@@ -459,12 +476,12 @@ impl DescopeBuilder {
         self
     }
 
-    /// The handle.
+    /// Makes the handle. Does no network I/O.
     ///
     /// # Errors
     ///
-    /// What contradicts itself in the options, or why the default transport cannot be built: no TLS, or no CA
-    /// certificates on this machine.
+    /// When an option is not allowed or contradicts another one, or when the default transport cannot be built because
+    /// there is no TLS, or no CA certificates on this machine.
     pub fn build(mut self) -> Result<Descope, ConfigError> {
         if self.leeway > MAX_LEEWAY {
             return Err(ConfigError::OutOfRange("the leeway is more than 60 s"));
@@ -473,7 +490,7 @@ impl DescopeBuilder {
             return Err(ConfigError::OutOfRange("no signature algorithm is allowed"));
         }
         options::settle_cookies(&mut self.cookies, self.host_cookies)?;
-        // There tokens do not travel in cookies, and may be larger.
+        // Under `TokenDelivery::Body` tokens do not travel in cookies, so the size limit of cookies does not apply.
         #[cfg(feature = "routes")]
         if self.delivery == TokenDelivery::Body {
             self.cookies.longest = usize::MAX;

@@ -20,7 +20,7 @@ pub enum ConfigError {
     Origin(String),
     /// A cookie's name or attribute is malformed, or its prefix contradicts its attributes.
     Cookie(String),
-    /// A value is outside of what makes sense.
+    /// An option has a value that is not allowed: a leeway of more than 60 s, or no signature algorithm.
     OutOfRange(&'static str),
 }
 
@@ -47,7 +47,7 @@ impl fmt::Display for ConfigError {
 
 impl std::error::Error for ConfigError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        // The texts above are those of the causes; only what lies behind them is new.
+        // `Display` shows the text of the inner error already, so the source is what is behind that error.
         match self {
             Self::ProjectId(error) => error.source(),
             Self::BaseUrl(error) => error.source(),

@@ -1,4 +1,4 @@
-//! The handle that everything hangs on.
+//! The [`Descope`] handle, which makes the layer and the routes, and its builder.
 
 mod builder;
 mod error;
@@ -45,7 +45,7 @@ pub struct Descope {
 }
 
 impl Descope {
-    /// Starts a handle for a project.
+    /// Starts to configure a handle for a project.
     ///
     /// # Errors
     ///
@@ -71,30 +71,31 @@ impl Descope {
         builder.build()
     }
 
-    /// The layer that finds out who sent a request.
+    /// Makes the layer that finds out who sent a request.
     pub fn session_layer(&self) -> SessionLayer {
         SessionLayer::of(self.project.clone())
     }
 
-    /// Typed calls of the API.
+    /// The client for typed calls of the API.
     pub fn client(&self) -> &Client {
         &self.project.client
     }
 
-    /// The project.
+    /// The id of the project.
     pub fn project_id(&self) -> &ProjectId {
         self.project.client.project_id()
     }
 
-    /// Who sent these headers? The session layer's decision for a place where it cannot run: a WebSocket message, a
-    /// job that carries a token.
+    /// Finds out who sent these headers. It decides like the session layer, for places where the layer cannot run: a
+    /// WebSocket message, or a job that carries a token.
     ///
-    /// Origins are not checked, because there is no method to judge by, and a renewal's cookies have nowhere to go:
-    /// they are kept for the browser's next request. `Ok(None)` when nothing was sent.
+    /// Origins are not checked, because the request's method is not known. If the session is renewed, there is no
+    /// response for the new cookies: they are kept for the browser's next request. Returns `Ok(None)` when the headers
+    /// have no token.
     ///
     /// # Errors
     ///
-    /// Why the credentials are no good, or that they cannot be checked now.
+    /// When the credentials are not accepted, with the reason, or when they cannot be checked now.
     pub async fn authenticate(&self, headers: &HeaderMap) -> Result<Option<User>, AuthError> {
         let decided = decide(&self.project, headers, false).await;
         let session = Session::new(self.project.clone(), decided, CookieLines::of(headers));
@@ -107,7 +108,7 @@ impl Descope {
         }
     }
 
-    /// Verifies a session JWT that came by another way than a header: from a message queue, say.
+    /// Verifies a session JWT that did not come in a header, but for example from a message queue.
     ///
     /// Nothing is renewed. For requests prefer [`session_layer`](Self::session_layer), for headers
     /// [`authenticate`](Self::authenticate).
@@ -128,23 +129,27 @@ impl Descope {
         ))
     }
 
-    /// Loads the project's keys unless they are there. For a readiness probe, and to spare the first request the
-    /// wait. With a shared store it also waits, for a second at the longest, for what other replicas have revoked.
+    /// Fetches the project's keys unless they are there. Use it for a readiness probe, and so that the first request
+    /// need not wait. With a shared store it also waits, for a second at most, until this replica knows what other
+    /// replicas have revoked.
     ///
     /// # Errors
     ///
-    /// [`AuthErrorKind::Unavailable`](crate::AuthErrorKind::Unavailable) when there are none to be had.
+    /// [`AuthErrorKind::Unavailable`](crate::AuthErrorKind::Unavailable) when there are no keys and they cannot be
+    /// fetched.
     pub async fn ready(&self) -> Result<(), AuthError> {
         #[cfg(feature = "shared-store")]
         self.project.renewer.caught_up().await;
         self.update_keys(keys::Reason::Age).await
     }
 
-    /// Asks for the project's keys now, after an emergency rotation. Keys that are gone stop verifying at once.
+    /// Fetches the project's keys now, for use after an emergency rotation. Tokens that were signed with a removed key
+    /// are refused at once.
     ///
     /// # Errors
     ///
-    /// When there are no keys at all. A failed call is no error while keys are at hand.
+    /// [`AuthErrorKind::Unavailable`](crate::AuthErrorKind::Unavailable) when there are no keys at all. A failed fetch
+    /// is no error while there are keys.
     pub async fn refresh_keys(&self) -> Result<(), AuthError> {
         self.update_keys(keys::Reason::Forced).await
     }
@@ -156,8 +161,8 @@ impl Descope {
             .map_err(|unavailable| Failure::Unavailable(unavailable).into())
     }
 
-    /// How old the keys are, for a gauge: it grows while the endpoint fails. `None` before the first load, and when
-    /// the keys were [given](DescopeBuilder::public_key).
+    /// The time since the keys were last fetched, for a gauge: it grows while the key endpoint fails. `None` before the
+    /// first fetch, and when the keys were [configured](DescopeBuilder::public_key).
     pub fn key_age(&self) -> Option<Duration> {
         self.project.verifier.keys.age()
     }
@@ -166,9 +171,9 @@ impl Descope {
     /// connections: where replicas share a store, the outcome then reaches the store, and a client that has hung up
     /// finds its new tokens at another replica.
     ///
-    /// Takes as long as the calls that are under way, each of which has a [deadline](DescopeBuilder::deadline), 5 seconds
-    /// by default; a renewal may need several of them, one after the other. Connected clients need it not: their
-    /// responses wait for the renewal themselves.
+    /// Takes as long as the calls that are under way, each of which has a [deadline](DescopeBuilder::deadline), 5
+    /// seconds by default; a renewal may need several of them, one after the other. Connected
+    /// clients do not need this: their responses wait for the renewal themselves.
     ///
     /// ```no_run
     /// # #[cfg(feature = "routes")]
@@ -189,7 +194,7 @@ impl Descope {
         self.project.renewer.announced().await;
     }
 
-    /// Counts, for gauges.
+    /// Counts for metrics.
     pub fn stats(&self) -> Stats {
         let verifier = &self.project.verifier;
         let renewer = self.project.renewer.counts();
@@ -216,7 +221,7 @@ impl Descope {
 }
 
 impl SessionLayer {
-    /// The layer of this handle; the same as [`Descope::session_layer`].
+    /// Makes the layer of this handle, like [`Descope::session_layer`].
     pub fn new(descope: Descope) -> Self {
         Self::of(descope.project)
     }
@@ -228,28 +233,29 @@ impl SessionLayer {
 pub struct Stats {
     /// Session JWTs whose signature need not be checked again.
     pub cached_sessions: usize,
-    /// How often a session JWT was among them, since the handle was built. Each hit has saved a signature.
+    /// How often a session JWT was found in the cache, since the handle was built. Each hit has saved a signature
+    /// check.
     pub cache_hits: u64,
-    /// How often a session JWT, good or bad, was not. A hit ratio that falls below nine in ten calls for a larger
-    /// [`TokenCache`](crate::TokenCache), or means that somebody sends forged tokens.
+    /// How often a session JWT, good or bad, was not found in the cache, since the handle was built. If fewer than nine
+    /// in ten look-ups are hits, configure a larger [`TokenCache`](crate::TokenCache); or somebody sends forged tokens.
     pub cache_misses: u64,
-    /// Renewals that are under way or remembered, without refusals.
+    /// Renewals that are under way, and outcomes of renewals that are remembered, except refusals.
     pub remembered_renewals: usize,
     /// New refresh JWTs that no response has carried and that had to be forgotten, because more than 100,000 outcomes
     /// were remembered. Their users have to sign in again. Anything but 0 means that somebody starts renewals in great
     /// numbers and does not wait for the responses: limit the requests of that client.
     pub undelivered_forgotten: u64,
-    /// Refresh JWTs of which it is known that Descope has refused them.
+    /// Refresh JWTs that Descope has refused, as far as this process remembers.
     pub remembered_refusals: usize,
     /// Refusals that had to be forgotten, because there were more than 100,000. Each may cost one more call of Descope.
     /// If this is not 0, somebody sends refused refresh JWTs in great numbers: limit the requests of that client.
     pub refusals_forgotten: u64,
-    /// Revocations that are held: tokens of sessions that ended before their time, and users whose sessions were all
-    /// ended. Some of those that are over are still counted.
+    /// Revocations that are remembered: revoked tokens, and users whose sessions were all ended. Some revocations that
+    /// no longer matter, because the tokens have expired, are still counted.
     pub revocations: usize,
     /// Revocations that had to be forgotten, the oldest first, because there were more than 1,000,000 of tokens or
-    /// 250,000 of users. A token that was denied longest ago may be accepted again until it expires, so anything but
-    /// 0 deserves an alarm: somebody signs in and out in great numbers, or writes to the shared store.
+    /// 250,000 of users. A token whose revocation was forgotten is accepted again until it expires, so anything but 0
+    /// deserves an alarm: somebody signs in and out in great numbers, or writes to the shared store.
     pub revocations_forgotten: u64,
     /// Users whose sessions were all ended, who have signed in again since, and who have to do so once more, because
     /// more than 100,000 such sessions were alive. If this is not 0, look for what calls `logoutall` so often.
@@ -260,10 +266,10 @@ pub struct Stats {
     pub lineages_forgotten: u64,
     /// Answers of Descope with tokens that were over, or not valid yet, by the clock of this machine when they came,
     /// since the handle was built. Anything but 0 says that this clock is off: slow by more than the
-    /// [leeway](DescopeBuilder::leeway), so that new sessions are refused at first, or fast by more than a session lives,
-    /// so that sign-ins lose their session JWT. Either way sessions cannot be renewed (503). A clock that is fast by
-    /// less is not seen here; it only shortens sessions. If this is not 0, see to the time service (NTP) of this
-    /// machine.
+    /// [leeway](DescopeBuilder::leeway), so that new sessions are refused at first, or fast by more than a session
+    /// lives, so that sign-ins lose their session JWT. Either way sessions cannot be renewed (503). A clock that is
+    /// fast by less is not seen here; it only shortens sessions. If this is not 0, see to the time service (NTP) of
+    /// this machine.
     pub clock_skew: u64,
 }
 

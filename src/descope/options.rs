@@ -1,4 +1,4 @@
-//! What the builder's options have to keep to, and what they become.
+//! Checks the builder's options, and makes from them what a [`Project`](crate::project::Project) needs.
 
 use std::sync::Arc;
 
@@ -30,7 +30,8 @@ pub(super) fn remote_keys(
                 }),
                 Ok(None) => Ok(FetchedKeys::Unchanged),
                 Err(error) => {
-                    // A wrong project id or base URL shows here first.
+                    // The log names project id and base URL, because this call is the first that fails if one of them
+                    // is wrong.
                     tracing::warn!(
                         %error,
                         project_id = %client.project_id(),
@@ -48,7 +49,7 @@ pub(super) fn remote_keys(
     Keys::remote(fetch, algorithms, times, clock)
 }
 
-/// The issuers that tokens of a project may name, with those that were configured.
+/// The issuers that are accepted: the configured ones, and those that tokens of the project may name by default.
 pub(super) fn issuers(client: &Client, mut issuers: Vec<String>) -> Box<[String]> {
     let project = client.project_id();
     let own = BaseUrl::for_project(project);
@@ -73,7 +74,8 @@ pub(super) fn origin(origin: &str) -> Result<String, ConfigError> {
     normalize_origin(origin).ok_or_else(|| ConfigError::Origin(origin.to_owned()))
 }
 
-/// Checks the cookies' names and attributes against each other, and adds what follows from them.
+/// Checks the names and attributes of the cookies against each other. Adds the names with the `__Host-` prefix if
+/// `host_cookies` asks for them, and drops former domains that are the present one.
 pub(super) fn settle_cookies(
     cookies: &mut CookieConfig,
     host_cookies: bool,
@@ -96,7 +98,7 @@ fn bare_domain(domain: &str) -> String {
     domain.trim_start_matches('.').to_ascii_lowercase()
 }
 
-/// What browsers demand of cookies with the `__Host-` prefix.
+/// Checks what browsers demand of cookies with the `__Host-` prefix.
 fn check_host_cookies(cookies: &CookieConfig) -> Result<(), ConfigError> {
     let conflict = if let Some(domain) = &cookies.domain {
         format!("cookie_domain({domain:?})")
@@ -142,7 +144,7 @@ fn check_cookies(cookies: &CookieConfig) -> Result<(), ConfigError> {
             )));
         }
     }
-    // Each of the names stands for a kind of token, whatever else is configured.
+    // `DS` always counts as `drn` of session JWTs, and `DSR` as that of refresh JWTs, whatever names are configured.
     for (names, other, ours, theirs) in [
         (&cookies.session, "DSR", "session", "refresh"),
         (&cookies.refresh, "DS", "refresh", "session"),

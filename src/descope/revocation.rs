@@ -18,27 +18,31 @@ enum What {
 }
 
 impl Revocation {
-    /// One session JWT, until it expires.
+    /// Revokes one session JWT until it expires.
     ///
-    /// A browser that also holds the refresh JWT gets a new session with its next request; to end that as well use
+    /// A browser that also holds the refresh JWT gets a new session with its next request. To revoke both, use
     /// [`refresh_jwt`](Self::refresh_jwt) or [`user`](Self::user).
     pub fn session_jwt(jwt: impl Into<String>) -> Self {
         Self(What::SessionJwt(jwt.into()))
     }
 
-    /// One refresh JWT until it expires, and the session JWTs that are known to have been issued for it: as a
-    /// sign-out does.
+    /// Revokes one refresh JWT until it expires, and the session JWTs that are known to have been issued for it, like a
+    /// sign-out.
     pub fn refresh_jwt(jwt: impl Into<String>) -> Self {
         Self(What::RefreshJwt(jwt.into()))
     }
 
-    /// Everything that was issued to this user up to now, by the tokens' `iat`: for a year, which is longer than
-    /// tokens live. Who signs in again through [the mounted routes](Descope::routes) is let in at once; elsewhere,
-    /// and where replicas share a store, who does so within the same second is refused as well, because `iat` has
-    /// seconds only and is all that other replicas can go by: a word of this one could be forged by whoever writes to
-    /// the store. So let a second pass before you let the user sign in again; the mounted `logoutall` answers that much
-    /// later where there is a store. The id is that of [`User::id`](crate::User::id). Where a JWT template takes over
-    /// `sub`, what it puts there is accepted as well, and ends the sessions of everybody whose tokens say so.
+    /// Revokes all tokens that were issued to this user up to now, as their `iat` says. The revocation holds for a
+    /// year, which is longer than tokens live.
+    ///
+    /// A user who signs in again through [the mounted routes](Descope::routes) is let in at once. If the user signs in
+    /// elsewhere, or if replicas share a store, the new tokens are refused too when they were issued within the same
+    /// second: `iat` has whole seconds, and other replicas have nothing else to tell old tokens from new ones, because
+    /// anybody who can write to the store could forge a notice that a token is new. So wait for a second before you let
+    /// the user sign in again. Where there is a store, the mounted `logoutall` waits by itself.
+    ///
+    /// `id` is that of [`User::id`](crate::User::id). If a JWT template puts another value into `sub`, that value is
+    /// accepted as well, and revokes the tokens of every user who has it.
     pub fn user(id: impl Into<String>) -> Self {
         Self(What::User(id.into()))
     }
@@ -58,11 +62,12 @@ impl fmt::Debug for Revocation {
 impl Descope {
     /// Refuses tokens before they expire: a stolen one, or those of a user who was locked out.
     ///
-    /// This app refuses them from now on, in every place that verifies through this handle. Descope is not told, and
-    /// other apps are not: to end sessions there, call its management API. With a
-    /// shared store (feature `redis`) the other replicas refuse them within a second, and those that
-    /// start later do too; without one, or while the store is gone, the revocation holds in this process, and the
-    /// others hear of it when the store is back.
+    /// This app refuses them from now on, in every place that verifies through this handle. Descope and other apps are
+    /// not told: to end sessions there, call Descope's management API.
+    ///
+    /// With a shared store (feature `redis`) the other replicas refuse the tokens within a second, and so do replicas
+    /// that start later. While the store cannot be reached, the revocation holds in this process, and the other
+    /// replicas hear of it when the store is back. Without a shared store it holds in this process only.
     ///
     /// ```
     /// use tower_descope::{Descope, Revocation};
@@ -74,8 +79,8 @@ impl Descope {
     ///
     /// # Errors
     ///
-    /// When a JWT does not verify: it is refused anyway. An expired or revoked one is no error. Or when there are no
-    /// keys to verify it with; then nothing was revoked.
+    /// When the given JWT does not verify; it is refused in any case. A JWT that has expired or is revoked already is
+    /// no error. Also when there are no keys to verify the JWT with; then nothing was revoked.
     pub async fn revoke(&self, revocation: Revocation) -> Result<(), AuthError> {
         let project = &*self.project;
         match revocation.0 {
@@ -96,7 +101,7 @@ impl Descope {
         Ok(())
     }
 
-    /// `None`: it is revoked until it expires.
+    /// Verifies a JWT that may have expired. `None` if it is revoked already, for as long as it lives.
     async fn verify_any_age(
         &self,
         jwt: &str,

@@ -9,13 +9,14 @@ use super::rejection::AuthRejection;
 use crate::require::Requirement;
 use crate::user::User;
 
-/// What a handler demands of its user, as a type.
+/// A type that stands for a [`Requirement`], for use with [`Allowed`].
 pub trait Policy: 'static {
-    /// The demand.
+    /// What the user must have.
     fn requirement() -> Requirement;
 }
 
-/// A [`User`] who meets a [`Policy`]: the signature of a handler says who may call it.
+/// Extracts a [`User`] who meets a [`Policy`], so that the signature of a handler says who may call it. Other requests
+/// are rejected, see [`AuthRejection`].
 ///
 /// ```
 /// # #[cfg(feature = "routes")] {

@@ -5,10 +5,10 @@ use serde::de::DeserializeOwned;
 use super::rejection::AuthRejection;
 use crate::user::User;
 
-/// The claims of the session JWT as a type of yours.
+/// Extracts the claims of the session JWT as a type of your own.
 ///
-/// Members that the type does not name are ignored. Claims that do not fit are a 403, not a 500: a service token
-/// without `email` is somebody else's token, no defect of the app.
+/// Claims that the type does not name are ignored. If the claims do not have the form of the type, the answer is 403,
+/// not 500: a token of a service that has no `email`, for example, is no defect of the app.
 ///
 /// ```
 /// # #[cfg(feature = "routes")] {

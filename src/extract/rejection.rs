@@ -14,12 +14,12 @@ use crate::reject::{ProblemJson, Reject, Rejected, RejectedBy};
 pub struct AuthRejection(AuthError);
 
 impl AuthRejection {
-    /// Why.
+    /// Why the request is rejected.
     pub fn error(&self) -> &AuthError {
         &self.0
     }
 
-    /// Why, owned.
+    /// Why the request is rejected, as an owned value.
     pub fn into_error(self) -> AuthError {
         self.0
     }

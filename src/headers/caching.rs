@@ -7,13 +7,13 @@ const PRIVATE: HeaderValue = HeaderValue::from_static("private, no-store");
 
 /// Keeps every cache away from a response that depends on who asked, unless the handler has said something else.
 pub(crate) fn keep_private(headers: &mut HeaderMap) {
-    // Twice as fast as an `Entry`, which is moved about.
+    // Twice as fast as an `Entry`, which is a larger value to move.
     if !headers.contains_key(CACHE_CONTROL) {
         headers.insert(CACHE_CONTROL, PRIVATE);
     }
 }
 
-/// Whatever the handler said: a response that sets a session cookie must not be stored anywhere.
+/// Forbids caching, whatever the handler has said: no cache may store a response that sets a session cookie.
 pub(crate) fn forbid_caching(headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, PRIVATE);
     let varies = headers.get_all(VARY).iter().any(|value| {

@@ -1,26 +1,31 @@
-//! The cookies that hold a session: names, attributes, limits.
+//! The session cookie and the refresh cookie: their names and attributes, and what browsers demand of them. How the
+//! values are read from a request is in `credentials.rs`.
 
 use std::time::Duration;
 
 use http::HeaderValue;
 use http::header::{HeaderMap, SET_COOKIE};
 
-/// What browsers keep of a cookie, name and value together (RFC 6265bis section 5.6). Above it they drop it silently.
+/// Largest cookie that browsers keep, in bytes of name and value together (RFC 6265bis section 5.6). They drop a larger
+/// one silently.
 pub(crate) const MAX_COOKIE: usize = 4096;
 
-/// Browsers keep a cookie with this prefix only from the host itself, over https (RFC 6265bis section 4.1.3.2).
+/// Browsers accept a cookie with this prefix only from the host that it is sent to, over https (RFC 6265bis section
+/// 4.1.3.2).
 pub(crate) const HOST_PREFIX: &str = "__Host-";
 
 /// Whether a cookie travels with requests that other sites start (RFC 6265bis section 4.1.2.7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
-    /// With top-level navigations from anywhere. The default: a user who follows a link to the app is signed in.
+    /// The cookie travels with top-level navigations that other sites start, and with no other request of theirs. The
+    /// default: a user who follows a link to the app is signed in.
     #[default]
     Lax,
-    /// Only from pages of the same site. A user who follows a link from elsewhere looks signed out at first.
+    /// The cookie travels only with requests of the same site. A user who follows a link from another site looks signed
+    /// out at first.
     Strict,
-    /// Always; for pages that are embedded in other sites. Needs `Secure`.
+    /// The cookie travels with every request; for pages that are embedded in other sites. Needs `Secure`.
     None,
 }
 
@@ -34,12 +39,12 @@ impl SameSite {
     }
 }
 
-/// How cookies are written and which are read.
+/// The names and attributes of the cookies: which are read, and how they are written.
 #[derive(Clone, Debug)]
 pub(crate) struct CookieConfig {
-    /// Read in this order; the first is written.
+    /// Names of the session cookie: read in this order; the first is written.
     pub(crate) session: Vec<String>,
-    /// Read in this order; the first is written.
+    /// Names of the refresh cookie: read in this order; the first is written.
     pub(crate) refresh: Vec<String>,
     pub(crate) domain: Option<String>,
     /// Domains of earlier configurations, whose cookies are deleted.
@@ -47,7 +52,7 @@ pub(crate) struct CookieConfig {
     pub(crate) path: String,
     pub(crate) same_site: SameSite,
     pub(crate) secure: bool,
-    /// Bytes of name and value above which a cookie is not read.
+    /// Largest cookie that is read, in bytes of name and value together.
     pub(crate) longest: usize,
 }
 
@@ -66,13 +71,13 @@ impl Default for CookieConfig {
     }
 }
 
-/// A cookie that no browser would keep.
+/// Why a cookie cannot be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unwritable {
     TooLarge {
         size: usize,
     },
-    /// A value that is no token; it would break out of the header.
+    /// The value has characters that no token has, which could end the value and begin something else.
     Invalid,
 }
 
@@ -85,12 +90,12 @@ impl CookieConfig {
         &self.refresh[0]
     }
 
-    /// Whether the cookies that are written are out of the reach of sibling hosts.
+    /// Whether the cookies are written with the `__Host-` prefix, so that sibling hosts cannot set them.
     pub(crate) fn has_host_prefix(&self) -> bool {
         self.refresh_name().starts_with(HOST_PREFIX)
     }
 
-    /// A name that both write.
+    /// A cookie name that both configurations write.
     pub(crate) fn name_shared_with(&self, other: &Self) -> Option<&str> {
         let theirs = [other.session_name(), other.refresh_name()];
         [self.session_name(), self.refresh_name()]
@@ -98,7 +103,7 @@ impl CookieConfig {
             .find(|name| theirs.contains(name))
     }
 
-    /// A `Set-Cookie` value that stores a token for as long as it lives.
+    /// A `Set-Cookie` value that stores a token for `max_age`.
     pub(crate) fn store(
         &self,
         name: &str,
@@ -116,20 +121,24 @@ impl CookieConfig {
         self.header(name, token, max_age.as_secs(), self.domain.as_deref())
     }
 
-    /// A `Set-Cookie` value that deletes the cookie. It repeats the attributes, else browsers ignore it.
+    /// A `Set-Cookie` value that deletes the cookie. It repeats the cookie's attributes, because browsers would
+    /// otherwise not take it for the same cookie.
     pub(crate) fn delete(&self, name: &str) -> Result<HeaderValue, Unwritable> {
         self.header(name, "", 0, self.domain.as_deref())
     }
 
-    /// `Set-Cookie` values that delete what earlier configurations have left: the cookie from before there was a
-    /// `Domain`, and those of the domains that the app names. Browsers keep such a cookie beside ours, and sooner or
-    /// later it is a refresh JWT that was spent long ago, sent first. To be written before ours, and only where ours
-    /// follows: on the domain's own host the two are one (RFC 6265 section 5.3).
+    /// `Set-Cookie` values that delete left-over cookies of earlier configurations: the one without `Domain`, if there
+    /// is a `Domain` now, and those of the former domains that the app names. Browsers keep such a left-over beside the
+    /// present cookie and may send it first; sooner or later it holds a refresh JWT that was spent long ago.
     ///
-    /// One of another `Path` may be that of another app on the same host.
+    /// These values have to be written before the `Set-Cookie` of the present cookie, and only where that follows: on a
+    /// host that is itself the `Domain`, the cookie with that `Domain` and the one without are the same cookie (RFC
+    /// 6265 section 5.3).
+    ///
+    /// Cookies with another `Path` are left alone, because they may belong to another app on the same host.
     pub(crate) fn delete_leftovers(&self, name: &str) -> Vec<Result<HeaderValue, Unwritable>> {
         let host_only = self.domain.is_some().then_some(None);
-        // No browser has kept a cookie with this prefix and a domain.
+        // Browsers have never kept a cookie with this prefix and a `Domain`.
         let domains = match name.starts_with(HOST_PREFIX) {
             true => &[][..],
             false => &self.former_domains,
@@ -164,7 +173,8 @@ impl CookieConfig {
     }
 }
 
-/// Appends, never replaces: other parts of the app set cookies too. All or none.
+/// Appends all values to the response, or none of them if one cannot be written. Nothing is replaced, because other
+/// parts of the app set cookies too.
 pub(crate) fn append_all(
     values: Vec<Result<HeaderValue, Unwritable>>,
     headers: &mut HeaderMap,
@@ -202,7 +212,7 @@ pub(crate) fn is_cookie_name(name: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&byte))
 }
 
-/// Whether a text may stand as an attribute's value.
+/// Whether a text may be the value of a cookie attribute.
 pub(crate) fn is_attribute_value(value: &str) -> bool {
     !value.is_empty()
         && value

@@ -1,7 +1,7 @@
-//! Where a request carries its tokens.
+//! Reads the tokens of a request out of `Authorization` and `Cookie`.
 //!
-//! Headers are read as bytes. A neighbour's non-ASCII cookie must not hide ours, names are compared byte for byte
-//! and nothing is decoded: percent-decoding names would let `__%48ost-DS`, which any sibling host may set, pass
+//! Headers are read as bytes, so that a non-ASCII cookie of another app does not hide ours. Names are compared byte for
+//! byte, and nothing is decoded: percent-decoding names would let `__%48ost-DS`, which any sibling host may set, pass
 //! for `__Host-DS`. Only SP and HTAB are trimmed, for the same reason.
 
 use http::header::{AUTHORIZATION, COOKIE, GetAll, HeaderMap, HeaderValue};
@@ -11,11 +11,11 @@ use super::cookies::{CookieConfig, HOST_PREFIX};
 use crate::client::ProjectId;
 use crate::token::is_token;
 
-/// Values of one cookie that are looked at. An attacker on a sibling host can add cookies of our name; a few are
-/// tried so that junk does not lock the user out, more would be work for nothing.
+/// How many values of one cookie are tried. An attacker on a sibling host can add cookies of our name. Several are
+/// tried, so that such cookies do not lock the user out; the limit bounds the work that they cause.
 const MAX_CANDIDATES: usize = 4;
 
-/// Everything that a request offers.
+/// All credentials of a request.
 pub(crate) struct Credentials<'a> {
     pub(crate) bearer: Bearer<'a>,
     pub(crate) session: Candidates<'a>,
@@ -26,14 +26,15 @@ pub(crate) struct Credentials<'a> {
 /// The `Authorization` header.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Bearer<'a> {
-    /// Missing, of another scheme, or Descope's own API syntax.
+    /// There is no bearer: the header is missing, has another scheme, or has the project id as in Descope's API.
     None,
     Token(&'a [u8]),
-    /// Two fields, or something after the token.
+    /// There are two fields, no token, or something after the token.
     Malformed,
 }
 
-/// The values of a cookie, in order of the names' priority, then of appearance.
+/// The values of the session cookie or of the refresh cookie, in the order of the names' priority, then in the order of
+/// the request. Each has the position of its name in the configuration.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Candidates<'a> {
     values: [Option<(usize, &'a [u8])>; MAX_CANDIDATES],
@@ -62,7 +63,8 @@ impl<'a> Candidates<'a> {
         if value.is_empty() {
             return;
         }
-        // One cookie of a name is the rule. Whether it is a token shows when it is verified.
+        // Most requests have one cookie of a name, so the first value is taken unchecked: verification refuses what is
+        // no token.
         let [first, second, ..] = self.values;
         let Some((_, first)) = first else {
             self.values[0] = Some((priority, value));
@@ -97,7 +99,7 @@ impl<'a> Sent<'a> {
     fn read(fields: impl IntoIterator<Item = &'a HeaderValue>, config: &CookieConfig) -> Self {
         let mut sent = Self::default();
         for (name, value) in cookies(fields) {
-            // No browser sends such a cookie, and it is not worth a signature.
+            // Browsers keep no cookie of this size, so no signature check is spent on it.
             if name.len() + value.len() > config.longest {
                 continue;
             }
@@ -114,7 +116,8 @@ impl<'a> Sent<'a> {
         sent
     }
 
-    /// What has no `__Host-` prefix may be of a sibling host, so it does not count beside what has one.
+    /// Drops cookies without the `__Host-` prefix where there are cookies with it: a sibling host may have set the
+    /// former, but not the latter.
     fn drop_plain(&mut self, config: &CookieConfig) {
         let has_prefix = |names: &[String], at: usize| names[at].starts_with(HOST_PREFIX);
         let refresh_has = |at| has_prefix(&config.refresh, at);
@@ -123,7 +126,7 @@ impl<'a> Sent<'a> {
             self.refresh.retain(refresh_has);
             self.session.retain(session_has);
         } else if self.session.any(session_has) {
-            // The refresh cookie may still have its plain name. It has to be of the session's user.
+            // The refresh cookie may still have its plain name. It counts only if it names the session's user.
             self.session.retain(session_has);
         }
     }
@@ -133,7 +136,7 @@ impl<'a> Credentials<'a> {
     pub(crate) fn read(headers: &'a HeaderMap, project: &ProjectId, config: &CookieConfig) -> Self {
         let bearer = read_bearer(headers, project);
         let fields = headers.get_all(&COOKIE);
-        // A bearer is the only credential of its request: one identity, never a mix.
+        // A bearer is the only credential of its request, so that a request never mixes two identities.
         let sent = match bearer {
             Bearer::None => Sent::read(fields.iter(), config),
             _ => Sent::default(),
@@ -146,19 +149,18 @@ impl<'a> Credentials<'a> {
         }
     }
 
-    /// Whether there is anything at all.
+    /// Whether the request has no credentials at all.
     pub(crate) fn is_empty(&self) -> bool {
         self.bearer == Bearer::None && self.session.is_empty() && self.refresh.is_empty()
     }
 
-    /// The cookies, for those who ask for the refresh JWT later.
+    /// The `Cookie` fields, from which the refresh JWT can be read later.
     pub(crate) fn cookie_lines(&self) -> CookieLines {
         CookieLines::of_fields(&self.fields)
     }
 }
 
-/// The `Cookie` fields of a request, kept for those who ask for the refresh JWT later. Cloning a field copies
-/// nothing.
+/// The `Cookie` fields of a request, from which the refresh JWT can be read later. Cloning a field copies no bytes.
 #[derive(Clone, Default)]
 pub(crate) enum CookieLines {
     #[default]
@@ -181,7 +183,7 @@ impl CookieLines {
         }
     }
 
-    /// The values of both cookies.
+    /// The values of the session cookie and of the refresh cookie.
     pub(crate) fn sent(&self, config: &CookieConfig) -> Sent<'_> {
         Sent::read(self.fields(), config)
     }
@@ -206,7 +208,7 @@ fn position(names: &[String], name: &[u8]) -> Option<usize> {
     names.iter().position(|known| known.as_bytes() == name)
 }
 
-/// All pairs of all `Cookie` fields; HTTP/2 may split them (RFC 9113 section 8.2.3).
+/// The name and value of every cookie. HTTP/2 may spread cookies over several fields (RFC 9113 section 8.2.3).
 fn cookies<'a>(
     fields: impl IntoIterator<Item = &'a HeaderValue>,
 ) -> impl Iterator<Item = (&'a [u8], &'a [u8])> {
@@ -219,7 +221,7 @@ fn cookies<'a>(
         })
 }
 
-/// What stands between semicolons. A token is a kilobyte, so the search is worth its instructions.
+/// The parts of a `Cookie` field between semicolons. `memchr` finds them, because a token has about a kilobyte.
 struct Pairs<'a>(Option<&'a [u8]>);
 
 impl<'a> Iterator for Pairs<'a> {
@@ -262,7 +264,7 @@ fn read_bearer<'a>(headers: &'a HeaderMap, project: &ProjectId) -> Bearer<'a> {
         return Bearer::None;
     }
     let token = trim(rest);
-    // What Descope's SDKs send to the API, hence also to routes that proxy it: a project id, not a session.
+    // Descope's SDKs send the project id as bearer to the API, hence also to the mounted routes. It is no session JWT.
     if let Some(rest) = token.strip_prefix(project.as_str().as_bytes())
         && (rest.is_empty() || rest[0] == b':')
     {
@@ -331,7 +333,7 @@ mod tests {
         );
     }
 
-    // Security requirement 33. No browser sends it, so its signature is not worth a look.
+    // Security requirement 33. No browser sends such a cookie, so its signature is not checked.
     #[test]
     fn what_is_larger_than_a_cookie_can_be_is_not_read() {
         let cookie = |size: usize| format!("DS=a.b.{}", "c".repeat(size - "DSa.b.".len()));

@@ -1,7 +1,7 @@
 //! The header fields of a request and a response that concern sign-in: `Authorization` and `Cookie` with the
 //! credentials, `Origin` and `Sec-Fetch-Site`, `Set-Cookie`, `Cache-Control` and `Vary`.
 //!
-//! Nothing here verifies a token. These are the rules of HTTP and of browsers alone.
+//! This module applies the rules of HTTP and of browsers. It verifies no token.
 
 mod caching;
 mod cookies;

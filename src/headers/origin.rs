@@ -1,23 +1,24 @@
 //! Which requests may use cookies.
 //!
-//! A browser attaches cookies to requests that other sites make. Those that may change something have their
-//! cookies ignored unless the browser vouches that the page is ours: by `Sec-Fetch-Site` and by `Origin`, as far as
-//! the request has them. When the two contradict each other the cookies are ignored. A request with neither comes
-//! from no browser. `SameSite=Lax` is the second line of defence, not the first: sibling hosts are "same site".
+//! A browser attaches cookies also to requests that other sites make. If a request may change something, its cookies
+//! are ignored unless each of `Sec-Fetch-Site` and `Origin` that it has says that a page of this app made it. When the
+//! two headers contradict each other, the cookies are ignored. An `Origin` that the app has allowed suffices alone. A
+//! request with neither header does not come from a browser, and its cookies count. `SameSite=Lax` is only the second
+//! line of defence, because sibling hosts are "same site".
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use http::header::{HOST, HeaderMap, ORIGIN, UPGRADE};
 use http::{Method, Uri};
 
-/// What is trusted besides the request's own host.
+/// Which origins are trusted besides the request's own host.
 #[derive(Debug, Default)]
 pub(crate) struct OriginPolicy {
-    /// Origins that may send our cookies, lower case, default ports removed.
+    /// Origins whose pages may use the cookies, in lower case, without default ports.
     pub(crate) allowed: Vec<String>,
     /// The origin under which browsers see this app, when a proxy rewrites `Host`.
     pub(crate) public: Option<String>,
-    /// Whether a plain-http page may be ours.
+    /// Whether pages of this app may be served over plain http, on other hosts than loopback.
     pub(crate) plain_http: bool,
     /// Whether the log has said that `Origin` and `Host` differ.
     pub(crate) warned: AtomicBool,
@@ -49,7 +50,7 @@ impl OriginPolicy {
             return true;
         }
         let vouched = match single(headers, "sec-fetch-site") {
-            // Case-sensitive tokens; anything else, a list too, fails closed.
+            // The values are case-sensitive tokens. Any other value, including a list, is refused.
             Single::One(b"same-origin" | b"none") => true,
             Single::None => false,
             Single::One(_) | Single::Many => return false,
@@ -63,15 +64,16 @@ impl OriginPolicy {
                 }
                 own
             }
-            // A page with `Referrer-Policy: no-referrer` does not name itself, not even to its own server. A page
-            // without an origin, in a sandbox for example, never counts as `same-origin`.
+            // A page with `Referrer-Policy: no-referrer` sends `Origin: null`, even to its own server. A page that has
+            // no origin, for example in a sandbox, also sends `null`, but never `Sec-Fetch-Site: same-origin`.
             (Some(b"null"), None) => vouched,
             (Some(_), None) => false,
         }
     }
 
-    /// The log of an app whose proxy rewrites `Host` has to say why every form is refused. Once, because anybody can
-    /// send such headers, and without their values, because nobody should copy those into a configuration.
+    /// Logs that `Sec-Fetch-Site` and `Origin` contradict each other, so that the operator of an app whose proxy
+    /// rewrites `Host` learns why every form is refused. Logged once, because anybody can send such headers, and
+    /// without their values, because nobody should copy those into a configuration.
     fn warn_of_contradiction(&self) {
         if !self.warned.swap(true, Ordering::Relaxed) {
             tracing::warn!(
@@ -90,7 +92,7 @@ impl OriginPolicy {
     }
 
     fn is_own_host(&self, origin: &Origin<'_>, uri: &Uri, headers: &HeaderMap) -> bool {
-        // HTTP/2 has the host in the URI, HTTP/1 in `Host`. `X-Forwarded-Host` is whatever the client says.
+        // HTTP/2 has the host in the URI, HTTP/1 in `Host`. `X-Forwarded-Host` is not read: any client can send it.
         let host = match uri.authority() {
             Some(authority) => authority.as_str().as_bytes(),
             None => match single(headers, &HOST) {
@@ -107,7 +109,7 @@ impl OriginPolicy {
     }
 }
 
-/// Normalises a configured origin; `None` if it is none.
+/// Normalises a configured origin; `None` if the text is no origin.
 pub(crate) fn normalize_origin(origin: &str) -> Option<String> {
     let parsed = Origin::parse(origin.trim_end_matches('/').as_bytes())?;
     Some(parsed.to_text())
@@ -121,7 +123,7 @@ fn is_websocket(headers: &HeaderMap) -> bool {
         .flat_map(|value| value.as_bytes().split(|byte| *byte == b','))
         .filter_map(|protocol| protocol.split(|byte| *byte == b'/').next())
         .any(|name| name.trim_ascii().eq_ignore_ascii_case(b"websocket"))
-    // HTTP/2 WebSockets are CONNECT requests (RFC 8441), which no method check calls safe.
+    // A WebSocket over HTTP/2 begins with a CONNECT request (RFC 8441), which is no safe method anyway.
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +132,7 @@ enum Scheme {
     Https,
 }
 
-/// `scheme://host[:port]`, the default port removed.
+/// An origin, `scheme://host[:port]`, without a default port.
 #[derive(Clone, Copy, Debug)]
 struct Origin<'a> {
     scheme: Scheme,
@@ -182,7 +184,7 @@ impl<'a> Origin<'a> {
 }
 
 fn is_loopback(host: &[u8]) -> bool {
-    // Browsers take every name below `localhost` to this machine (RFC 6761 section 6.3).
+    // Browsers resolve every name below `localhost` to this machine (RFC 6761 section 6.3).
     let last_label = host.rsplit(|byte| *byte == b'.').next();
     last_label.is_some_and(|label| label.eq_ignore_ascii_case(b"localhost"))
         || host.starts_with(b"127.")

@@ -6,16 +6,16 @@
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenDelivery {
-    /// Into HttpOnly cookies. No answer has a token in its body, and no script ever sees one. The default.
+    /// Tokens go into HttpOnly cookies. No answer has a token in its body, and no script can read one. The default.
     #[default]
     Cookies,
-    /// Into cookies, and the session JWT also into the body, for pages that call other origins with it. What it
-    /// costs: a script that is injected into the page can read the session JWT and send it away. It lives for
-    /// minutes; the refresh JWT stays in its cookie.
+    /// Tokens go into cookies, and the session JWT also into the body, for pages that call other origins with it. The
+    /// drawback: a script that is injected into the page can read the session JWT, which lives for minutes, and send it
+    /// away. The refresh JWT is in its cookie only.
     CookiesAndSession,
-    /// Into the body alone, as Descope's API does it, for native apps. The routes then neither read nor write
+    /// Tokens go into the body only, as in Descope's API, for native apps. The routes then neither read nor write
     /// cookies: the refresh JWT (for `validate` the session JWT) has to come as
-    /// `Authorization: Bearer <project id>:<JWT>`, which is what Descope's SDKs for phones send. Nothing that a
-    /// browser attaches by itself counts, so origins are not checked.
+    /// `Authorization: Bearer <project id>:<JWT>`, which is what Descope's SDKs for phones send. Origins are
+    /// not checked, because no credential counts that a browser attaches by itself.
     Body,
 }

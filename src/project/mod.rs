@@ -64,7 +64,7 @@ impl Project {
         }
     }
 
-    /// Hears from now on what other replicas end.
+    /// Begins to receive the revocations of other replicas, unless this was done before.
     pub(crate) fn listen(&self) {
         #[cfg(feature = "shared-store")]
         self.renewer.listen();

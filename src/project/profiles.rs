@@ -1,4 +1,5 @@
-//! Loaded profiles, and those that are being loaded: one call for however many requests ask for one user.
+//! The cache of user profiles, and the calls that load them. However many requests ask for the profile of one user at
+//! the same time, one call is made.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,8 +12,9 @@ use crate::refresh::{Presented, Renewer};
 use crate::single_flight::{self, Flight, Landing};
 use crate::wire::UserProfile;
 
-/// Profiles that are kept, and for how long.
+/// Most profiles that are cached.
 const CAPACITY: u64 = 10_000;
+/// How long a profile is cached.
 const LIFE: Duration = Duration::from_secs(60);
 
 type Loaded = Result<Arc<UserProfile>, ClientError>;
@@ -29,7 +31,8 @@ struct Lookups {
 
 #[derive(Clone)]
 struct Lookup {
-    /// Whose refresh JWT is sent: another session of the same user may fare better.
+    /// The refresh JWT that the call is made with. If Descope refuses it, another session of the same user may have a
+    /// good one.
     token: Presented,
     flight: Flight<Loaded>,
 }
@@ -47,13 +50,13 @@ impl Profiles {
         }))
     }
 
-    /// The profile, if it is there already.
+    /// The profile, if it is cached.
     pub(crate) fn get(&self, id: &str) -> Option<Arc<UserProfile>> {
         self.0.cache.get(id)
     }
 
-    /// Loads the profile of the user whose refresh JWT this is, or waits for somebody else who does. Failures are
-    /// shared by those who waited, and not kept.
+    /// Loads the profile of the user with this refresh JWT, or waits for a call for the same user that is under way. A
+    /// failure is shared by all who waited, and is not cached.
     pub(crate) async fn load(&self, id: &str, token: &Presented) -> Loaded {
         loop {
             let lookup = match self.0.join(id, token) {
@@ -62,7 +65,8 @@ impl Profiles {
             };
             let interrupted = || Err(ClientError::unavailable(UnavailableReason::Interrupted));
             match lookup.flight.result().await.unwrap_or_else(interrupted) {
-                // Somebody else's session is over. The next call is with this one's token or a third one's.
+                // Descope refused the refresh JWT of another session of this user. The next call is made with `token`,
+                // or with that of a further session.
                 Err(error) if error.is_definite_refusal() && lookup.token.jwt != token.jwt => {}
                 result => return result,
             }
@@ -78,13 +82,14 @@ impl Profiles {
 }
 
 impl Lookups {
-    /// A call to wait for, or what one has just brought.
+    /// Joins or starts a call to wait for. `Err` with the profile if it was cached meanwhile.
     fn join(self: &Arc<Self>, id: &str, token: &Presented) -> Result<Lookup, Arc<UserProfile>> {
         let mut under_way = self.under_way();
         if let Some(lookup) = under_way.get(id) {
             return Ok(lookup.clone());
         }
-        // What a call brings is here before the call is gone.
+        // A call puts its profile into the cache in the same step in which it leaves `under_way`, so this look finds
+        // it.
         if let Some(profile) = self.cache.get(id) {
             return Err(profile);
         }
@@ -123,7 +128,7 @@ impl Lookups {
     }
 }
 
-/// A call under way. Dropped unfinished, it still makes room for the next one.
+/// A call under way. If it is dropped before it has finished, it leaves `under_way`, so that the next call can be made.
 struct Task {
     shared: Arc<Lookups>,
     id: Box<str>,
@@ -135,7 +140,7 @@ impl Task {
         let result = self.shared.fetch(&token).await;
         {
             let mut under_way = self.shared.under_way();
-            // Otherwise the user has changed meanwhile.
+            // If the call is no longer in `under_way`, the user has changed meanwhile, and the profile is not cached.
             if self.is_current(&under_way) {
                 under_way.remove(&self.id);
                 if let Ok(profile) = &result {

@@ -1,4 +1,5 @@
-//! The one rule for `Set-Cookie` of tokens: which cookies a pair of tokens becomes, and which a sign-out deletes.
+//! Which tokens are stored in cookies, for how long, and which cookies a sign-out deletes. The attributes of the
+//! cookies are in `headers/cookies.rs`.
 
 use http::HeaderValue;
 
@@ -7,11 +8,13 @@ use crate::headers::{CookieLines, MAX_COOKIE, Unwritable};
 use crate::refresh::{Issued, Tokens};
 
 impl Project {
-    /// The cookies that store what was issued, each after the deletion of its left-overs.
+    /// The `Set-Cookie` values that store issued tokens. Before each are those that delete left-over cookies of its
+    /// name.
     pub(crate) fn store_cookies(&self, tokens: &Tokens) -> Vec<Result<HeaderValue, Unwritable>> {
         let mut values = Vec::new();
         for (name, issued) in self.named(tokens) {
-            // Only the leeway keeps such a token valid, and `Max-Age=0` would delete the cookie.
+            // A token without remaining time is valid only because of the leeway. It is not stored, because `Max-Age=0`
+            // would delete the cookie.
             if !self.verifier.remaining(&issued.verified.claims).is_zero() {
                 values.extend(self.cookies.delete_leftovers(name));
                 values.push(self.store_cookie(name, issued));
@@ -20,7 +23,7 @@ impl Project {
         values
     }
 
-    /// The cookie that stores one token for as long as it is valid.
+    /// The `Set-Cookie` value that stores one token until it expires.
     pub(crate) fn store_cookie(
         &self,
         name: &str,
@@ -30,8 +33,9 @@ impl Project {
         self.cookies.store(name, &issued.jwt, max_age)
     }
 
-    /// Deletion of both cookies under every name that is read, except where the request carries a cookie of that name
-    /// that says to be of another project, and none else: that one is not ours to delete.
+    /// The `Set-Cookie` values that delete both cookies under every name that is read. A name is left out if the
+    /// request has cookies of that name and all of them hold tokens that claim another issuer: they belong to another
+    /// project.
     pub(crate) fn delete_cookies(
         &self,
         sent: &CookieLines,
@@ -50,14 +54,14 @@ impl Project {
         values
     }
 
-    /// The size of a cookie that browsers would drop.
+    /// The size in bytes of a cookie that would be too large for browsers, if the tokens need one.
     pub(crate) fn oversized_cookie(&self, tokens: &Tokens) -> Option<usize> {
         self.named(tokens)
             .map(|(name, issued)| issued.jwt.len() + name.len())
             .find(|size| *size > MAX_COOKIE)
     }
 
-    /// What was issued, with the name of the cookie that stores it.
+    /// The issued tokens, each with the name of the cookie that stores it.
     fn named<'a>(&'a self, tokens: &'a Tokens) -> impl Iterator<Item = (&'a str, &'a Issued)> {
         let cookies = &self.cookies;
         [

@@ -1,4 +1,4 @@
-//! What the response to a request looks like that is not let through.
+//! The responses to requests that are rejected.
 
 mod next;
 mod redirect;
@@ -16,27 +16,28 @@ pub(crate) use self::rerender::RejectedBy;
 pub use self::rerender::{Inherit, Rerender, With};
 use crate::error::AuthError;
 
-/// Makes the response to a request that is not let through.
+/// Makes the response to a rejected request.
 ///
 /// Implemented by [`ProblemJson`], [`NoBody`], [`GrpcStatus`],
 /// [`RedirectToLogin`] and by closures from `&AuthError` to a response.
 pub trait Reject<B> {
-    /// Makes the response.
+    /// Makes the response to `rejected`.
     fn reject(&self, rejected: Rejected<'_>) -> Response<B>;
 
-    /// Whether [`Rejected::request`] is wanted. Off by default, because keeping it costs an allocation a request.
+    /// Whether [`Self::reject`] needs [`Rejected::request`]. Default `false`, because keeping it costs one allocation
+    /// for each request.
     fn wants_request(&self) -> bool {
         false
     }
 }
 
-/// A request that is not let through, and why.
+/// A rejected request, and why it is rejected.
 #[derive(Clone, Copy, Debug)]
 #[non_exhaustive]
 pub struct Rejected<'a> {
-    /// Why.
+    /// Why the request is rejected.
     pub error: &'a AuthError,
-    /// What was asked for; see [`Reject::wants_request`].
+    /// What was requested; `None` unless [`Reject::wants_request`] asks for it.
     pub request: Option<&'a Memo>,
 }
 
@@ -61,7 +62,8 @@ impl Memo {
         &self.path_and_query
     }
 
-    /// Whether a browser is about to show the response as a page.
+    /// Whether a browser is about to show the response as a page: a GET or HEAD with `Sec-Fetch-Mode: navigate`, or,
+    /// without that header, with `text/html` in `Accept`.
     pub fn is_navigation(&self) -> bool {
         self.is_navigation
     }

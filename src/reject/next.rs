@@ -1,8 +1,9 @@
-//! Which page a browser may be sent to after it has signed in.
+//! Checks the path (`next`) to which a login page may redirect a browser after sign-in.
 
 use std::borrow::Cow;
 
-/// Longest `next` in bytes. It travels in a `Location`, which common servers and proxies cut at 8 KiB.
+/// Longest `next` in bytes. It is part of a `Location` header, for which common servers and proxies have a limit of 8
+/// KiB.
 const MAX_NEXT: usize = 2048;
 
 /// Characters that a lossy conversion to a narrower character set turns into `/` or `\`.
@@ -10,12 +11,12 @@ const LOOK_LIKE_SLASHES: [char; 6] = [
     '\\', '\u{2044}', '\u{2215}', '\u{29F8}', '\u{FF0F}', '\u{FF3C}',
 ];
 
-/// `next`, if it is a path (with query and fragment, or without) that every browser resolves to this host.
+/// Returns `next` if it is a path that every browser resolves to this host. It may have a query and a fragment.
 ///
 /// Refused are paths that another program may read differently from the one that checked them:
 ///
-/// * `//` anywhere and a backslash, which is a slash to browsers: another host begins there, at once or after
-///   `/..` before it is resolved;
+/// * `//` anywhere, and a backslash, which browsers read as a slash: another host may begin there, at once or after a
+///   `/..` before it was resolved;
 /// * the segments `.` and `..`, in percent-encoding too;
 /// * control characters and white space, which browsers remove or trim;
 /// * whatever becomes one of these when the path is percent-decoded once more, as some servers and proxies do;
@@ -32,7 +33,7 @@ pub(crate) fn path_on_this_host(next: &str) -> Option<&str> {
     accepted.then_some(next)
 }
 
-/// Absolute, and the same before and after normalisation.
+/// Whether the path is absolute and normalisation would not change it.
 fn is_plain_path(path: &str) -> bool {
     let Some(segments) = path.strip_prefix('/') else {
         return false;
@@ -59,7 +60,7 @@ fn percent_decoded(path: &str) -> Option<Cow<'_, str>> {
     String::from_utf8(decoded).ok().map(Cow::Owned)
 }
 
-/// The byte that an escape at the beginning stands for, and what follows it.
+/// The byte that a percent-encoded escape at the beginning stands for, and the bytes after the escape.
 fn escaped(bytes: &[u8]) -> Option<(u8, &[u8])> {
     let [b'%', high, low, tail @ ..] = bytes else {
         return None;

@@ -7,19 +7,19 @@ use http::{HeaderValue, Response, StatusCode};
 use super::next::path_on_this_host;
 use super::{Memo, ProblemJson, Reject, Rejected};
 
-/// Sends browsers that are not signed in to a login page: 303, with the page they wanted in the query's `next`.
+/// Redirects browsers that are not signed in to a login page: 303, with the requested page in the query as `next`.
 ///
 /// Only navigations are redirected (`Sec-Fetch-Mode: navigate`, else `Accept: text/html`); scripts and API clients
-/// get the problem document of [`ProblemJson`], as does everybody whose rejection is no 401.
+/// get the problem document of [`ProblemJson`]. So does everybody whose rejection has another status than 401.
 ///
-/// `next` is a path on this host, with its query, and stays one however it is normalised: no `//`, no backslash, no
-/// `.` or `..` segment, no control character, in percent-encoding neither, at most 2048 bytes. For any other path the
-/// login page is named without `next`, and should have a page of its own choice to go on with.
+/// `next` is a path on this host, with its query, and stays one however it is normalised: it has no `//`, no backslash,
+/// no `.` or `..` segment and no control character, not even percent-encoded, and at most 2048 bytes. For any other
+/// path the redirect has no `next`, and the login page should go on with a page of its own choice.
 ///
-/// The login page must still treat `next` as input, because anybody can link to the login page with another one. It
-/// should follow what keeps these same rules, and nothing else.
+/// The login page must still treat `next` as untrusted input, because anybody can link to the login page with another
+/// `next`. It should follow a `next` only if that keeps the same rules.
 ///
-/// Set it on the session layer, which sees the whole path; inside a nested router a path lacks its prefix.
+/// Set this renderer on the session layer, which sees the whole path: inside a nested router the path lacks its prefix.
 ///
 /// ```
 /// # fn f(descope: tower_descope::Descope) {
@@ -34,7 +34,7 @@ pub struct RedirectToLogin {
 }
 
 impl RedirectToLogin {
-    /// Redirects to this path or URL of the app's own login page.
+    /// Redirects to the app's own login page, given as a path or URL.
     pub fn new(login: impl Into<Arc<str>>) -> Self {
         Self {
             login: login.into(),

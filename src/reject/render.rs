@@ -7,7 +7,8 @@ use http::{HeaderValue, Response, StatusCode};
 use super::{Reject, Rejected};
 use crate::error::{AuthError, AuthErrorKind};
 
-/// A problem document (RFC 9457), with challenge and `Retry-After`. The default.
+/// Answers with a problem document (RFC 9457), and with `WWW-Authenticate` and `Retry-After` where they apply. The
+/// default.
 ///
 /// ```json
 /// {"type":"https://docs.rs/tower-descope/latest/tower_descope/enum.AuthErrorKind.html#missing_credentials",
@@ -40,7 +41,7 @@ impl<B: From<Bytes>> Reject<B> for ProblemJson {
     }
 }
 
-/// Status and headers without a body.
+/// Answers with the status and headers of [`ProblemJson`], without a body.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoBody;
 
@@ -53,8 +54,8 @@ impl<B: Default> Reject<B> for NoBody {
     }
 }
 
-/// A gRPC status in a trailers-only response, for tonic: `UNAUTHENTICATED`, `PERMISSION_DENIED`, `UNAVAILABLE` or
-/// `INTERNAL`.
+/// Answers with a gRPC status in a trailers-only response, for tonic: `UNAUTHENTICATED`, `PERMISSION_DENIED`,
+/// `UNAVAILABLE` or `INTERNAL`.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GrpcStatus;
 
@@ -76,7 +77,8 @@ impl<B: Default> Reject<B> for GrpcStatus {
     }
 }
 
-/// Challenge, `Retry-After`, and nothing for caches.
+/// Sets `Cache-Control: no-store`, and `WWW-Authenticate` and `Retry-After` where they apply. Logs a missing session
+/// layer.
 fn describe(error: &AuthError, headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(challenge) = error.challenge()

@@ -1,16 +1,16 @@
-//! How the session layer renders a rejection anew that has come back from inside.
+//! How the session layer replaces the response of a rejection that an extractor or layer inside has made.
 
 use http::{Request, Response};
 
 use super::{Memo, Reject, Rejected};
 use crate::error::AuthError;
 
-/// Says that a response is a rejection which the session layer may render anew.
+/// Response extension that marks a rejection whose response the session layer may replace.
 #[derive(Clone)]
 pub(crate) struct RejectedBy(pub(crate) AuthError);
 
-/// Renders rejections that come back from inside a [`SessionLayer`](crate::SessionLayer). Sealed; implement
-/// [`Reject`] instead.
+/// Replaces the responses of rejections that were made inside a [`SessionLayer`](crate::SessionLayer). Sealed;
+/// implement [`Reject`] instead.
 pub trait Rerender<B>: sealed::Sealed {
     #[doc(hidden)]
     fn remember<Q>(&self, request: &Request<Q>) -> Option<Memo>;
@@ -18,7 +18,7 @@ pub trait Rerender<B>: sealed::Sealed {
     fn rerender(&self, response: Response<B>, memo: Option<Memo>) -> Response<B>;
 }
 
-/// Leaves rejections as they are. The default of [`SessionLayer`](crate::SessionLayer).
+/// Leaves the responses of rejections as they are. The default of [`SessionLayer`](crate::SessionLayer).
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Inherit;
 
@@ -42,7 +42,7 @@ impl<B, R: Reject<B>> Rerender<B> for With<R> {
     }
 
     fn rerender(&self, mut response: Response<B>, memo: Option<Memo>) -> Response<B> {
-        // Taken out, so that a session layer further outside does not render it a third time.
+        // The mark is removed, so that a session layer further outside does not replace the response again.
         match response.extensions_mut().remove::<RejectedBy>() {
             Some(RejectedBy(error)) => self.0.reject(Rejected {
                 error: &error,

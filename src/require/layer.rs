@@ -8,12 +8,13 @@ use crate::reject::ProblemJson;
 
 /// Lets only those users pass who meet a [`Requirement`].
 ///
-/// Runs before the body is read and before extractors. Needs a [`SessionLayer`](crate::SessionLayer) outside of it;
-/// without one every request is a 500 whose log line names the missing call.
+/// It runs before the body is read and before extractors. It needs a [`SessionLayer`](crate::SessionLayer) outside of
+/// it; without one every request is answered with 500, and the log names the missing call. (A renderer of your own, and
+/// [`GrpcStatus`](crate::require::GrpcStatus), log nothing.)
 ///
 /// | outcome | answer |
 /// |---|---|
-/// | nothing was sent | 401, challenge without an error code (RFC 6750 section 3.1) |
+/// | the request has no token | 401, challenge without an error code (RFC 6750 section 3.1) |
 /// | bad, expired or ended session | 401 `invalid_token` |
 /// | role, permission or tenant missing | 403 `insufficient_scope` |
 /// | step-up missing or too old | 401 `insufficient_user_authentication` (RFC 9470) |
@@ -34,12 +35,12 @@ use crate::reject::ProblemJson;
 pub struct RequireLayer<R = ProblemJson> {
     requirement: Requirement,
     rejection: R,
-    /// Whether `rejection` was chosen here; if not, one that is set on the session layer counts.
+    /// Whether the app has chosen `rejection`; if not, a renderer that is set on the session layer takes its place.
     chosen: bool,
 }
 
 impl RequireLayer {
-    /// Asks for a session and nothing else.
+    /// Lets every user with a session pass.
     pub fn new() -> Self {
         Self {
             requirement: Requirement::new(),
@@ -91,8 +92,8 @@ impl<R> RequireLayer<R> {
         self
     }
 
-    /// Answers rejections with `rejection`, whatever the session layer says. Default: the session layer's choice,
-    /// and a problem document (RFC 9457) if it has made none.
+    /// Answers rejections with `rejection`, whatever the session layer says. Default: the renderer that is set on the
+    /// session layer, and a problem document (RFC 9457) if none is set there.
     pub fn with_rejection<R2>(self, rejection: R2) -> RequireLayer<R2> {
         RequireLayer {
             requirement: self.requirement,

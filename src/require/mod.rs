@@ -3,7 +3,7 @@
 //! ```
 //! use tower_descope::{RequireLayer, require::RedirectToLogin};
 //!
-//! // Somebody, whoever it is:
+//! // Every user who is signed in:
 //! let signed_in = RequireLayer::new();
 //! // An owner of one tenant:
 //! let owner = RequireLayer::new().tenant("T2acme").role("owner");

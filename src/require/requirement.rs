@@ -4,13 +4,14 @@ use crate::error::{AuthError, AuthErrorKind};
 use crate::token::Claims;
 use crate::user::User;
 
-/// What a user must have: all of it.
+/// What a user must have. A user has to meet all parts of it. Default: nothing but a session.
 ///
-/// Roles and permissions are compared exactly. With a tenant they are those in that tenant, by the rule of the Go
-/// SDK: `tenants[t]`, else the top-level ones if the session is in tenant `t` and the token has no `tenants` at all.
-/// Without a tenant they are those in the project: the top-level ones, except in that last case, where they belong to
-/// the tenant ([`User::roles`]). So an admin of one tenant does not pass where an admin of the project is wanted;
-/// [`Self::in_current_tenant`] asks for the former.
+/// Roles and permissions are compared exactly. If a tenant `t` is required, the roles and permissions in `t` count, by
+/// the rule of the Go SDK: those under `tenants[t]`, else the top-level ones if the session is in tenant `t` and the
+/// token has no `tenants` at all. If no tenant is required, those in the project count: the top-level ones, unless the
+/// session is in a tenant and the token has no `tenants` at all, because they then belong to that tenant
+/// ([`User::roles`]). So an admin of one tenant does not pass where an admin of the project is required. To let admins
+/// of the session's tenant pass, use [`Self::in_current_tenant`].
 #[derive(Clone, Debug, Default)]
 pub struct Requirement {
     roles: Vec<String>,
@@ -29,49 +30,51 @@ enum Scope {
 }
 
 impl Requirement {
-    /// Nothing but a session.
+    /// Requires nothing but a session.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Adds a role.
+    /// Requires this role, besides what is required already.
     #[must_use]
     pub fn role(mut self, role: impl Into<String>) -> Self {
         self.roles.push(role.into());
         self
     }
 
-    /// Adds a permission.
+    /// Requires this permission, besides what is required already.
     #[must_use]
     pub fn permission(mut self, permission: impl Into<String>) -> Self {
         self.permissions.push(permission.into());
         self
     }
 
-    /// The user must belong to this tenant, and roles and permissions count there. Replaces an earlier tenant, and
-    /// [`Self::in_current_tenant`].
+    /// Requires that the user belongs to this tenant; roles and permissions are then those in this tenant. Replaces an
+    /// earlier call of this method and of [`Self::in_current_tenant`]. Default: no tenant is required.
     #[must_use]
     pub fn tenant(mut self, tenant: impl Into<String>) -> Self {
         self.scope = Scope::Tenant(tenant.into());
         self
     }
 
-    /// The session must be in a tenant, whichever it is ([`User::current_tenant`]), and roles and permissions count
-    /// there. Replaces an earlier [`Self::tenant`]. What the handler then shows must be that tenant's.
+    /// Requires that the session is in a tenant, whichever it is ([`User::current_tenant`]); roles and permissions are
+    /// then those in that tenant. Replaces an earlier [`Self::tenant`]. The handler must then show that tenant's data
+    /// only.
     #[must_use]
     pub fn in_current_tenant(mut self) -> Self {
         self.scope = Scope::CurrentTenant;
         self
     }
 
-    /// The session must be stepped up (`su`), and if `max_age` is given, its JWT not older than that (`iat`).
+    /// Requires that the session is stepped up (`su`) and, if `max_age` is given, that its JWT is not older than
+    /// `max_age` (`iat`). Default: no step-up is required.
     #[must_use]
     pub fn step_up(mut self, max_age: impl Into<Option<Duration>>) -> Self {
         self.step_up = Some(max_age.into());
         self
     }
 
-    /// Whether the user has all of it.
+    /// Checks that the user meets all parts of the requirement.
     ///
     /// # Errors
     ///
@@ -99,7 +102,7 @@ impl Requirement {
         }
     }
 
-    /// What the user lacks, if anything.
+    /// Which kind of thing the user lacks, if anything: `tenant`, `role` or `permission`.
     fn refusing(&self, claims: &Claims) -> Option<&'static str> {
         let in_tenant = |tenant| {
             if claims.is_in_tenant(tenant) {

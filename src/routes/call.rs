@@ -1,7 +1,9 @@
-//! The one handler of all calls that are passed on to Descope and change nothing but cookies on the way.
+//! The handler of all calls that are passed on to Descope, such as sending a code. On the way only tokens are moved
+//! into cookies, and members that the page may not see are left out.
 //!
-//! Path, credential, request and answer of each come from its row, the implementation of `Call` in `wire`. Renewing, signing out and validating have handlers of their own, in
-//! `session.rs`, because most of their work is done here and not at Descope.
+//! The path, credential, request and answer of each call come from its implementation of `Call` in `wire`. Renewing,
+//! signing out and validating have handlers of their own, in `session.rs`, because most of their work is done here and
+//! not at Descope.
 
 use std::sync::Arc;
 
@@ -48,13 +50,13 @@ where
         return signed_in(&caller, reply, token.as_ref()).await;
     }
     plain::<C::Answer>(reply).ok_or_else(|| match C::ENDPOINT.purpose {
-        // Anything but a 503 would end the session in the browser's SDK.
+        // 503 is not taken for a sign-out by Descope's browser SDK.
         Purpose::Read => RouteError::unavailable(None),
         _ => RouteError::upstream_invalid(),
     })
 }
 
-/// What is sent upstream.
+/// A call that is sent upstream.
 struct Sent<'a, C: Call> {
     project: &'a Arc<Project>,
     path: &'a str,
@@ -62,8 +64,9 @@ struct Sent<'a, C: Call> {
 }
 
 impl<C: Call> Sent<'_, C> {
-    /// Sends it, and answers also which refresh JWT it was sent with in the end: a renewal beside the call may have
-    /// replaced the one that was sent first, and then Descope has refused the call without carrying it out.
+    /// Sends the call, and also returns the refresh JWT that it was sent with last. If Descope refuses the call because
+    /// a renewal has replaced the refresh JWT meanwhile, the call was not carried out, and is sent again with the new
+    /// one.
     async fn with(
         &self,
         token: Option<Presented>,

@@ -1,4 +1,4 @@
-//! Who calls a route, and with which token.
+//! The session of a request to a route, and the refresh JWT for calls upstream.
 
 use std::sync::Arc;
 
@@ -16,7 +16,8 @@ use crate::session::{RefreshJwt, Session};
 use crate::token::RevocationMark;
 use crate::wire::LoginOptions;
 
-/// The session layer's outcome where one ran, else the same read from the request, without a renewal.
+/// The outcome of the session layer, if one of this handle ran. Otherwise the credentials are read here by the same
+/// rules, without a renewal.
 pub(super) struct Caller(pub(super) Session, RevocationMark);
 
 impl FromRequestParts<Arc<Project>> for Caller {
@@ -42,7 +43,7 @@ impl Caller {
         self.0.project()
     }
 
-    /// Before anything was done for this request.
+    /// The moment before anything was done for this request. Users may have been revoked since.
     pub(super) fn began(&self) -> RevocationMark {
         self.1
     }
@@ -57,8 +58,8 @@ impl Caller {
         }
     }
 
-    /// The refresh JWT that a sign-in with these options changes the session of. Others are not sent: a sign-in
-    /// should work whatever became of the session before.
+    /// The refresh JWT for a sign-in that continues a session: one with `stepup` or `mfa` among its options. Other
+    /// sign-ins are sent without a refresh JWT, so that they work whatever became of an earlier session.
     pub(super) async fn step_up(
         &self,
         options: &LoginOptions,
@@ -71,8 +72,9 @@ impl Caller {
     }
 }
 
-/// A native app sends its token as Descope's API wants it, `Bearer <project id>:<JWT>`, and no cookie counts. The
-/// token takes the place of both: which of the two it is, verification finds out.
+/// The headers of a request under [`TokenDelivery::Body`]. A native app sends its token in the form of Descope's API,
+/// `Bearer <project id>:<JWT>`, and cookies do not count. The token is put into both the session cookie and the refresh
+/// cookie; verification finds out which kind of token it is.
 fn body_mode_headers(headers: &HeaderMap, project: &Project) -> HeaderMap {
     let mut result = HeaderMap::new();
     for field in headers.get_all(AUTHORIZATION) {
@@ -103,7 +105,7 @@ fn api_token<'a>(headers: &'a HeaderMap, project: &Project) -> Option<&'a str> {
     let rest = rest
         .trim_matches([' ', '\t'])
         .strip_prefix(project.client.project_id().as_str())?;
-    // A management key may follow; it is none of ours to pass on.
+    // A management key may follow the token. It is not passed on.
     let token = rest.strip_prefix(':')?.split(':').next()?;
     has_token_characters(token.as_bytes()).then_some(token)
 }

@@ -1,4 +1,4 @@
-//! Errors of the routes, all in Descope's shape.
+//! Errors of the routes. Their bodies all have the form of Descope's errors.
 
 use std::time::Duration;
 
@@ -15,11 +15,11 @@ use crate::session::NotStarted;
 use crate::token::Failure;
 use crate::wire::{self, ErrorBody};
 
-/// Values of `errorCode` that are not Descope's own, and the status that each comes with.
+/// Values of `errorCode` that are this crate's own, and the status that each comes with.
 ///
-/// Descope's codes are `E` and digits, see [`wire::code`](crate::wire::code); the routes use some of them for
-/// their own findings: `E011001` (400, malformed), `E011003` (400, a member is missing) and `E061005` (401, no good
-/// token).
+/// Descope's codes are `E` and digits, see [`wire::code`](crate::wire::code). The routes also answer with some of those
+/// without asking Descope: `E011001` (400, the request is malformed), `E011003` (400, a member is missing) and
+/// `E061005` (401, there is no token that counts).
 pub mod code {
     /// 403: a request from a page of another origin.
     pub const CROSS_ORIGIN: &str = "cross_origin";
@@ -35,16 +35,16 @@ pub mod code {
     pub const UNSUPPORTED_MEDIA_TYPE: &str = "unsupported_media_type";
     /// 500: a token does not fit into a cookie. Nothing was set; the log has the size.
     pub const COOKIE_TOO_LARGE: &str = "cookie_too_large";
-    /// 502: Descope answered with something that is no answer, or with tokens that do not verify. The call may have
-    /// had its effect.
+    /// 502: the answer of Descope cannot be used, or its tokens do not verify, or the connection broke. Descope may
+    /// have carried out the call.
     pub const UPSTREAM_INVALID: &str = "upstream_invalid";
     /// 503 with `Retry-After`: Descope cannot be reached, or says so itself. The session is as it was.
     pub const UNAVAILABLE: &str = "unavailable";
-    /// 504: no answer in time. The call may have had its effect.
+    /// 504: Descope did not answer in time. It may have carried out the call.
     pub const UPSTREAM_TIMEOUT: &str = "upstream_timeout";
 }
 
-/// A failed call, as the page sees it.
+/// The response to a call that failed.
 pub(super) struct RouteError(Box<ErrorParts>);
 
 struct ErrorParts {
@@ -55,7 +55,7 @@ struct ErrorParts {
     cookies: Vec<HeaderValue>,
 }
 
-/// What callers are told to wait when nobody knows better.
+/// `Retry-After` of a 503 where neither Descope nor the renewer has named a time.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 
 impl RouteError {
@@ -135,7 +135,8 @@ impl RouteError {
         .message(&format!("The {member} field is required"))
     }
 
-    /// No token, or one that is no good. Only the latter is told so (RFC 6750 section 3.1).
+    /// 401: there is no token, or the token does not count. The challenge has an error code only in the second case
+    /// (RFC 6750 section 3.1).
     pub(super) fn unauthorized(token_was_bad: bool) -> Self {
         let mut error = Self::new(
             StatusCode::UNAUTHORIZED,
@@ -172,10 +173,10 @@ impl RouteError {
         error
     }
 
-    /// A call that failed upstream.
+    /// The response to a call that failed upstream.
     ///
-    /// Descope's browser SDK repeats whatever is answered with 503, up to four times in ten seconds. That status is
-    /// kept for calls that were not carried out, so that no code is sent or burned twice.
+    /// Descope's browser SDK repeats a call that is answered with 503, up to four times in ten seconds. So 503 is used
+    /// only for calls that upstream did not carry out, so that no code is sent or used up twice.
     pub(super) fn upstream(error: &ClientError) -> Self {
         match error.kind() {
             ClientErrorKind::Api => Self::api(error),
@@ -207,10 +208,10 @@ impl RouteError {
         }
     }
 
-    /// The same for calls that only read a session.
+    /// Like [`Self::upstream`], for calls that only read a session.
     ///
-    /// Descope's browser SDK takes every 4xx of these for "signed out": only a definite refusal of the token may
-    /// have one, not a rate limit.
+    /// Descope's browser SDK takes every 4xx answer to these calls for a sign-out. So a definite refusal of the token
+    /// is answered with a 4xx, and a rate limit is not.
     pub(super) fn reading_session(error: &ClientError) -> Self {
         match error.kind() {
             ClientErrorKind::Api if error.is_definite_refusal() => Self::api(error),
@@ -222,7 +223,8 @@ impl RouteError {
         }
     }
 
-    /// Descope's own public error; nothing else of its answer, and no text with a token in it.
+    /// Passes on the status, code, description and message of Descope's error, and nothing else of its answer. A text
+    /// that has a token in it is left out.
     fn api(error: &ClientError) -> Self {
         let status = error.status().unwrap_or(StatusCode::BAD_REQUEST);
         let code = error.code().unwrap_or(wire::code::BAD_REQUEST);
@@ -235,14 +237,14 @@ impl RouteError {
         }
     }
 
-    /// Cookies that go with the error.
+    /// Adds cookies to the response.
     pub(super) fn with_cookies(mut self, cookies: Vec<HeaderValue>) -> Self {
         self.0.cookies = cookies;
         self
     }
 }
 
-/// Tokens that upstream issued and that do not verify here.
+/// The response where tokens that upstream has just issued do not verify.
 impl From<Failure> for RouteError {
     fn from(failure: Failure) -> Self {
         match failure {

@@ -1,9 +1,9 @@
 //! Sign-up, sign-in, verification and sessions as routes of your app.
 //!
 //! [`Descope::routes`] mounts calls of Descope's API under a prefix of your choice. They keep Descope's own paths,
-//! bodies and errors, so its browser SDK works unmodified with `baseUrl` set to the mount point. What changes hands
-//! is where tokens go: into first-party, HttpOnly cookies, without a custom domain at Descope, and never into a body
-//! or a script.
+//! bodies and errors, so its browser SDK works unmodified with `baseUrl` set to the mount point. Only the place of
+//! the tokens differs: they go into first-party, HttpOnly cookies, without a custom domain at Descope. By default no
+//! token is in a body, and no script can read one.
 //!
 //! ```js
 //! const sdk = Descope({
@@ -38,10 +38,11 @@
 //!
 #![doc = include_str!("endpoints.md")]
 //!
-//! `{method}` is `email`, `sms`, `voice`, `whatsapp` or `im`, `{provider}` is `whatsapp`. Anything else is a 404 in
-//! JSON. On purpose not mounted: `accesskey/exchange`, which puts the key where the browser's SDK puts its project id,
-//! so that a cookie would win over it; the key set; flows and their pages; and `GET` on `refresh`, which would let an
-//! image tag renew. [`ENDPOINTS`] is the same list for programs.
+//! `{method}` is `email`, `sms`, `voice`, `whatsapp` or `im`, `{provider}` is `whatsapp`. Any other value is
+//! answered with 404. On purpose not mounted: `accesskey/exchange`, because it takes the access key from the place
+//! where the browser's SDK puts a token, and there a cookie wins; the key set; flows and their pages; and `GET` on
+//! `refresh`, because an image tag of another site could then cause a renewal. [`ENDPOINTS`] is the same list for
+//! programs.
 //!
 //! With the feature `utoipa`, `openapi` makes an OpenAPI 3.1 document of the list, and
 //! `DescopeBuilder::serve_openapi` mounts it as `openapi.json`.
@@ -51,62 +52,70 @@
 //! * A body is `application/json`, at most 16 KiB, and an object. It has to arrive within
 //!   [10 seconds](crate::DescopeBuilder::body_timeout), else the answer is 408
 //!   [`request_timeout`](code::REQUEST_TIMEOUT) and nothing is sent upstream. Only members of the API's own types
-//!   ([`wire`](crate::wire)) go upstream. Login ids are trimmed. SDKs that send no body to `refresh`, `logout` and
-//!   their like may do so.
+//!   ([`wire`](crate::wire)) are sent to Descope. White space around login ids is removed. `refresh`, `logout` and
+//!   other calls whose body may be empty accept a request without a body.
 //! * A request that may change something must not come from another origin: 403
 //!   [`cross_origin`](code::CROSS_ORIGIN), whatever token it carries, because a sign-in sets cookies. See
 //!   [`allow_origin`](crate::DescopeBuilder::allow_origin) and
 //!   [`public_origin`](crate::DescopeBuilder::public_origin).
-//! * `Authorization: Bearer <project id>`, which the SDK sends with every call, is no token, and
-//!   `Bearer <project id>:<JWT>`, from its local storage, loses to the cookie. Both differ under
-//!   [`TokenDelivery::Body`]. Query strings are ignored; no token is read from them.
+//! * `Authorization: Bearer <project id>`, which the SDK sends with every call, is no token. The JWT in
+//!   `Bearer <project id>:<JWT>`, which the SDK takes from its local storage, is ignored; only cookies count. Under
+//!   [`TokenDelivery::Body`] that JWT counts, and cookies do not. Query strings are ignored; no token is read from
+//!   them.
 //! * Nothing else of a request reaches Descope: no header, no cookie, no query. Descope sees this server's address,
 //!   also where it counts calls per address.
 //!
 //! # Sessions
 //!
-//! * The refresh JWT goes along where the API wants it: updates, `me`, tenants, logout, and sign-ins with `stepup` or
-//!   `mfa`. Below a session layer it is the one that the layer has just renewed; without a layer the cookies are read
+//! * The refresh JWT is sent where the API requires it: updates, `me`, tenants, logout, and sign-ins with `stepup` or
+//!   `mfa`. If the session layer has just renewed it, the new one is sent. Without a session layer the cookies are read
 //!   here by the same rules.
-//! * `refresh` shares its call of upstream with the layer, with other tabs and with late twins. It renews although the
-//!   session is still good, because the SDK asks before it runs out. What it answers is made from the tokens
-//!   (`sessionExpiration`, `cookieExpiration`, `claims`, `nextRefreshSeconds`); `externalToken` is not passed on.
+//! * `refresh` shares its call to Descope with the session layer and with all requests that carry the same refresh JWT,
+//!   also late ones. It renews although the session is still good, because the SDK asks before the session runs out.
+//!   Its answer is made from the tokens (`sessionExpiration`, `cookieExpiration`, `claims`, `nextRefreshSeconds`);
+//!   `externalToken` is not passed on.
 //! * `logout` and `logoutall` end the session in this process, at Descope, and in the browser. The answer is 200 and
-//!   deletes the cookies even if Descope says no or nothing. Where replicas share a store, they tell tokens from before
-//!   a `logoutall` by `iat`, which has whole seconds only. So `logoutall` answers when its second is over: a sign-in
-//!   after the answer is accepted by every replica. The tokens of a sign-in that the same user makes at the same time,
-//!   before the answer, may be refused; the user then has to sign in again.
-//! * A sign-in replaces the session before it. A renewal of that one that is still under way writes no cookie.
+//!   deletes the cookies even if Descope refuses the call or cannot be reached. Replicas that share a store recognise
+//!   tokens from before a `logoutall` by `iat`, which has whole seconds only. So `logoutall` answers only when the
+//!   second in which it ended the sessions is over: every replica accepts a sign-in after the answer. The tokens of a
+//!   sign-in that the same user makes at the same time, before the answer, may be refused; the user then has to sign in
+//!   again.
+//! * A sign-in replaces the session before it. If a renewal of that session is still under way, it writes no cookie.
 //!
 //! # Answers
 //!
-//! * Tokens are verified before they are set. Cookies live as long as their tokens; one that no browser would keep
-//!   (over 4096 bytes) is a 500, and nothing is set.
+//! * Tokens are verified before they are set. Cookies live as long as their tokens. If a cookie would be larger than
+//!   browsers keep (4096 bytes), the answer is 500, and nothing is set.
 //! * The key of a token that Descope has just issued may be missing here: Descope has only begun to sign with it, or
 //!   its key endpoint fails. A sign-in is then answered with 200, because its code is spent, but it sets the refresh
-//!   cookie alone, and the body has no `claims` and no `sessionExpiration`. The refresh JWT is verified when it comes
-//!   back: until the key is there, a route that asks for a user answers 503; the first request after that costs one
-//!   renewal, which brings the session cookie. If Descope issued no refresh JWT, the sign-in is answered with 502.
-//! * Of a body only the members pass that the OpenAPI document shows, each of its own type. A text that has a JWT
-//!   anywhere in it is left out, whatever it is called. So no token reaches the page under a name that nobody thought
-//!   of. A member that a newer API adds does not pass either, until a version of this crate knows it.
-//! * Not among them are `sessionJwt`, `refreshJwt`, `externalToken`, `trustedDeviceJwt`, what the SDK would write
-//!   cookies of its own with, and `idpResponse`, which holds whatever an identity provider said. Without
-//!   `trustedDeviceJwt` a device is not remembered for MFA.
-//! * `customAttributes` of the user pass as they are: they are the project's own. Whoever keeps a token there shows it
-//!   to the page. Those of tenants pass without tokens.
-//! * `claims` of a sign-in are all claims of the session JWT, because the SDK can no longer read them there. `validate`
-//!   answers with those claims that the session JWT has, without tokens.
+//!   cookie alone, and the body has no `claims` and no `sessionExpiration`. The refresh JWT is verified when the
+//!   browser sends it: until the key is there, a route that asks for a user answers 503. The first request after that
+//!   waits for a renewal, which brings the session cookie. If Descope issued no refresh JWT, the sign-in is answered
+//!   with 502.
+//! * Of a body of Descope only those members are passed on that the OpenAPI document shows, each only if it has the
+//!   type that is shown there. A text that has a JWT anywhere in it is left out, whatever the name of its member. So no
+//!   token reaches the page in a member that nobody thought of. A member that Descope adds later is not passed on until
+//!   a version of this crate knows it.
+//! * These members are not passed on: `sessionJwt`, `refreshJwt`, `externalToken`, `trustedDeviceJwt`, the attributes
+//!   with which the SDK would write cookies of its own, and `idpResponse`, which holds the answer of an identity
+//!   provider. Without `trustedDeviceJwt` a device is not remembered for MFA.
+//! * `customAttributes` of the user are passed on unchanged, because the project decides what they contain. If the
+//!   project keeps a token there, the page sees it. From `customAttributes` of tenants tokens are removed.
+//! * `claims` of a sign-in are all claims of the session JWT, because the SDK cannot read them in the cookie.
+//!   `validate` answers with those claims of Descope's answer that the session JWT has, without tokens.
 //! * [`TokenDelivery::Body`] adds the tokens and cookie attributes that Descope's SDKs for phones read.
-//! * An answer that lacks what its call is about, or has it of another type, is a 502 (where a session is read, 503).
-//! * Descope's own errors pass with status, code, description and message, and nothing else of its answer. A text with
-//!   a JWT in it is left out. All others have the same shape and a [`code`] of ours; upstream text is never in them.
+//! * If an answer of Descope lacks a member that the call is made for, or has it with another type, the route answers
+//!   502 (503 where a session is read).
+//! * Of an error of Descope, the status, code, description and message are passed on, and nothing else. A text with a
+//!   JWT in it is left out. All other errors have the same form and a [`code`] of this crate, and contain no text of
+//!   Descope.
 //! * `refresh`, `try-refresh`, `me` and `me/history` answer 401 or 403 only when the session is over: the SDK takes
-//!   every 4xx of theirs for a sign-out. A rate limit is a 503 there. An outage keeps the cookies. The other 4xx are for
-//!   requests that the SDK does not make: 400, 408, 413 and 415.
-//! * Other calls answer 503 only when nothing was sent or Descope said 503 itself, else 502 or 504, because the SDK
-//!   repeats what was answered with 503, and a verification spends its code.
-//! * Everything is `no-store`, and `private, no-store` with `Vary: Cookie` where cookies are set.
+//!   every 4xx answer to these calls for a sign-out. So a rate limit is answered with 503, and in an outage the cookies
+//!   stay. Other 4xx answers (400, 408, 413 and 415) are for requests that the SDK does not make.
+//! * Other calls answer 503 only when nothing was sent or Descope itself answered 503. Other failures of Descope are
+//!   answered with 502 or 504, because the SDK repeats a call that is answered with 503, and a verification uses up its
+//!   code.
+//! * Every answer has `Cache-Control: no-store`, and where cookies are set, `private, no-store` and `Vary: Cookie`.
 //!
 //! # Rate limits
 //!
@@ -186,10 +195,10 @@ pub use crate::project::TokenDelivery;
 pub use crate::wire::Endpoint;
 
 impl Descope {
-    /// Sign-up, sign-in, verification and sessions as routes of an axum app; see [`routes`](self).
+    /// Makes routes for sign-up, sign-in, verification and sessions, for an axum app; see [`routes`](self).
     ///
-    /// `S` is the app's own state, so the routes can be nested before `with_state`. They have their own answers for
-    /// unknown paths and methods.
+    /// `S` is the app's own state, so the routes can be nested before `with_state`. The router answers unknown paths
+    /// and methods itself.
     ///
     /// ```
     /// use axum::Router;
@@ -233,15 +242,16 @@ impl Descope {
             .with_state(project.clone())
     }
 
-    /// The same as a tower service, for hyper and other servers; see [`RoutesService`].
+    /// Makes the same routes as a tower service, for hyper and other servers; see [`RoutesService`].
     pub fn routes_service(&self) -> RoutesService {
         RoutesService::new(self.routes())
     }
 }
 
-/// What holds for every request, also for those that no route wants.
+/// Refuses cross-origin requests, and forbids caching of the answer. This applies to every request, also to unknown
+/// paths.
 async fn guard(State(project): State<Arc<Project>>, request: Request, next: Next) -> Response {
-    // Tokens that travel in headers and bodies are not ambient: a page of another site has none to send.
+    // Under `TokenDelivery::Body` a browser attaches no token by itself, so a page of another site has none to send.
     if project.delivery != TokenDelivery::Body && project.origins.refuses(&request) {
         return RouteError::cross_origin().into_response();
     }

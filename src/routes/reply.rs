@@ -1,4 +1,4 @@
-//! Answers, above all those with tokens in them.
+//! The responses of the routes, above all those to calls that issued tokens.
 
 use axum::Json;
 use axum::response::{IntoResponse, Response};
@@ -19,9 +19,9 @@ use crate::session::Store;
 use crate::wire::endpoint::{has_needed, is_blank};
 use crate::wire::{Endpoint, JwtResponse};
 
-/// Makes a call upstream with what is left of a request after parsing.
+/// Sends a parsed request upstream.
 ///
-/// The token need not be verified, because upstream is the one to know it.
+/// `token` need not have been verified here, because upstream verifies it.
 pub(super) async fn send<T: Serialize>(
     project: &Project,
     endpoint: &Endpoint,
@@ -41,7 +41,8 @@ pub(super) async fn send<T: Serialize>(
     Ok(reply.body)
 }
 
-/// The answer of a call that issued no tokens: what the page may see of it. `None` if it is an answer to something else.
+/// The response to a call that issues no tokens: the members of upstream's answer that the page may see. `None` if the
+/// answer is not of the type that the call has.
 pub(super) fn plain<A: Shown>(body: Value) -> Option<Response> {
     match body {
         Value::Object(members) if A::MAY_BE_BLANK && is_blank(&members) => Some(empty(Vec::new())),
@@ -57,7 +58,7 @@ pub(super) fn plain<A: Shown>(body: Value) -> Option<Response> {
     }
 }
 
-/// Anything else than an object is no answer of the API.
+/// The members of an answer that has to be an object; anything else is answered with 502.
 pub(super) fn object(body: Value) -> Result<Map<String, Value>, RouteError> {
     match body {
         Value::Object(body) => Ok(body),
@@ -65,14 +66,16 @@ pub(super) fn object(body: Value) -> Result<Map<String, Value>, RouteError> {
     }
 }
 
-/// An answer that has nothing to say but cookies. Never 204: the SDKs parse every body.
+/// A response with cookies and an empty object. Its status is not 204, because the SDKs parse every body.
 pub(super) fn empty(cookies: Vec<HeaderValue>) -> Response {
     with_cookies(Map::new(), cookies)
 }
 
-/// The answer to a call that issued tokens: verified, moved into cookies, and the session before them ended.
+/// The response to a call that issued tokens. The tokens are verified and moved into cookies, and the session that they
+/// replace is ended.
 ///
-/// `same_user` is whose session it was, for calls that continue one.
+/// `same_user` is the refresh JWT of the session that the call continues, if it continues one: the tokens have to name
+/// the same user.
 pub(super) async fn signed_in(
     caller: &Caller,
     body: Value,
@@ -101,7 +104,7 @@ pub(super) async fn signed_in(
 
     rewrite(project, &mut body, &accepted.tokens);
     if accepted.lacks_session && project.delivery != TokenDelivery::Body {
-        // The page has no such session.
+        // No session JWT was accepted, so the page must not take the session for renewed.
         for member in ["sessionJwt", "sessionExpiration", "claims"] {
             body.remove(member);
         }
@@ -109,7 +112,7 @@ pub(super) async fn signed_in(
     Ok(with_cookies(body, cookies))
 }
 
-/// The answer to a renewal. It is made from the tokens, because many calls share one of upstream.
+/// The response to a renewal. It is made from the tokens, because many requests share one call upstream.
 pub(super) fn renewed(
     project: &Project,
     presented: &Presented,
@@ -120,7 +123,7 @@ pub(super) fn renewed(
         _ => stores(project, tokens)?,
     };
     let mut body = Map::new();
-    // The Swift SDK cannot do without it, and Python takes a missing one for `true`.
+    // The Swift SDK needs this member, and the Python SDK takes a missing one for `true`.
     body.insert("firstSeen".to_owned(), false.into());
     body.insert(
         "cookieExpiration".to_owned(),
@@ -150,13 +153,13 @@ pub(super) fn renewed(
     Ok(with_cookies(body, cookies))
 }
 
-/// `Set-Cookie` values for what was issued.
+/// `Set-Cookie` values that store the tokens.
 pub(super) fn stores(project: &Project, tokens: &Tokens) -> Result<Vec<HeaderValue>, RouteError> {
     let cookies = project.store_cookies(tokens);
     cookies.into_iter().map(writable).collect()
 }
 
-/// `Set-Cookie` values that delete the session under every name.
+/// `Set-Cookie` values that delete the session and refresh cookies under every name that is read.
 pub(super) fn sign_out_cookies(caller: &Caller) -> Vec<HeaderValue> {
     let project = caller.project();
     if project.delivery == TokenDelivery::Body {
@@ -209,7 +212,7 @@ pub(super) fn rewrite(project: &Project, body: &mut Map<String, Value>, tokens: 
         SESSION.keep(body);
         if let Some(session) = session {
             body.insert("sessionJwt".to_owned(), session);
-            // Without it the SDK's own cookie lands on the page's directory and shadows ours.
+            // Without `cookiePath` the SDK would set its own cookie for the page's directory, where it would hide ours.
             body.insert("cookiePath".to_owned(), (*project.cookies.path).into());
         }
     }
@@ -217,7 +220,7 @@ pub(super) fn rewrite(project: &Project, body: &mut Map<String, Value>, tokens: 
         ("sessionExpiration", &tokens.session),
         ("cookieExpiration", &tokens.refresh),
     ] {
-        // Anything but a number of seconds sends the SDK into a loop.
+        // The SDK would loop on anything but a number of seconds.
         let seconds = match (issued, body.get(name)) {
             (Some(issued), _) => Some(issued.verified.claims.exp),
             (None, Some(Value::Number(seconds))) => seconds.as_i64(),

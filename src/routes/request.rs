@@ -1,4 +1,4 @@
-//! What a request has to look like before anything of it goes upstream.
+//! Checks and parses a request before any part of it is sent upstream.
 
 use std::borrow::Cow;
 use std::marker::PhantomData;
@@ -13,10 +13,10 @@ use super::error::RouteError;
 use crate::project::Project;
 use crate::wire::endpoint::{self, Call, Parameter, Request as RequestType};
 
-/// Largest body that is read. The largest that the SDKs send, a sign-up with custom claims, has a tenth of it.
+/// Largest body that is read, in bytes. The largest body of the SDKs, a sign-up with custom claims, has a tenth of it.
 pub(super) const MAX_BODY: usize = 16 * 1024;
 
-/// A JSON object as a type of the API. Members that the type does not know are left behind.
+/// The body of a request, parsed as a type of the API. Members that the type does not have are dropped.
 pub(super) struct Input<T>(pub(super) T);
 
 impl<T: RequestType> FromRequest<Arc<Project>> for Input<T> {
@@ -48,8 +48,8 @@ enum ContentType {
     Missing,
 }
 
-/// Pages of other origins can send forms and plain text without asking first, so these are no JSON, whatever is in
-/// them.
+/// Accepts no content type but JSON: pages of other origins can send forms and plain text without a CORS preflight, so
+/// bodies of these types are not read as JSON.
 fn content_type(headers: &HeaderMap) -> Result<ContentType, RouteError> {
     let mut fields = headers.get_all(CONTENT_TYPE).into_iter();
     let Some(field) = fields.next() else {
@@ -68,8 +68,8 @@ fn content_type(headers: &HeaderMap) -> Result<ContentType, RouteError> {
     }
 }
 
-/// The body, at most [`MAX_BODY`] of it; the router sets the limit. All of it has to come in time: a client that sends a
-/// byte now and then would hold the connection and the task for as long as it likes.
+/// Reads the body, of which the router allows [`MAX_BODY`] bytes. The whole body has to arrive within `body_timeout`: a
+/// client that sends a byte now and then could otherwise hold the connection and the task without end.
 async fn read(request: Request, project: &Arc<Project>) -> Result<Bytes, RouteError> {
     let body = Bytes::from_request(request, project);
     tokio::time::timeout(project.body_timeout, body)
@@ -82,7 +82,7 @@ async fn read(request: Request, project: &Arc<Project>) -> Result<Bytes, RouteEr
 }
 
 fn parse<T: RequestType>(body: &[u8]) -> Result<T, RouteError> {
-    // serde's structs accept arrays too.
+    // serde would accept an array for a struct as well.
     if body.trim_ascii_start().first() != Some(&b'{') {
         return Err(RouteError::malformed());
     }
@@ -96,8 +96,8 @@ fn parse<T: RequestType>(body: &[u8]) -> Result<T, RouteError> {
     }
 }
 
-/// The path of a call at Descope, with the parameter that the request's path has. What is none of the parameter's
-/// values is a 404, so nothing that a client made up is in a path upstream.
+/// The path of a call at Descope, with the parameter from the request's path. A value that the parameter does not allow
+/// is answered with 404, so that a client cannot put text of its own into a path upstream.
 pub(super) struct Upstream<C> {
     pub(super) path: Cow<'static, str>,
     call: PhantomData<fn() -> C>,
@@ -111,7 +111,7 @@ impl<C: Call, S: Send + Sync> FromRequestParts<S> for Upstream<C> {
             .await
             .map_err(|_| RouteError::not_found())?;
         let name = C::ENDPOINT.parameter().map(Parameter::name);
-        // The prefix may have a parameter of the same name; ours comes last.
+        // The prefix of the mounted routes may have a parameter of the same name; that of the call comes last.
         let value = params.iter().filter(|(key, _)| Some(*key) == name).last();
         let path = C::ENDPOINT.path_with(value.map(|(_, text)| text));
         Ok(Self {

@@ -16,8 +16,8 @@ use tower_service::Service;
 /// The routes as a [`tower::Service`](https://docs.rs/tower-service) that takes requests with any body of bytes,
 /// such as `hyper::body::Incoming`. Made by [`Descope::routes_service`](crate::Descope::routes_service).
 ///
-/// It knows paths from `/v1/auth/` on and answers 404 to all others. Either send it the requests whose path begins
-/// so, or strip your own prefix first.
+/// It serves paths that begin with `/v1/auth/` and answers 404 to all others. Either send it only requests with such a
+/// path, or strip your own prefix first.
 ///
 /// ```
 /// use http::Request;

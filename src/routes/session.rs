@@ -1,4 +1,4 @@
-//! The calls that are not just passed on: renewing, signing out, and validating a session.
+//! The handlers of the calls that are not just passed on: renewing, signing out, and validating a session.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,8 @@ pub(super) async fn refresh(
     }
 }
 
-/// The same for pages that do not know whether anybody is signed in: nobody is no error.
+/// Like [`refresh`], for pages that do not know whether anybody is signed in: without a session the answer is an empty
+/// object, not an error.
 pub(super) async fn try_refresh(
     State(project): State<Arc<Project>>,
     caller: Caller,
@@ -73,7 +74,7 @@ enum Renewal {
 
 struct Unavailable {
     retry_after: Duration,
-    /// A refresh JWT that has to reach the browser all the same, and the one that it replaces.
+    /// The old refresh JWT, and a new one that has to reach the browser although the renewal failed.
     rescued: Option<(Presented, Issued)>,
 }
 
@@ -97,8 +98,8 @@ impl Unavailable {
     }
 }
 
-/// What the layer's renewal of this request brought, else one that is shared with everybody who asks at the same
-/// time. The token is never spent here.
+/// The outcome of the renewal that the session layer made for this request, else of one that is made now and shared
+/// with all requests that carry the same refresh JWT.
 async fn renew(project: &Arc<Project>, caller: &Caller) -> Renewal {
     let renewer = &project.renewer;
     let (presented, outcome) = match caller.0.renewal() {
@@ -139,11 +140,13 @@ async fn renew(project: &Arc<Project>, caller: &Caller) -> Renewal {
     }
 }
 
-/// Refresh JWTs whose successors are looked for, one after the other. Each look goes as far as this replica knows, so
-/// that more than one is for what others have renewed; and upstream may make them replace each other in a circle.
+/// How many times [`use_rescued`] looks for the successor of a refresh JWT. Each look follows all renewals that this
+/// replica knows, so further looks find only renewals of other replicas. The limit also ends a circle of refresh JWTs
+/// that replace each other, which upstream could make.
 const MOST_RESCUED: usize = 8;
 
-/// An error has no place for a token, and the app's own is spent. So the new one is spent as well.
+/// Renews with a rescued refresh JWT. Under [`TokenDelivery::Body`] an error response cannot carry the rescued token,
+/// and the app's own refresh JWT is spent, so the rescued one is used for another renewal at once.
 async fn use_rescued(
     renewer: &Arc<Renewer>,
     presented: Presented,
@@ -152,7 +155,7 @@ async fn use_rescued(
 ) -> Renewal {
     let mut rescued = rescued.clone();
     let mut next = Presented::new(&rescued.jwt, rescued.verified.clone());
-    // It may have been spent before, in vain.
+    // The rescued refresh JWT may have been spent by an earlier renewal that failed too.
     for _ in 0..MOST_RESCUED {
         let outcome = renewer.remembered(&next).await;
         let Some(newer) = outcome.and_then(|outcome| match &*outcome {
@@ -206,7 +209,7 @@ async fn sign_out(caller: &Caller, which: SignOut, input: SignOutInput) -> Respo
     response
 }
 
-/// The one call that wants the session JWT.
+/// Asks Descope to validate the session JWT. All other calls send a refresh JWT or no token.
 pub(super) async fn validate(
     State(project): State<Arc<Project>>,
     headers: HeaderMap,
@@ -229,7 +232,7 @@ pub(super) async fn validate(
     let reply = send(&project, &endpoint, endpoint.path, &request, Some(token)).await;
     let reply = reply.map_err(|error| RouteError::upstream(&error))?;
     let mut claims = object(reply)?;
-    // Claims have any name and any value: those pass that the JWT itself has, which was verified here.
+    // Claims may have any name and any value. Only those pass that the session JWT has, which was verified here.
     let own: Map<String, Value> = verified.decode().unwrap_or_default();
     claims.retain(|name, value| own.contains_key(name) && without_tokens(value));
     if claims.is_empty() {

@@ -1,22 +1,22 @@
-//! Which members an object may have, and the walk that leaves out all others.
+//! Which members an object may have, and the filter that removes all others.
 //!
-//! Answers of upstream pass through [`Shape::keep`] on their way to the page. It lets known members through rather than
-//! taking tokens out, because nobody can list the names under which a token may come.
+//! Answers of upstream pass through [`Shape::keep`] on their way to the page. It keeps known members instead of
+//! removing known tokens, because nobody can list the names of all members that may hold a token.
 
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Map, Value};
 
-/// An object.
+/// The members that an object may have.
 pub(super) struct Shape {
     #[cfg_attr(not(feature = "utoipa"), allow(dead_code))]
     pub(super) name: &'static str,
     pub(super) members: &'static [Member],
-    /// Members that it shares with others.
+    /// Further members. They are a list of their own, so that `members` can be shared with another shape.
     pub(super) shared: &'static [Member],
 }
 
-/// Name, kind, and what the OpenAPI document says about it.
+/// The name and kind of a member, and its description in the OpenAPI document.
 pub(super) type Member = (&'static str, MemberKind, &'static str);
 
 #[cfg_attr(not(feature = "utoipa"), allow(dead_code))]
@@ -28,11 +28,11 @@ pub(super) enum MemberKind {
     Whole,
     /// An object of anything but tokens.
     Free,
-    /// An object that the project fills by itself. It passes as it is.
+    /// An object whose content the project decides. It passes unchanged, with tokens if it has any.
     Own,
     /// An object of booleans.
     Flags,
-    /// Strings.
+    /// An array of strings.
     List,
     Nested(&'static Shape),
     NestedList(&'static Shape),
@@ -47,7 +47,8 @@ pub(super) const fn shape(name: &'static str, members: &'static [Member]) -> Sha
 }
 
 impl Shape {
-    /// Leaves those members that the shape names, of the kind that it says, without tokens.
+    /// Removes members that the shape does not name, that are of another kind, or that hold a token where the kind
+    /// forbids it.
     pub(super) fn keep(&self, object: &mut Map<String, Value>) {
         object.retain(|name, value| {
             let mut members = self.members.iter().chain(self.shared);
@@ -57,7 +58,7 @@ impl Shape {
         });
     }
 
-    /// The same for an array of such objects.
+    /// Like [`Self::keep`] for an array of objects. Removes elements that are no objects.
     pub(super) fn keep_each(&self, array: &mut Vec<Value>) {
         array.retain_mut(|element| match element {
             Value::Object(object) => {
@@ -70,7 +71,7 @@ impl Shape {
 }
 
 impl MemberKind {
-    /// Whether the value may stay. Inside of it only that stays which may.
+    /// Whether the value is of this kind. Removes what may not stay inside of it.
     fn keep(&self, value: &mut Value) -> bool {
         match (self, value) {
             (Self::Text, Value::String(text)) => !has_token(text),
@@ -101,7 +102,8 @@ impl MemberKind {
     }
 }
 
-/// Whether a value of any kind is free of tokens. Members and elements that are not are taken out of it.
+/// Whether a value may stay: `false` for a text that has a token in it. Removes members and elements with tokens from
+/// objects and arrays.
 pub(super) fn without_tokens(value: &mut Value) -> bool {
     match value {
         Value::String(text) => !has_token(text),
@@ -120,7 +122,8 @@ pub(super) fn without_tokens(value: &mut Value) -> bool {
 /// Whether the text is a token, or has one anywhere inside: in a URL, in quoted JSON, behind a prefix.
 ///
 /// JWS and JWE begin with a JSON object that has `alg`, in base64url (RFC 7515 section 4.1.1, RFC 7516 section 4.1.1).
-/// Where it begins in a run of these characters is not known, so each of the four possible alignments is decoded.
+/// It is not known where in a run of base64url characters that object begins, so each of the four possible alignments
+/// is decoded.
 pub(super) fn has_token(text: &str) -> bool {
     let runs = text
         .as_bytes()
@@ -130,7 +133,7 @@ pub(super) fn has_token(text: &str) -> bool {
 }
 
 fn has_header(run: &[u8]) -> bool {
-    // What is cut off here is too short for the name and its value.
+    // The rest of up to three characters that is cut off is too short to hold `alg` and its value.
     let whole = &run[..run.len() / 4 * 4];
     URL_SAFE_NO_PAD
         .decode(whole)

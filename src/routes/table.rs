@@ -1,4 +1,4 @@
-//! The one list of what is mounted.
+//! The list of all mounted routes.
 
 use std::sync::Arc;
 
@@ -16,13 +16,13 @@ use crate::wire::endpoint::{Answer, Call};
 use crate::wire::endpoint::{Body, Request};
 use crate::wire::{Endpoint, notp, otp, session, totp};
 
-/// A row with the handler that serves it.
+/// A mounted route: an endpoint of the API, and the handler that serves it.
 pub(super) struct Mounted {
     pub(super) endpoint: Endpoint,
     pub(super) handler: fn() -> MethodRouter<Arc<Project>>,
     #[cfg(feature = "utoipa")]
     pub(super) body: Body,
-    /// The schemas of the request and of what is in it.
+    /// The schemas of the request and of its members.
     #[cfg(feature = "utoipa")]
     pub(super) request: fn() -> RequestSchemas,
     #[cfg(feature = "utoipa")]
@@ -55,7 +55,7 @@ pub(super) const MOUNTED: &[Mounted] = &[
     served_by::<session::Validate>(|| post(handlers::validate)),
 ];
 
-/// Every mounted route.
+/// The endpoints of all mounted routes, without `openapi.json`.
 pub const ENDPOINTS: &[Endpoint] = &endpoints();
 
 const fn endpoints() -> [Endpoint; MOUNTED.len()] {
@@ -68,7 +68,7 @@ const fn endpoints() -> [Endpoint; MOUNTED.len()] {
     endpoints
 }
 
-/// A call that the one handler of all of them serves.
+/// A call that is passed on to Descope; [`call::handle`] serves all of these.
 const fn passed_on<C: Call>() -> Mounted
 where
     C::Answer: Shown,

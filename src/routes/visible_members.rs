@@ -1,4 +1,4 @@
-//! What the answers of the routes may have in them. The OpenAPI document shows the same.
+//! Which members the answers of the routes may have. The OpenAPI document shows the same members.
 
 use serde_json::{Map, Value};
 
@@ -13,7 +13,7 @@ use crate::wire::{
     UserProfile,
 };
 
-/// An answer of the API, and what of it the page may see.
+/// An answer of the API, and the members of it that the page may see.
 pub(super) trait Shown: Answer {
     const SHAPE: Shape;
 
@@ -24,12 +24,12 @@ pub(super) trait Shown: Answer {
     };
 }
 
-/// What the OpenAPI document says of an answer.
+/// How the OpenAPI document describes an answer.
 #[cfg(feature = "utoipa")]
 pub(super) enum Documented {
     /// The schema of that name.
     Object(&'static str),
-    /// An array of it.
+    /// An array of objects with the schema of that name.
     List(&'static str),
     Empty,
     Claims,
@@ -70,7 +70,7 @@ impl Shown for Acknowledgement {
     const DOCUMENTED: Documented = Documented::Empty;
 }
 
-// Claims have any name; the handler takes those that the JWT itself has.
+// Claims may have any name, so no shape can list them. The handler keeps those that the session JWT has.
 impl Shown for Map<String, Value> {
     const SHAPE: Shape = NOTHING;
 
@@ -80,12 +80,12 @@ impl Shown for Map<String, Value> {
 
 const NOTHING: Shape = shape("", &[]);
 
-/// To a call that sent a code.
+/// The answer to a call that sent a code.
 pub(super) const MASKED_ADDRESS: Shape = shape(
     "MaskedAddress",
     &[
-        ("maskedEmail", Text, "Of the e-mail routes"),
-        ("maskedPhone", Text, "Of the phone routes"),
+        ("maskedEmail", Text, "Where the code went, if by e-mail"),
+        ("maskedPhone", Text, "Where the code went, if to a phone"),
         (
             "verificationAttempts",
             Whole,
@@ -106,16 +106,16 @@ pub(super) const TOTP_ENROLMENT: Shape = shape(
 pub(super) const NOTP_LINK: Shape = shape(
     "NotpLinkResponse",
     &[
-        ("pendingRef", Text, "What to poll with"),
-        ("redirectUrl", Text, "Opens the messenger"),
+        ("pendingRef", Text, "Reference for pending-session"),
+        ("redirectUrl", Text, "Link that opens the messenger"),
         ("image", Text, "The link as a QR code: a PNG in base64"),
     ],
 );
 
-/// To a call that issued tokens, which went into cookies.
+/// The answer to a call that issued tokens, which are moved into cookies.
 pub(super) const SESSION: Shape = shape("SessionResponse", SESSION_MEMBERS);
 
-/// The same for a native app, which has no cookies.
+/// The answer to such a call for a native app, which gets the tokens in the body.
 pub(super) const NATIVE_SESSION: Shape = Shape {
     name: "NativeSessionResponse",
     members: SESSION_MEMBERS,
@@ -133,15 +133,15 @@ pub(super) const NATIVE_SESSION: Shape = Shape {
     ],
 };
 
-// `idpResponse` is not among them: it is what an identity provider said, with its own tokens as the case may be, and it
-// comes with SSO only, which is not mounted.
+// `idpResponse` is not among them: it holds the answer of an identity provider, possibly with that provider's tokens.
+// It comes only with SSO, which is not mounted.
 const SESSION_MEMBERS: &[Member] = &[
     ("user", Nested(&USER), ""),
     ("firstSeen", Flag, "Whether the user was created just now"),
     ("sessionExpiration", Whole, "Unix seconds"),
     ("cookieExpiration", Whole, "Unix seconds"),
     ("nextRefreshSeconds", Whole, "When to renew, if earlier"),
-    ("claims", Free, "Of the session JWT"),
+    ("claims", Free, "Claims of the session JWT"),
     ("tenantSSOID", Text, "The tenant's id for SSO"),
 ];
 
@@ -149,7 +149,7 @@ pub(super) const USER: Shape = shape(
     "UserProfile",
     &[
         ("userId", Text, "The id"),
-        ("loginIds", List, "All names to sign in under"),
+        ("loginIds", List, "All login ids"),
         ("name", Text, "Display name"),
         ("givenName", Text, "First name"),
         ("middleName", Text, "Middle name"),
@@ -163,9 +163,9 @@ pub(super) const USER: Shape = shape(
         ("userTenants", NestedList(&USER_TENANT), "Tenants"),
         ("status", Text, "enabled, disabled or invited"),
         ("externalIds", List, "Ids in other systems"),
-        ("picture", Text, "Its URL"),
+        ("picture", Text, "URL of the picture"),
         ("test", Flag, "Whether this is a test user"),
-        ("customAttributes", Own, "The project's own"),
+        ("customAttributes", Own, "Attributes of the project"),
         ("createdTime", Whole, "Unix seconds"),
         ("modifiedTime", Whole, "Unix seconds"),
         ("ssoAppIds", List, "SSO applications"),
@@ -186,8 +186,8 @@ pub(super) const USER_TENANT: Shape = shape(
     &[
         ("tenantId", Text, "The id"),
         ("tenantName", Text, "The name"),
-        ("roleNames", List, "Roles in it"),
-        ("permissions", List, "Permissions in it"),
+        ("roleNames", List, "Roles in the tenant"),
+        ("permissions", List, "Permissions in the tenant"),
     ],
 );
 
@@ -201,7 +201,7 @@ pub(super) const TENANT_INFO: Shape = shape(
     &[
         ("id", Text, "The id"),
         ("name", Text, "The name"),
-        ("customAttributes", Free, "The project's own"),
+        ("customAttributes", Free, "Attributes of the project"),
     ],
 );
 
@@ -210,9 +210,9 @@ pub(super) const HISTORY_ENTRY: Shape = shape(
     &[
         ("userId", Text, "The user's id"),
         ("loginTime", Whole, "Unix seconds"),
-        ("city", Text, "From where"),
-        ("country", Text, "From where"),
-        ("ip", Text, "From where"),
-        ("selectedTenant", Text, "Into which tenant"),
+        ("city", Text, "City of the sign-in"),
+        ("country", Text, "Country of the sign-in"),
+        ("ip", Text, "IP address of the sign-in"),
+        ("selectedTenant", Text, "The tenant that was selected"),
     ],
 );

@@ -1,4 +1,4 @@
-//! Who sent this request?
+//! Decides who sent a request: by its session JWT, else by renewing the session with its refresh JWT.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -17,16 +17,16 @@ use crate::project::Project;
 use crate::refresh::{self, Presented};
 use crate::token::{Failure, InvalidToken, Times, TokenKind, Verified};
 
-/// The answer, or what it takes to get one.
+/// The decision about a request, or what it takes to make one.
 pub(crate) enum Step<'a> {
     Decided(Decided),
-    /// This session has to be renewed.
+    /// The session has to be renewed with this refresh JWT.
     Renew(Presented),
-    /// There are no keys to decide with yet.
+    /// The key that signed this token is not at hand, so it has to be waited for.
     Needs(Undecided<'a>),
 }
 
-/// What a request brings along for a decision.
+/// What the decision about a request is based on.
 pub(crate) struct Evidence<'a> {
     credentials: &'a Credentials<'a>,
     /// Whether another site sent the request, so that its cookies do not count.
@@ -72,7 +72,7 @@ pub(crate) fn decide_now<'a>(project: &Project, evidence: &Evidence<'a>) -> Step
     }
 }
 
-/// No refresh cookie counts.
+/// The decision where no session JWT verifies and no refresh cookie may be used for a renewal.
 fn not_renewed(unchosen: Unchosen, worst: Worst) -> Decided {
     match unchosen {
         Unchosen::Missing => by_cookie(Err(worst.into_error())),
@@ -87,7 +87,7 @@ fn not_renewed(unchosen: Unchosen, worst: Worst) -> Decided {
     }
 }
 
-/// Decides, whatever it takes.
+/// Decides; waits for keys and for a renewal where the decision needs them.
 pub(crate) async fn decide(project: &Project, headers: &HeaderMap, cross_origin: bool) -> Decided {
     let credentials = project.credentials(headers);
     let mut evidence = Evidence::new(project, &credentials, cross_origin);
@@ -114,7 +114,8 @@ async fn identify(project: &Project, headers: &HeaderMap) -> Decided {
     }
 }
 
-/// What the session JWT alone decides, or why none of them does.
+/// Decides by the bearer or the session cookies alone. `Continue` says that this is not enough, and why none of the
+/// session cookies counts.
 fn by_session_jwt<'a>(
     evidence: &Evidence<'a>,
 ) -> Result<ControlFlow<Decided, Worst>, Undecided<'a>> {
@@ -152,7 +153,7 @@ impl Session {
     }
 }
 
-/// The verdict on a token that stands alone.
+/// Decides about a session JWT that did not come with a request.
 pub(crate) async fn decide_bearer(project: &Project, token: &[u8]) -> Decided {
     by_bearer(
         project
@@ -162,7 +163,7 @@ pub(crate) async fn decide_bearer(project: &Project, token: &[u8]) -> Decided {
     )
 }
 
-/// Renews a session that has run out.
+/// Renews a session that is missing or has run out.
 pub(crate) async fn renew(project: &Project, presented: Presented) -> Decided {
     let outcome = project.renewer.renew(&presented).await;
     let result = match &*outcome {

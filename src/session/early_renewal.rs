@@ -1,4 +1,5 @@
-//! When a session is renewed before it has run out, beside a request that is served with it.
+//! Early renewal: when a session is renewed before it has run out. The request is served with the present session, and
+//! the renewal runs beside it.
 
 use super::identity::{Decided, Identity, TokenSource};
 use super::refresh_choice::Choice;
@@ -7,7 +8,7 @@ use crate::project::Project;
 use crate::refresh::Presented;
 use crate::token::Verified;
 
-/// Adds a renewal beside the request where that is due.
+/// Starts an early renewal if the session came as a cookie and the renewal is due, and notes it in the decision.
 pub(super) fn with_early(
     project: &Project,
     credentials: &Credentials<'_>,
@@ -23,7 +24,7 @@ pub(super) fn with_early(
     decided
 }
 
-/// Starts a renewal beside the request when its session is about to run out.
+/// Starts a renewal beside the request when its session is about to run out. Answers which refresh JWT is renewed.
 fn renew_early(
     project: &Project,
     credentials: &Credentials<'_>,
@@ -32,8 +33,8 @@ fn renew_early(
     if credentials.refresh.is_empty() || project.early_renewal.is_zero() {
         return None;
     }
-    // Between half the window and all of it, fixed for a token, so that the users of one deployment, who may have
-    // signed in within the same second, do not renew in step.
+    // A session uses a share of the window, between half and all of it, which its digest determines. So users who
+    // signed in within the same second do not all renew within the same second.
     let share = u32::from(session.id[0]) + 256;
     if project.verifier.remaining(&session.claims)
         >= project.early_renewal.saturating_mul(share) / 512

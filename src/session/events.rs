@@ -1,10 +1,10 @@
-//! What the log says of a decision, for whoever asks why a request has no user.
+//! The `tracing` events about decisions, for an operator who wants to know why a request has no user.
 //!
-//! The names in the field `event` are stable. Nothing of a token is ever in an event.
+//! The names in the field `event` are stable. No event contains any part of a token.
 
 use super::identity::{Decided, Identity};
 
-/// One event for each request whose session did not simply verify.
+/// Emits one event for each request, unless its session JWT verified and nothing had to be renewed.
 #[inline]
 pub(super) fn tell(decided: &Decided) {
     match &decided.identity {

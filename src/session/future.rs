@@ -17,7 +17,7 @@ use crate::reject::{Memo, Rerender};
 pin_project! {
     /// The future of [`SessionService`](super::SessionService).
     ///
-    /// Unboxed while the session is known; only a wait for the network is on the heap.
+    /// It allocates only where the decision has to wait for the network.
     pub struct ResponseFuture<S, B, R>
     where
         S: Service<Request<B>>,
@@ -35,7 +35,7 @@ pin_project! {
     enum Phase<S, B, F> {
         Deciding {
             decision: Decision,
-            // Boxed, like all that only a wait needs: every request moves this future about.
+            // Boxed to keep this future small: every request moves it, and few requests have to wait.
             waiting: Option<Box<Waiting<S, B>>>,
         },
         Calling {
@@ -46,7 +46,7 @@ pin_project! {
     }
 }
 
-/// What a decision that waits for the network holds back: the service that is ready and the request it will get.
+/// What is kept while a decision waits for the network: the service that was polled ready, and the request for it.
 pub(super) struct Waiting<S, B> {
     pub(super) service: S,
     pub(super) request: Request<B>,
@@ -58,7 +58,7 @@ impl<S, B, R> ResponseFuture<S, B, R>
 where
     S: Service<Request<B>>,
 {
-    /// Nothing to do on the way back.
+    /// Leaves the response of the inner service as it is.
     pub(super) fn pass(future: S::Future) -> Self {
         Self {
             phase: Phase::Calling {

@@ -1,4 +1,4 @@
-//! What is decided about a request before it becomes a session.
+//! The types of a decision about a request.
 
 use std::sync::Arc;
 
@@ -6,13 +6,13 @@ use crate::error::AuthError;
 use crate::refresh::{self, Presented};
 use crate::token::Verified;
 
-/// Who sent the request, as far as can be told.
+/// Who sent the request.
 pub(crate) enum Identity {
     SignedIn {
         session: Arc<Verified>,
         credential: TokenSource,
     },
-    /// Nothing was sent.
+    /// The request carries no token.
     Anonymous,
     Failed {
         error: AuthError,
@@ -20,7 +20,7 @@ pub(crate) enum Identity {
     },
 }
 
-/// Where the decisive token came from.
+/// Which header the token came from that decided who sent the request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum TokenSource {
     Bearer,
@@ -34,12 +34,12 @@ pub(crate) struct Renewal {
     pub(crate) outcome: Arc<refresh::Outcome>,
 }
 
-/// What the layer decided, before it becomes a [`Session`]. Renewals are boxed, because few requests have one and all
-/// of them move this about.
+/// A decision, from which a [`Session`](super::Session) is made. Renewals are boxed to keep this type small: every
+/// request moves it, and few requests have a renewal.
 pub(crate) struct Decided {
     pub(crate) identity: Identity,
     pub(crate) renewal: Option<Box<Renewal>>,
     pub(crate) early: Option<Box<Presented>>,
-    /// Whether no refresh cookie counts, which the log says.
+    /// Whether it is unclear which refresh cookie is the user's, so that none is renewed. The log says so already.
     pub(crate) unclear: bool,
 }

@@ -6,9 +6,10 @@ use super::service::SessionService;
 use crate::project::Project;
 use crate::reject::{Inherit, With};
 
-/// Finds out who sent a request, and renews sessions that have run out. See the [module](crate::session).
+/// A tower layer that finds out who sent a request, and renews sessions that have run out. See the
+/// [module](crate::session).
 ///
-/// `R` says who renders rejections that come back from inside; see [`with_rejection`](Self::with_rejection).
+/// `R` renders the rejections of the extractors and layers inside; see [`with_rejection`](Self::with_rejection).
 #[derive(Clone, Debug)]
 pub struct SessionLayer<R = Inherit> {
     project: Arc<Project>,
@@ -25,8 +26,9 @@ impl SessionLayer {
 }
 
 impl<R> SessionLayer<R> {
-    /// Lets `rejection` answer for every extractor and every [`RequireLayer`](crate::RequireLayer) inside that has
-    /// no renderer of its own. Default: what they made, a problem document (RFC 9457).
+    /// Lets `rejection` make the response wherever an extractor, or a [`RequireLayer`](crate::RequireLayer) that has
+    /// no renderer of its own, rejects a request inside this layer. Default: the response that they made, a problem
+    /// document (RFC 9457).
     pub fn with_rejection<R2>(self, rejection: R2) -> SessionLayer<With<R2>> {
         SessionLayer {
             project: self.project,

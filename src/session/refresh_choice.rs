@@ -1,8 +1,8 @@
 //! Which of several refresh cookies counts.
 //!
-//! A sibling host can set cookies of our names, also such that browsers send them first. Whoever has an account of the
-//! same project has a refresh JWT that verifies. If it were renewed, the tokens that come of it would overwrite the
-//! user's own cookies, and the user would go on in somebody else's account.
+//! An attacker on a sibling host can set cookies of our names, also such that browsers send them before the user's own.
+//! If the attacker has an account in the same project, the attacker's refresh JWT verifies. If it were renewed, the new
+//! tokens would overwrite the user's cookies, and the user would continue in the attacker's account.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,32 +16,32 @@ use crate::token::{Claims, Failure, TokenKind, Unverified, Verified, Verifier};
 #[derive(Default)]
 pub(crate) struct Choice<'a> {
     verified: Vec<(&'a [u8], Arc<Verified>)>,
-    /// Those that cannot be judged now, and when to ask again.
+    /// The refresh JWTs whose key is missing here, and after what time to ask for it again.
     unjudged: Vec<(&'a [u8], Duration)>,
 }
 
-/// Why none is chosen.
+/// Why no refresh JWT is chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unchosen {
-    /// None verifies.
+    /// No refresh JWT verifies.
     Missing,
-    /// There are some, and nothing says which of them is the user's.
+    /// Some verify, and nothing says which of them is the user's.
     Unclear(Unclear),
-    /// There are some, and the user's own may be one that cannot be judged now. Ask again after this time.
+    /// Some verify, and the user's own may be one whose key is missing. Ask again after this time.
     Unjudged(Duration),
 }
 
-/// Why a refresh cookie that verifies is not renewed.
+/// Why no session is renewed although refresh cookies verify.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Unclear {
-    /// They name different users, and no session says which of them counts.
+    /// The refresh cookies name different users, and no session says which of the users is meant.
     DifferentUsers,
-    /// The session, which is over, is of a user whom none of them names.
+    /// The session is over, and its user is not named by any refresh cookie that verifies.
     OtherUser,
 }
 
 impl Unclear {
-    /// Tells the operator. To be called once for a request.
+    /// Logs the reason for the operator. To be called once for a request.
     pub(crate) fn log(self) {
         match self {
             Self::DifferentUsers => tracing::warn!(
@@ -58,7 +58,7 @@ impl Unclear {
 }
 
 impl<'a> Choice<'a> {
-    /// What the verdicts leave of the refresh cookies. Why the others are no good goes to `worst`.
+    /// Sorts the refresh cookies by the verdicts on them. Adds to `worst` why any of them does not verify.
     pub(super) fn of(
         verdicts: &Verdicts<'a>,
         candidates: &Candidates<'a>,
@@ -79,7 +79,7 @@ impl<'a> Choice<'a> {
         Ok(choice)
     }
 
-    /// The same, after fetching keys if need be.
+    /// Like [`Self::of`], and fetches missing keys.
     pub(super) async fn wait_for(verifier: &'a Verifier, candidates: &Candidates<'a>) -> Self {
         let mut verdicts = Verdicts::new(verifier);
         loop {
@@ -90,7 +90,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// Those that can be told to be good without I/O. The others are left out.
+    /// The refresh JWTs that verify without I/O. The others are left out.
     pub(super) fn at_hand(verifier: &Verifier, candidates: &Candidates<'a>) -> Self {
         let verified = candidates.iter().filter_map(|jwt| {
             let verdict = verifier.verify_now(jwt, TokenKind::Refresh)?;
@@ -102,7 +102,7 @@ impl<'a> Choice<'a> {
         }
     }
 
-    /// When to ask again, if there is one that cannot be judged now.
+    /// After what time to ask again, if there is a refresh JWT whose key is missing.
     pub(super) fn retry_after(&self) -> Option<Duration> {
         self.unjudged.last().map(|(_, retry_after)| *retry_after)
     }
@@ -120,22 +120,22 @@ impl<'a> Choice<'a> {
         self.verified.into_iter().map(presented)
     }
 
-    /// The first one of a user who is known already.
+    /// The first refresh JWT that verifies and names this user.
     pub(crate) fn of_user(self, id: &str) -> Option<Presented> {
         let mut all = self.verified.into_iter();
         all.find(|(_, verified)| verified.claims.id() == id)
             .map(presented)
     }
 
-    /// The one that a session is renewed with: of the user whom the expired session names, if its signature
-    /// verifies; without such a session the first, provided that all name the same user. Sessions that name different
-    /// users count as none.
+    /// The refresh JWT to renew a session with. If the signature of an expired session verifies, it is the first
+    /// refresh JWT of that session's user. Without such a session it is the first refresh JWT, provided that all of
+    /// them name the same user. Sessions that name different users count as no session.
     ///
-    /// A refresh cookie whose key is missing may be the user's own. If it claims another user than the one that would be
-    /// chosen, nothing is renewed, because the new cookies would overwrite it.
+    /// A refresh cookie whose key is missing may be the user's own. If it claims another user than the refresh JWT that
+    /// would be chosen, nothing is renewed, because the new cookies would overwrite it.
     ///
-    /// The signature of a session is checked only where it matters. If all sessions claim the user of the refresh
-    /// cookies, it does not: a forged session could only confirm the choice.
+    /// The signatures of the sessions are not checked if all sessions claim the user of the refresh cookies: a forged
+    /// session could only confirm the choice.
     pub(crate) fn of_sessions(
         self,
         verifier: &Verifier,
@@ -180,8 +180,8 @@ impl<'a> Choice<'a> {
         first.map(presented).ok_or(Unchosen::Missing)
     }
 
-    /// Looks for a refresh cookie whose key is missing, that has not run out, and that claims this user (`same`) or another
-    /// one (not `same`). Answers when to ask again because of it.
+    /// Looks for a refresh cookie whose key is missing, that has not run out, and that claims this user (`same`) or
+    /// another user (not `same`). Answers after what time to ask for its key again.
     fn unjudged_refresh(&self, verifier: &Verifier, user: &Claims, same: bool) -> Option<Duration> {
         let found = self.unjudged.iter().find(|(jwt, _)| {
             inspect(verifier, jwt, TokenKind::Refresh).is_some_and(|token| {
@@ -192,7 +192,8 @@ impl<'a> Choice<'a> {
     }
 }
 
-/// When to ask again because of a session that cannot be judged now and claims another user.
+/// Looks for a session cookie whose key is missing and that claims another user. Answers after what time to ask for its
+/// key again.
 fn unjudged_session(
     verifier: &Verifier,
     sessions: &Candidates<'_>,

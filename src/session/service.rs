@@ -47,7 +47,7 @@ where
         let project = &self.project;
         if let Some(outer) = request.extensions().get::<Session>() {
             if Arc::ptr_eq(outer.project(), project) {
-                // Applied twice: the outer one has decided and writes back.
+                // The layer was applied twice. The outer one has decided, and adds the cookies to the response.
                 return ResponseFuture::pass(self.inner.call(request));
             }
             outer.meet(project);
@@ -73,7 +73,7 @@ where
                 Box::pin(async move { decide(&project, &headers, cross_origin).await })
             }
         };
-        // The service that was polled ready is the one to call; its clone has not been polled.
+        // The service that was polled ready has to be the one that is called; the clone has not been polled.
         let clone = self.inner.clone();
         let ready = mem::replace(&mut self.inner, clone);
         let waiting = Waiting {
@@ -86,7 +86,8 @@ where
     }
 }
 
-/// The headers that matter, for a decision that outlives the borrow of the request. Values are shared, not copied.
+/// The headers that carry credentials, for a decision that outlives the borrow of the request. Cloning a value copies
+/// no bytes.
 fn credentials_of(headers: &HeaderMap) -> HeaderMap {
     let mut copy = HeaderMap::new();
     for name in [AUTHORIZATION, COOKIE] {

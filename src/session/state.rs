@@ -1,4 +1,4 @@
-//! What the session layer found, as it travels in the request's extensions.
+//! The outcome of the session layer for one request, which it puts into the request's extensions.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,7 +15,8 @@ use crate::project::Project;
 use crate::refresh::{self, Issued, Presented};
 use crate::token::{Times, TokenKind, Unverified, Verified};
 
-/// The outcome of one request. The layer keeps a copy, so that it learns on the way back what was read.
+/// The outcome for one request. The layer keeps a clone, by which it learns at the response whether the handler asked
+/// for the user.
 #[derive(Clone)]
 pub(crate) struct Session(Arc<State>);
 
@@ -23,11 +24,11 @@ struct State {
     project: Arc<Project>,
     identity: Identity,
     renewal: Option<Box<Renewal>>,
-    /// The refresh JWT of a renewal that was started beside this request, whose session is still good.
+    /// The refresh JWT of an early renewal, which was started beside this request while its session was still good.
     early: Option<Box<Presented>>,
     cookies: CookieLines,
     identity_read: AtomicBool,
-    /// Whether the log says already that no refresh cookie counts.
+    /// Whether the log says already that it is unclear which refresh cookie is the user's.
     unclear_told: AtomicBool,
     /// Whether another handle, whose cookies have the same names, answers the same request.
     shares_cookies: AtomicBool,
@@ -67,7 +68,7 @@ impl Session {
         &self.0.project
     }
 
-    /// Puts what was decided into the request, and gives a copy for the way back.
+    /// Puts the outcome into the request, and returns it for use at the response.
     pub(super) fn insert<B>(self, request: &mut http::Request<B>) -> Self {
         request.extensions_mut().insert(self.clone());
         self
@@ -81,7 +82,7 @@ impl Session {
         self.0.early.as_deref()
     }
 
-    /// The verified session, without noting that somebody looked.
+    /// The verified session, without noting that the identity was read.
     pub(crate) fn peek(&self) -> Option<&Arc<Verified>> {
         match &self.0.identity {
             Identity::SignedIn { session, .. } => Some(session),
@@ -97,7 +98,8 @@ impl Session {
         )
     }
 
-    /// The verified session, or why there is none. The response now depends on who asked.
+    /// The verified session, or why there is none. Notes that the identity was read, because the response then depends
+    /// on who asked.
     pub(crate) fn require(&self) -> Result<&Arc<Verified>, AuthError> {
         self.note_read();
         match &self.0.identity {
@@ -107,8 +109,8 @@ impl Session {
         }
     }
 
-    /// Like [`Self::require`] for pages that anybody may see: stale or unusable cookies are nobody. A bearer that
-    /// fails is still an error, because whoever sends one must learn that it is bad.
+    /// Like [`Self::require`], for pages that anybody may see: a request whose cookies do not count has no session. A
+    /// bearer that does not count is still an error, because the client that sent it must learn that it is bad.
     pub(crate) fn optional(&self) -> Result<Option<&Arc<Verified>>, AuthError> {
         self.note_read();
         match &self.0.identity {
@@ -130,8 +132,8 @@ impl Session {
         self.0.identity_read.load(Ordering::Relaxed)
     }
 
-    /// Another handle answers the same request. Notes that on both sides if their cookies have the same names: only
-    /// one of them can write its own.
+    /// Called when another handle takes part in the same request. If the cookies of both handles have the same names,
+    /// logs that for both, and notes here that only one of them can write its cookies.
     pub(crate) fn meet(&self, other: &Project) {
         let ours = &self.0.project;
         if let Some(name) = ours.cookies.name_shared_with(&other.cookies) {
@@ -149,15 +151,15 @@ impl Session {
         &self.0.cookies
     }
 
-    /// The refresh JWT as it was sent: of several cookies the one that counts.
+    /// The refresh JWT as the request carries it; of several refresh cookies, the one that counts.
     ///
-    /// `None` for bearer-only callers and when no cookie verifies. Never somebody else's: it must name the same
-    /// user as the session, if there is one, also one that is over. `None` also where several cookies name different
-    /// users and no session tells which of them is meant.
+    /// `None` for requests with a bearer, for cross-origin requests, and when no refresh cookie verifies. If there is a
+    /// session, also one that is over, the refresh JWT must name the same user. `None` also where several cookies name
+    /// different users and no session tells which of the users is meant.
     ///
     /// # Errors
     ///
-    /// There is a cookie that cannot be judged now; ask again after this time.
+    /// When the key of a refresh cookie is missing, so that it cannot be judged now: the time after which to ask again.
     pub(crate) async fn presented(&self) -> Result<Option<Presented>, Duration> {
         if self.ignores_cookies() {
             return Ok(None);
@@ -203,7 +205,7 @@ impl Session {
         (choice.all().collect(), unverified)
     }
 
-    /// A bearer is the only credential, and cookies do not count in requests of other sites.
+    /// Whether cookies do not count: the request has a bearer, or another site sent it.
     fn ignores_cookies(&self) -> bool {
         let bearer = matches!(
             &self.0.identity,
@@ -218,10 +220,11 @@ impl Session {
         bearer || self.is_cross_origin()
     }
 
-    /// The refresh JWT that may be sent upstream: the one that a renewal brought, else the one that was presented.
+    /// The refresh JWT that may be sent upstream: the one that a renewal brought, else the one that the request
+    /// carries.
     ///
-    /// A renewal of another request counts too. The one that was presented may just have been rotated away, and
-    /// sending it would look like theft.
+    /// Renewals of other requests count too. Such a renewal may have replaced the refresh JWT that this request
+    /// carries, and sending a replaced one would look like theft.
     pub(crate) async fn refresh_jwt(&self) -> RefreshJwt {
         let presented = match self.presented().await {
             Ok(Some(presented)) => presented,
@@ -247,7 +250,7 @@ impl Session {
         }
     }
 
-    /// [`Self::refresh_jwt`] for those who only care whether there is one.
+    /// [`Self::refresh_jwt`] for callers that do not need to know why there is none.
     pub(crate) async fn refresh_token(&self) -> Option<Presented> {
         match self.refresh_jwt().await {
             RefreshJwt::Live(presented) => Some(presented),
@@ -302,13 +305,13 @@ impl Session {
 
 /// What is known of a request's refresh JWT.
 pub(crate) enum RefreshJwt {
-    /// Nothing speaks against it.
+    /// It verifies, and upstream is not known to have refused it.
     Live(Presented),
-    /// None was sent, or none that is any good.
+    /// The request carries none that counts.
     Missing,
     /// Upstream has just refused it.
     Refused,
-    /// It cannot be judged now, or a renewal that may have spent it has no answer.
+    /// It cannot be judged now, or a renewal that may have spent it got no definite answer.
     Unknown {
         #[cfg_attr(not(feature = "routes"), allow(dead_code))]
         retry_after: Duration,

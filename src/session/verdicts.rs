@@ -1,8 +1,8 @@
-//! What the verifier says of the tokens of one request.
+//! The verdicts of the verifier on the tokens of one request.
 //!
-//! Every decision about a request is made by a function that does no I/O. Where it lacks a key it returns which token it
-//! needs a verdict on; the caller waits for that one and asks again, see [`Verdicts::wait`]. Each round adds one verdict,
-//! so there are at most as many rounds as the request has tokens.
+//! Every decision about a request is made by a function that does no I/O. Where it lacks a key it returns which token
+//! it needs a verdict on; the caller waits for that one and asks again, see [`Verdicts::wait`]. Each round adds one
+//! verdict, so there are at most as many rounds as the request has tokens.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ impl<'a> Verdicts<'a> {
         }
     }
 
-    /// The verdict on a token, or that it has to be waited for.
+    /// The verdict on a token; an error if the verdict has to be waited for.
     pub(super) fn on(&self, token: &'a [u8], kind: TokenKind) -> Result<Verdict, Undecided<'a>> {
         let mut known = self.waited_for.iter();
         if let Some((_, verdict)) = known.find(|(of, _)| of.token == token && of.kind == kind) {
@@ -42,7 +42,7 @@ impl<'a> Verdicts<'a> {
         verdict.ok_or(Undecided { token, kind })
     }
 
-    /// Fetches keys and decides. The verdict is kept for the next round.
+    /// Fetches the missing key, verifies the token, and keeps the verdict for the next round.
     pub(super) async fn wait(&mut self, undecided: Undecided<'a>) {
         let Undecided { token, kind } = undecided;
         let verdict = self.verifier.verify(token, kind, Times::Check).await;
@@ -50,8 +50,8 @@ impl<'a> Verdicts<'a> {
     }
 }
 
-/// Of several failed cookies the most telling failure: an outage excuses everything, an expired session was most
-/// likely a good one once (its signature may not have been looked at).
+/// The failure to report where several cookies fail. A missing key comes first, because the token may be good. An
+/// expired token comes second, because it was most likely good once (its signature may not have been checked).
 #[derive(Default)]
 pub(super) struct Worst(Option<Failure>);
 

@@ -1,4 +1,4 @@
-//! What the session layer adds to a response.
+//! What the session layer adds to a response: cookies and caching headers.
 
 use http::header::HeaderMap;
 
@@ -6,15 +6,15 @@ use super::state::Session;
 use crate::headers::{append_all, forbid_caching, keep_private, sets_cookie};
 use crate::refresh::{Outcome, Presented};
 
-/// Adds the cookies of a renewal and keeps shared caches away from what belongs to one user.
+/// Adds the cookies of a renewal, and forbids caching of a response that belongs to one user.
 ///
-/// Waits for nothing: the outcome of a renewal beside the request that is not there yet is kept for a later response.
+/// Waits for nothing: if an early renewal has no outcome yet, its outcome is kept for a later response.
 pub(crate) fn write_back(session: &Session, headers: &mut HeaderMap) {
     let project = session.project();
     let wrote = match (session.renewal(), session.early()) {
         (Some(renewal), _) => write_cookies(session, &renewal.presented, &renewal.outcome, headers),
         (None, Some(presented)) => match project.renewer.at_hand(presented) {
-            // The session at hand is good: only success is worth a word.
+            // The browser still has a good session, so a failed early renewal changes nothing for it.
             Some(outcome) if matches!(*outcome, Outcome::Renewed(_)) => {
                 write_cookies(session, presented, &outcome, headers)
             }
@@ -40,17 +40,17 @@ fn write_cookies(
     let (session_name, refresh_name) = (cookies.session_name(), cookies.refresh_name());
     let taken = sets_cookie(headers, session_name) || sets_cookie(headers, refresh_name);
     if taken && session.shares_cookies() {
-        // These are most likely of the other handle. Ours stay with the renewer until a response has room for them.
+        // The other handle most likely set these cookies. The renewer keeps our tokens for a later response.
         return false;
     }
-    // A handler that signs somebody in or out knows better than a renewal that ran before it. So does another
-    // request that has signed the user out since.
+    // The cookies of a renewal are not written if the handler has signed somebody in or out since, or if another
+    // request has signed the user out.
     let handler_decided = taken || project.renewer.is_revoked(outcome);
 
     let mut values = Vec::new();
     match outcome {
         Outcome::Refused { clear: false } => {}
-        // Under every name that is read: the one that was refused may be of an older configuration.
+        // Deletes under every name that is read: the refused token may be in a cookie of an earlier configuration.
         Outcome::Refused { clear: true } => values = project.delete_cookies(session.cookie_lines()),
         outcome @ (Outcome::Renewed(_) | Outcome::Unavailable { .. }) => {
             values = project.store_cookies(&outcome.tokens());

@@ -22,13 +22,14 @@ use crate::wire::endpoint::{self, Body, Call};
 use crate::wire::session::TryRefresh;
 use crate::wire::{Credential, Endpoint, Purpose};
 
-/// Where [`DescopeBuilder::serve_openapi`](crate::DescopeBuilder::serve_openapi) serves it, below the mount point.
+/// The path below the mount point at which [`DescopeBuilder::serve_openapi`](crate::DescopeBuilder::serve_openapi)
+/// serves the document.
 pub(super) const PATH: &str = "/openapi.json";
 
 const JSON: &str = "application/json";
 const SESSION: &str = "session";
 
-/// An OpenAPI 3.1 document of the mounted routes, for the prefix that they are mounted under.
+/// An OpenAPI 3.1 document of the mounted routes, with `prefix` before every path.
 ///
 /// It describes [`TokenDelivery::Cookies`](super::TokenDelivery::Cookies) and the cookies' usual names. Merge it into
 /// your app's own document with [`OpenApi::merge_from`].
@@ -102,7 +103,7 @@ fn operation(mounted: &Mounted) -> Operation {
     operation.response("default", error.build()).build()
 }
 
-/// Signing out and asking whether there is a session work without one.
+/// Whether the call fails without a session. Signing out and `try-refresh` do not.
 fn needs_session(endpoint: &Endpoint) -> bool {
     let is_required = matches!(
         endpoint.credential,
@@ -160,7 +161,7 @@ fn success(mounted: &Mounted) -> Response {
         .build()
 }
 
-/// The document under whatever prefix the routes are mounted.
+/// Serves the document with the prefix that the routes are mounted under.
 pub(super) async fn serve(path: Option<MatchedPath>) -> Json<OpenApi> {
     let path = path.as_ref().map(MatchedPath::as_str).unwrap_or_default();
     Json(openapi(path.strip_suffix(PATH).unwrap_or_default()))

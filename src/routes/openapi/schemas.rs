@@ -1,5 +1,4 @@
-//! The types of [`wire`](crate::wire) that the mounted routes read, and what they show of those that come back, as
-//! schemas.
+//! Schemas of the requests that the mounted routes read, and of the answers that they give.
 
 use utoipa::openapi::schema::AdditionalProperties;
 use utoipa::openapi::{ArrayBuilder, Object, ObjectBuilder, Ref, RefOr, Schema, Type};
@@ -11,7 +10,7 @@ use crate::routes::shape::{MemberKind, Shape, shape};
 use crate::routes::visible_members;
 use crate::wire::endpoint::Request;
 
-/// The schema of a request, and those of what is in it.
+/// The schema of a request, and the schemas that it refers to.
 pub(crate) struct RequestSchemas {
     pub(super) name: String,
     pub(super) schema: Object,
@@ -19,7 +18,7 @@ pub(crate) struct RequestSchemas {
 }
 
 impl RequestSchemas {
-    /// Made from the type that is sent. What it requires is its own to say, see [`Request::required`].
+    /// Makes the schemas from the type of the request. [`Request::required`] says which members are required.
     pub(crate) fn of<R: Request>() -> Self {
         let mut nested = Vec::new();
         R::schemas(&mut nested);
@@ -41,8 +40,8 @@ impl RequestSchemas {
     }
 }
 
-/// Adds the members of a schema to those of an object. Members that several requests have in common are a type of their
-/// own, and in the schema a reference beside the rest.
+/// Adds the members of a schema to an object. Members that several requests have in common are a type of their own, to
+/// which the schema only refers; they are added too.
 fn add(part: RefOr<Schema>, object: &mut Object, nested: &mut Vec<(String, RefOr<Schema>)>) {
     match part {
         RefOr::T(Schema::Object(part)) => object.properties.extend(part.properties),
@@ -107,7 +106,7 @@ impl MemberKind {
     }
 }
 
-/// Of the answers.
+/// The shapes of all answers, of which the document has a schema each.
 pub(super) const ANSWERS: &[Shape] = &[
     visible_members::MASKED_ADDRESS,
     visible_members::TOTP_ENROLMENT,
