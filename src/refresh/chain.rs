@@ -53,8 +53,8 @@ impl Renewer {
         outcome
     }
 
-    /// The refresh JWT to repeat a call with, if Descope refused the call because a renewal had just replaced the refresh
-    /// JWT that was sent. A refused call was not carried out, so it may be repeated.
+    /// The refresh JWT to repeat a call with, if Descope refused the call because a renewal had just replaced the
+    /// refresh JWT that was sent. A refused call was not carried out, so it may be repeated.
     pub(crate) async fn replaced(
         self: &Arc<Self>,
         sent: &Presented,

@@ -1,4 +1,4 @@
-//! What ends a session, and whether it has ended.
+//! How sessions are ended, and whether a token is denied.
 
 use super::flight::Key;
 use super::{Outcome, Presented, Renewer};
@@ -7,7 +7,7 @@ use crate::store::Notice;
 use crate::token::{Name, TokenId, Verified};
 
 impl Renewer {
-    /// Whether what an outcome brings is denied by now.
+    /// Whether a token of this outcome is denied by now.
     pub(crate) fn is_revoked(&self, outcome: &Outcome) -> bool {
         let tokens = outcome.tokens();
         let issued = [&tokens.session, &tokens.refresh];
@@ -22,8 +22,8 @@ impl Renewer {
         revoked.contains(&token.id, &token.claims)
     }
 
-    /// Somebody signs in anew: what is remembered of the old refresh JWT, or under way, must reach no browser any
-    /// more. The session itself goes on.
+    /// Somebody signs in anew: no browser may receive the outcome of a renewal of the old refresh JWT any more, be it
+    /// remembered or under way. The session itself does not end.
     #[cfg(feature = "routes")]
     pub(crate) fn forget(&self, token: &Presented) {
         self.flights().end(&token.key);

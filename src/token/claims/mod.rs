@@ -318,7 +318,7 @@ mod tests {
         assert!(!claims.su && claims.dct().is_none());
     }
 
-    // The Go SDK's rule (descope-api.md, section 7).
+    // The Go SDK's rule, see [`Claims::tenant_roles`].
     #[test]
     fn tenant_roles() {
         let alone =
