@@ -48,8 +48,8 @@ impl Link {
         }
     }
 
-    /// Records that the refresh JWT `new` replaced `old`, and deletes the outcome that had brought `old` if a browser has
-    /// received it, which its short remaining time tells. `None` if the store failed or its record cannot be read.
+    /// Records that the refresh JWT `new` replaced `old`, and deletes the outcome that had brought `old` if a browser
+    /// has received it, which its short remaining time tells. `None` if the store failed or its record cannot be read.
     pub(super) async fn replace(&self, old: &Secret, new: &Secret, ttl: Duration) -> Option<()> {
         let Self { store, outage, .. } = self;
         if let Some(sealed) = new.seal(&new.predecessor, old.outcome.as_bytes()) {

@@ -79,8 +79,8 @@ struct Scripts {
 }
 
 impl RedisStore {
-    /// A store at `redis://[user:password@]host[:port][/database]`, or `rediss://…` with TLS. Its keys begin with `tower-descope:`, the
-    /// namespace and a colon; use the project id, so that several apps can share a server.
+    /// A store at `redis://[user:password@]host[:port][/database]`, or `rediss://…` with TLS. Its keys begin with
+    /// `tower-descope:`, the namespace and a colon; use the project id, so that several apps can share a server.
     ///
     /// Does no I/O and needs no runtime. A server that cannot be reached is no error here: it is an outage, which
     /// ends when the server is there.
