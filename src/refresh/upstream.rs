@@ -57,8 +57,8 @@ impl Renewer {
                 let outcome = self.judge(token, &response, Times::Check, mark).await;
                 if outcome.undecided().is_some() {
                     tracing::warn!(
-                        "a session was renewed with tokens whose key is missing; they are kept and verified when it is \
-                         there"
+                        "a session was renewed with tokens whose key is missing; they are kept and verified when \
+                         the key is there"
                     );
                 }
                 outcome
@@ -130,7 +130,7 @@ impl Renewer {
                 };
                 tracing::error!(
                     failure = ?failed.err(),
-                    "upstream renewed without a session token that can be verified; the refresh token that came with \
+                    "upstream renewed without a session token that can be verified; a refresh token that came with \
                      it goes to the browser all the same"
                 );
                 // If a new refresh JWT came, the old one is spent, and the new one must reach the browser all the same.

@@ -36,7 +36,7 @@ impl fmt::Display for InvalidRedisUrl {
                 "not a Redis URL, expected redis[s]://[user:password@]host[:port][/database]: {cause}"
             ),
             Reason::Host => f.write_str(
-                "not a Redis URL for TLS: the host is no name that a certificate can have",
+                "not a Redis URL for TLS: the host is not a name that a certificate can have",
             ),
             Reason::Fragment => f.write_str(
                 "not a Redis URL for TLS: nothing may follow a #, and the certificate of the server is always \

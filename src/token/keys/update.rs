@@ -222,7 +222,7 @@ impl Keys {
         tracing::warn!(
             has_keys = self.usable().is_some(),
             retry_in = ?wait,
-            "sessions are verified with the keys at hand, if there are any"
+            "keys could not be fetched; sessions are verified with the keys at hand, if there are any"
         );
         let now = self.clock.monotonic();
         self.failed_at.store(millis(now), Ordering::Relaxed);
