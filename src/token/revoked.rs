@@ -350,7 +350,7 @@ mod tests {
             assert!(!revoked.contains(&[1; 32], &claims));
             revoked.subject(name, Name::IdOrSub, 10);
             assert!(revoked.contains(&[1; 32], &claims));
-            // A call that began after that issued it.
+            // A call that began after the revocation issued it.
             revoked.spare(&[1; 32], &claims, revoked.mark(), Duration::from_secs(90));
             assert!(!revoked.contains(&[1; 32], &claims));
             revoked.subject(name, Name::IdOrSub, 10);
@@ -358,7 +358,7 @@ mod tests {
         }
     }
 
-    // Who signs out is named by the id; another user's template may have put the same into `sub`.
+    // A sign-out names the user by id. A template of another user may have put the same text into `sub`.
     #[test]
     fn an_id_denies_nobody_who_is_named_alike() {
         let parse = |json: &[u8]| claims::parse(json, |_| Ok(())).unwrap();

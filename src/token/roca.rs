@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn fingerprints() {
-        // 65537 itself has it; what it is followed by modulo one of the primes has not.
+        // 65537 itself has the fingerprint. The number in the second check is no power of 65537 modulo one of the
+        // primes.
         assert!(has_fingerprint(&[1, 0, 1]));
         assert!(!has_fingerprint(&[1, 0, 3]));
         assert!(!has_fingerprint(&[0xff; 256]));

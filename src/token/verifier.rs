@@ -177,7 +177,7 @@ impl Verifier {
         let payload = compact::split(token, self.rules.max_token_bytes)
             .and_then(|parts| compact::decode(parts.payload));
         if let Ok(payload) = payload {
-            // What else is wrong with it does not matter.
+            // Other faults of the token do not matter here.
             let _ = claims::parse(&payload, |checks| {
                 is_other = checks
                     .iss

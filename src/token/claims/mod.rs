@@ -193,7 +193,7 @@ where
         .ok_or(InvalidToken::Subject)?;
     let exp = raw.exp.ok_or(InvalidToken::Time)?;
 
-    // Half of the JSON is enough: the rest is times and names of members, which are not kept here.
+    // Half of the JSON is usually enough: most of it is times and names of members, which are not kept here.
     let mut arena = Arena {
         text: String::with_capacity(json.len() / 2),
         lists: Vec::with_capacity(16),

@@ -503,11 +503,11 @@ mod tests {
             (&[("a", 0)], 1),
             (&[("b", 1), ("a", 0)], 1),
             (&[("a", 0), ("b", 1)], 1),
-            // Gone.
+            // A key has left the set.
             (&[("a", 0)], 2),
-            // Another one under its kid.
+            // Another key has its kid.
             (&[("a", 1)], 3),
-            // Under another kid.
+            // The key has another kid.
             (&[("b", 1)], 4),
             (&[], 5),
         ] {
@@ -561,7 +561,7 @@ mod tests {
         let look = |kid| keys.with_key(kid, |_, _| ());
         let first = update("b");
         tokio::task::yield_now().await;
-        // The cool-down has begun, and yet the answer may have this one in it.
+        // The cool-down has begun, and yet the answer may hold this kid.
         assert!(matches!(look("c"), Lookup::UnknownKid));
         let second = update("c");
         tokio::task::yield_now().await;
@@ -579,7 +579,7 @@ mod tests {
         clock.advance(Duration::from_secs(600));
         let calls = || asked.load(Ordering::Relaxed);
         look();
-        // While it is under way there is no second one.
+        // While a fetch is under way there is no second one.
         clock.advance(Duration::from_secs(31));
         look();
         assert_eq!(calls(), 1);
