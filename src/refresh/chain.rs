@@ -1,4 +1,4 @@
-//! Chains of renewals: what a renewal brought was renewed in turn, before a browser had received it.
+//! Chains of renewals: a refresh JWT that a renewal brought was itself renewed, before a browser had received it.
 
 use std::sync::Arc;
 
@@ -8,18 +8,18 @@ use super::flight::Joined;
 use super::{Issued, Outcome, Presented, Renewer, Tokens};
 use crate::client::ClientError;
 
-/// How far a chain of refresh JWTs is followed, each of which was renewed before a browser had received it. No real chain
-/// is as long; this bounds a loop that should end by itself.
+/// Most links of a chain of renewals that are followed. No real chain is as long; the limit bounds a loop that should
+/// end by itself.
 pub(super) const LONGEST_CHAIN: usize = 10_000;
 
 impl Renewer {
-    /// The outcome of a renewal that is under way or was just made; none is started.
+    /// The outcome of a renewal that is under way or was just made, or of the last one in its chain. Starts no renewal.
     pub(crate) async fn follow(self: &Arc<Self>, token: &Presented) -> Option<Arc<Outcome>> {
         let (sender, receiver) = oneshot::channel();
         let now = self.verifier.clock.monotonic();
         let joined = self.flights().follow(&token.key, sender, now);
         let outcome = match joined {
-            // The call was made, and judging its answer again makes no other.
+            // The call was made before. `renew_once` judges its answer again and makes no other call.
             Some(Joined::Ready(outcome)) if outcome.undecided().is_some() => {
                 self.renew_once(token).await
             }
@@ -40,7 +40,7 @@ impl Renewer {
                 break;
             };
             let next = Presented::new(&refresh.jwt, refresh.verified);
-            // Upstream may make them replace each other in a circle.
+            // Upstream could issue refresh JWTs that replace each other in a circle.
             if first == Some(next.key) {
                 break;
             }
@@ -53,8 +53,8 @@ impl Renewer {
         outcome
     }
 
-    /// The refresh JWT to repeat a call with, if Descope refused the call because a renewal had just replaced the refresh
-    /// JWT that was sent. A refused call was not carried out, so it may be repeated.
+    /// The refresh JWT to repeat a call with, if Descope refused the call because a renewal had just replaced the
+    /// refresh JWT that was sent. A refused call was not carried out, so it may be repeated.
     pub(crate) async fn replaced(
         self: &Arc<Self>,
         sent: &Presented,
@@ -78,10 +78,10 @@ impl Renewer {
         Some(self.newest(outcome))
     }
 
-    /// These tokens were written onto the response to a request that carried `token`.
+    /// Notes that the tokens `written` were written onto the response to a request that carried `token`.
     ///
-    /// They may be of a later link of a chain: what the first outcome brought was renewed in turn, before any browser
-    /// had it. Then every outcome up to the one whose tokens were written counts as delivered, and later ones do not.
+    /// The tokens may be those of a later link of a chain. Then every outcome up to that link counts as delivered, and
+    /// later outcomes do not.
     pub(crate) fn delivered(&self, token: &Presented, written: &Tokens) {
         let is_same = |one: &Option<Issued>, other: &Option<Issued>| match (one, other) {
             (Some(one), Some(other)) => one.jwt == other.jwt,

@@ -1,9 +1,9 @@
 //! When not to ask upstream. No runtime, no I/O and no clock of its own; `now` is monotonic time.
 //!
-//! A renewal can fail because upstream is down, or because of what is in this one token: an upstream may choke on its
-//! size, its claims or its user. The first must stop everybody for a while, or an outage becomes a storm of calls; the
-//! second must stop nobody else, or one signed-in user could keep all others from renewing. One answer does not tell
-//! which of the two it was, so failures are counted in two places.
+//! A renewal can fail because upstream is down, or because of the one token that was sent: upstream may fail on its
+//! size, its claims or its user. In the first case nobody may call for a while, or an outage becomes a storm of calls.
+//! In the second case nobody else may be stopped, or one signed-in user could keep all others from renewing. One
+//! failure does not tell which of the two it was, so failures are counted in two places.
 //!
 //! **The token.** A failed call counts against the token that it carried. Where the answer said when to come back
 //! (429, or `Retry-After`), that token waits for so long, otherwise from its third failure in a row on for 1 s, 2 s,
@@ -17,16 +17,16 @@
 //!
 //! Either count begins anew when anybody gets an answer.
 //!
-//! Whoever failed while others were answered has a failure of their own. Until the token that failed is answered, or
-//! for an hour, that user is not counted again.
+//! A user who fails again after others were answered has a failure of their own. Such a user is not counted until the
+//! token that failed is answered, or until an hour has passed without another failure.
 //!
 //! A hold lasts for as long as upstream asked, or for 1 s and twice as long with every failed probe; 60 s at most. Then
-//! one call probes the path, and it decides: an answer opens the path, a failure holds it again. A token that has
-//! failed is never the probe, nor is another one of the same user. Yet all who call may have failed by then, so one of
-//! these at a time is let through beside the probe, each no sooner than its own wait is over. Its answer opens the path
-//! like any other, and its failure holds nobody, unless no connection came about. A user whose call failed there comes
-//! again after 1 s, 2 s, 4 s and so on, 60 s at most, with whatever token: somebody whose every call fails slowly
-//! leaves the place to others.
+//! one call probes the path: an answer opens the path, a failure holds it again. A token that has failed is never the
+//! probe, nor is another token of the same user. But everybody who calls may have failed before. So one call of such a
+//! user at a time is let through beside the probe, once the wait of its token is over. An answer to it opens the path.
+//! Its failure holds the path only if no connection came about. After such a failure the user has to wait for 1 s, 2 s,
+//! 4 s and so on, 60 s at most, with any token, so that a user whose every call fails slowly leaves the place to
+//! others.
 //!
 //! What is remembered is bounded. A failure whose record has to make room no longer counts: that costs upstream a call
 //! and holds nobody.
@@ -36,17 +36,18 @@ use std::time::Duration;
 use super::flight::Key;
 use crate::bounded::Bounded;
 
-/// Longest hold, and longest wait of a token. One garbage header must not stop renewals for an hour.
+/// Longest hold, and longest wait of a token. One wrong `Retry-After` must not stop renewals for an hour.
 const MAX_HOLD: Duration = Duration::from_secs(60);
-/// Failures in a row, without a word from upstream about when to return, after which requests fail fast.
+/// From so many failures in a row on, a token has to wait although upstream named no time. After so many calls without
+/// a connection the path is held.
 const TOLERATED: u32 = 3;
-/// So many different users who fail show that it is not about one of them.
+/// If so many different users fail, the failure is not that of one user.
 const SEVERAL: usize = 3;
 /// First hold, and first wait of a token; doubled with each failure.
 const FIRST_HOLD: Duration = Duration::from_secs(1);
 /// For how long a failure is known.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
-/// Tokens, and users, whose failures are known.
+/// Most tokens, and most users, whose failures are remembered.
 const CAPACITY: usize = 10_000;
 
 /// What is known of calls that failed.
@@ -63,12 +64,12 @@ pub(crate) struct Caller {
     pub(crate) user: Key,
 }
 
-/// How a call ended, as far as later ones are concerned.
+/// How a call ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Report {
     /// Upstream gave an answer of its own, good or bad.
     Answered,
-    /// Upstream asked to be left alone.
+    /// Upstream asked for a pause of this length.
     Throttled(Duration),
     /// No usable answer.
     Failed,
@@ -90,12 +91,12 @@ struct Backoff {
 struct Failing {
     /// How many answers there had been ([`Path::answers`]) when the first failure came.
     since: u64,
-    /// Calls that failed beside a probe, and when the next may be made there.
+    /// How often calls of this user failed beside a probe, and (`retry_at`) when the next such call may be made.
     retries: u32,
     retry_at: Duration,
 }
 
-/// The place of a call that was let through.
+/// How a call was let through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Place {
     /// While the path was open.
@@ -116,7 +117,7 @@ struct Path {
     unreachable: u32,
     /// Answers so far.
     answers: u64,
-    /// After a hold: the call that decides, and one by somebody who has failed before.
+    /// Calls that were let through after a hold: the probe, and one (`retry`) of a user who has failed before.
     probe: Option<UnderWay>,
     retry: Option<UnderWay>,
 }
@@ -144,7 +145,7 @@ impl Default for CircuitBreaker {
 }
 
 impl CircuitBreaker {
-    /// Leave to call, to be followed by [`Self::report`], or how long to wait.
+    /// Permits a call, which has to be followed by [`Self::report`], or tells how long to wait.
     pub(crate) fn enter(&mut self, caller: Caller, now: Duration) -> Result<(), Duration> {
         while self.tokens.expire(now).is_some() {}
         while self.users.expire(now).is_some() {}
@@ -160,7 +161,7 @@ impl CircuitBreaker {
         self.path.enter(caller.token, has_failed, retry_at, now)
     }
 
-    /// Reports the end of a call that was let through. Answers for how long the path is held, if this was why.
+    /// Reports how a call that was let through ended. If this begins a hold of the path, returns its length.
     pub(crate) fn report(
         &mut self,
         caller: Caller,
@@ -171,7 +172,7 @@ impl CircuitBreaker {
         let (wait, holds) = match report {
             Report::Unsent => return None,
             Report::Answered => {
-                // That another token of this user is fine says nothing of the one that failed.
+                // An answer about another token of this user says nothing about the token that failed.
                 if self.tokens.get(&caller.token).is_some() {
                     self.tokens.remove(&caller.token);
                     self.users.remove(&caller.user);
@@ -186,7 +187,7 @@ impl CircuitBreaker {
         if !matches!(report, Report::Unreachable) {
             self.back_off(caller.token, wait, now);
         }
-        // Where no connection comes about, it does not matter who finds out.
+        // A call without a connection says the same about upstream, whoever made it.
         let decides = match place {
             Place::Open => false,
             Place::Probe => true,
@@ -195,7 +196,8 @@ impl CircuitBreaker {
         self.path.fail(decides, holds, wait, now)
     }
 
-    /// Notes a failure of this user. Answers whether several users have met one by now, this one among them.
+    /// Notes a failure of this user. Returns whether so many users have failed since the last answer that the path is
+    /// held.
     fn fails(&mut self, caller: Caller, place: Place, now: Duration) -> bool {
         let answers = self.path.answers;
         let known = self.users.get(&caller.user).copied();
@@ -210,7 +212,7 @@ impl CircuitBreaker {
         }
         self.users.make_room(&caller.user);
         self.users.put(caller.user, user, now + REMEMBERED);
-        // Others were answered meanwhile: it is about this user.
+        // Otherwise somebody was answered since the first failure of this user, so the failure is this user's own.
         user.since == answers && self.path.counts_user(caller.user)
     }
 
@@ -257,7 +259,7 @@ impl Path {
         Ok(())
     }
 
-    /// Gives back the place of a call after a hold.
+    /// Frees the place of a call, and tells how the call was let through.
     fn leave(&mut self, token: &Key) -> Place {
         let is_its = |call: &mut UnderWay| call.token == *token;
         if self.probe.take_if(is_its).is_some() {
@@ -288,8 +290,8 @@ impl Path {
         };
     }
 
-    /// A failed call. `decides`: it was made after a hold, and holds the path again. `holds`: it is reason enough to
-    /// hold the path.
+    /// Notes a failed call. `decides`: it was let through after a hold, and its failure begins another one. `holds`: it
+    /// is reason enough to hold an open path.
     fn fail(
         &mut self,
         decides: bool,
@@ -298,7 +300,8 @@ impl Path {
         now: Duration,
     ) -> Option<Duration> {
         match &mut self.held {
-            // Began before the hold, or does not decide. At most it knows better how long upstream wants to be left alone.
+            // The call began before the hold, or does not decide. It can only prolong the hold, if upstream asked for
+            // longer.
             Some(held) if !decides => {
                 if let (true, Some(wait)) = (holds && now < held.until, wait) {
                     let longest = held.since + MAX_HOLD;
@@ -336,7 +339,7 @@ mod tests {
         token(number, 0)
     }
 
-    /// One of several.
+    /// One of several tokens of this user.
     fn token(user: u16, number: u16) -> Caller {
         let mut key = [0; 32];
         key[..2].copy_from_slice(&user.to_be_bytes());
@@ -353,7 +356,7 @@ mod tests {
             self.report(caller, report, at(now))
         }
 
-        /// Three users who meet this.
+        /// Three users whose calls end with this report.
         fn met_by_several(&mut self, report: Report, now: u64) -> Option<Duration> {
             assert_eq!(self.call(user(1), report, now), None);
             assert_eq!(self.call(user(2), report, now), None);
@@ -450,7 +453,7 @@ mod tests {
             assert_eq!(hold.call(user(number), Throttled(at(60)), 1), None);
         }
         hold.enter(user(5000), at(1)).unwrap();
-        // That other tokens of theirs are good does not change that.
+        // Answers about other tokens of these users do not change that.
         for number in 1..100 {
             hold.call(token(number, 1), Answered, 2);
         }
@@ -542,7 +545,7 @@ mod tests {
         assert_eq!(hold.call(user(1), Unreachable, 0), None);
         assert_eq!(hold.call(user(1), Unreachable, 0), Some(at(1)));
         assert_eq!(hold.enter(user(2), at(0)), Err(at(1)));
-        // Whoever met it may probe.
+        // A user whose call met no connection may probe.
         assert_eq!(hold.call(user(1), Unreachable, 1), Some(at(2)));
         hold.call(user(1), Answered, 3);
         hold.enter(user(2), at(3)).unwrap();
@@ -586,10 +589,10 @@ mod tests {
         for number in 1..=40 {
             hold.report(user(number), Throttled(at(50)), at(number.into()));
         }
-        // Since the third.
+        // The hold began with the third failure, at 3 s, and lasts for 60 s at most.
         assert_eq!(hold.enter(user(50), at(41)), Err(at(22)));
 
-        // Not by what one of them alone meets, nor when the hold is over.
+        // A failure that is only the user's own prolongs no hold, and neither does a report after the end of the hold.
         for (number, now) in [(9, 0), (5, 1), (5, 30)] {
             let mut hold = CircuitBreaker::default();
             hold.call(user(9), Failed, 0);
@@ -609,7 +612,7 @@ mod tests {
         hold.enter(user(4), at(1)).unwrap();
         assert_eq!(hold.enter(user(5), at(60)), Err(at(1)));
         hold.enter(user(5), at(61)).unwrap();
-        // One that was not sent gives it back.
+        // A call that was not sent frees its place.
         hold.report(user(5), Unsent, at(61));
         hold.enter(user(6), at(61)).unwrap();
     }

@@ -1,4 +1,4 @@
-//! How often upstream showed that the clock of this machine is off.
+//! Counts answers of upstream that show that the clock of this machine is wrong.
 
 use std::sync::atomic::Ordering;
 
@@ -6,7 +6,7 @@ use super::{Issued, Renewer};
 use crate::token::{Failure, InvalidToken};
 
 impl Renewer {
-    /// Counts an answer with tokens that are over, or not valid yet, at the moment they come.
+    /// Counts an answer whose tokens, by the local clock, have expired or are not valid yet when they arrive.
     pub(super) fn note_times(&self, issued: [&Option<Issued>; 2]) {
         let now = self.verifier.clock.unix();
         let mut claims = issued.into_iter().flatten().map(|it| &it.verified.claims);

@@ -1,4 +1,4 @@
-//! What ends a session, and whether it has ended.
+//! How sessions are ended, and whether a token is denied.
 
 use super::flight::Key;
 use super::{Outcome, Presented, Renewer};
@@ -7,7 +7,7 @@ use crate::store::Notice;
 use crate::token::{Name, TokenId, Verified};
 
 impl Renewer {
-    /// Whether what an outcome brings is denied by now.
+    /// Whether a token of this outcome is denied by now.
     pub(crate) fn is_revoked(&self, outcome: &Outcome) -> bool {
         let tokens = outcome.tokens();
         let issued = [&tokens.session, &tokens.refresh];

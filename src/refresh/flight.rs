@@ -1,20 +1,22 @@
-//! The state machine of shared renewals: no runtime, no I/O, no clock of its own.
+//! The state machine of shared renewals. It uses no async runtime, no I/O and no clock: callers pass the monotonic time
+//! as `now`.
 //!
-//! One refresh JWT is spent once, however many requests carry it. The first to come leads, the others wait, and
-//! those who come later find the outcome. What a caller hands in as `now` is monotonic time.
+//! One refresh JWT is sent upstream once, however many requests carry it. The first request leads the renewal, requests
+//! that come while it is under way wait for its outcome, and later requests find the outcome that is remembered.
 //!
-//! How long an outcome is found:
+//! How long an outcome is remembered:
 //!
-//! * one that a browser is to receive: until it was written onto a response or is of no more use (the browser may have
-//!   hung up and return later with the old cookie), and for the memo window beyond the delivery, for twins that are
-//!   still on their way. A new refresh JWT is of use until it expires, a session JWT that came alone until its caller
-//!   says so: a renewal is as good then;
-//! * a refusal: for the memo window, and for some time beyond that it is known that there was one. The second one
-//!   stays until the token expires, so that nobody asks again;
-//! * an indefinite one: only by those who waited for it;
-//! * one that cannot be judged yet: by whoever leads next, who judges it again instead of making the call.
+//! * New tokens for a browser: until they were written onto a response, or until they are of no more use, because the
+//!   browser may have hung up and return later with the old cookie. After the delivery they are remembered for the memo
+//!   window, for requests that the browser sent before it had them. A new refresh JWT is of use until it expires. How
+//!   long a session JWT that came alone is of use, the caller says: after that a new renewal is as good.
+//! * A refusal: it is served for the memo window. That the token was refused is known for longer, until a moment that
+//!   the caller passes. A second refusal is served until the token expires, so that upstream is not asked again.
+//! * An outcome without a definite answer: not at all. Only those who waited for it get it.
+//! * An answer that cannot be verified yet: until a moment that the caller passes. The next request that leads judges
+//!   it again instead of calling upstream.
 //!
-//! Refusals have a memory of their own: however many there are, no other outcome has to make room for them.
+//! Refusals have a memory of their own, so that no number of them pushes out another outcome.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -24,12 +26,13 @@ use crate::bounded::Bounded;
 /// SHA-256 of a refresh JWT.
 pub(crate) type Key = [u8; 32];
 
-/// The renewals that are under way or remembered. `O` is the outcome, `W` wakes a waiter.
+/// The renewals that are under way and the outcomes that are remembered. `O` is an outcome, `W` the handle by which the
+/// caller wakes a waiter.
 pub(crate) struct Flights<O, W> {
     entries: HashMap<Key, Entry<O, W>>,
     /// Remembered entries by the moment at which they are forgotten.
     expiry: BTreeSet<(Duration, Key)>,
-    /// From a new refresh JWT to the remembered one that it replaced.
+    /// From a new refresh JWT to the one that it replaced, while the outcome of that renewal is remembered.
     predecessors: HashMap<Key, Key>,
     refusals: Bounded<Key, Refusal<O>>,
     memo: Duration,
@@ -39,52 +42,55 @@ pub(crate) struct Flights<O, W> {
 enum Entry<O, W> {
     UnderWay {
         waiters: Vec<W>,
-        /// The session was ended meanwhile; the outcome must not be used.
+        /// The session was ended while its renewal is under way, so the outcome must not be used.
         ended: bool,
     },
     Remembered {
         outcome: O,
         awaits_delivery: bool,
-        /// The answer could not be verified yet. Whoever asks for a renewal verifies it again instead of calling.
+        /// The outcome is an answer of upstream that could not be verified yet. The next request for a renewal verifies
+        /// it again instead of calling upstream.
         undecided: bool,
-        /// Until then the outcome is served and known.
+        /// When the outcome is forgotten.
         until: Duration,
-        /// The refresh JWT that replaced this one.
+        /// The refresh JWT that upstream issued in place of the one that was sent.
         successor: Option<Key>,
     },
 }
 
-/// A token that was refused.
+/// The refusal of a refresh JWT.
 struct Refusal<O> {
     outcome: O,
-    /// Until then the outcome is served. Afterwards it is known that there was one.
+    /// Until then the outcome is served. Afterwards it is only known that the token was refused.
     serve_until: Duration,
 }
 
-/// How long an outcome is found.
+/// How long an outcome is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Retain {
     /// Not at all.
     Drop,
-    /// Something for a browser: until delivered, at the longest until this moment, and then for the memo window.
+    /// Tokens for a browser: until they are delivered or `expires`, whichever is first, but for the memo window at
+    /// least. After the delivery they are remembered for the memo window.
     UntilDelivered {
         /// The new refresh JWT, if there is one.
         successor: Option<Key>,
-        /// When it is of no more use.
+        /// When the tokens are of no more use.
         expires: Duration,
     },
-    /// Something for a browser that the shared store keeps until it is delivered, so that all replicas find it. This
-    /// process keeps it for the memo window.
+    /// Tokens for a browser that the shared store keeps until they are delivered, so that all replicas find them. This
+    /// process remembers them for the memo window only.
     #[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
     Elsewhere {
         /// The new refresh JWT, if there is one.
         successor: Option<Key>,
     },
-    /// An answer that cannot be judged yet: until this moment, here for the memo window if all replicas find it.
+    /// An answer that cannot be verified yet: until this moment. If the shared store keeps it (`elsewhere`), this
+    /// process remembers it for the memo window only.
     Undecided { until: Duration, elsewhere: bool },
-    /// The first refusal: for the memo window, and until this moment it is known that there was one.
+    /// The first refusal: served for the memo window. Until this moment it is known that the token was refused.
     Refusal(Duration),
-    /// A further refusal: until this moment, at which the token expires.
+    /// A further refusal: served until this moment, at which the token expires.
     Refused(Duration),
 }
 
@@ -95,29 +101,31 @@ pub(crate) enum Joined<O> {
     Lead {
         /// The same token was refused before, and the memo window is over.
         refused_before: bool,
-        /// The call was made, and its outcome could not be judged: no call, judge this.
+        /// The answer to an earlier call, which could not be verified then. If there is one, judge it again and do not
+        /// call.
         undecided: Option<O>,
     },
-    /// Wait to be woken.
+    /// Wait: the waiter will be woken with the outcome.
     Wait,
-    /// Use this.
+    /// Use this outcome.
     Ready(O),
 }
 
-/// What [`Flights::complete`] leaves to do.
+/// What the caller of [`Flights::complete`] has to deal with.
 pub(crate) struct Completed<W> {
     /// To be woken with the outcome.
     pub(crate) waiters: Vec<W>,
     /// The session was ended while the call was under way.
     pub(crate) ended: bool,
-    /// A new refresh JWT that was not delivered, or an answer that cannot be judged yet, had to make room.
+    /// An outcome was dropped to make room that held an undelivered refresh JWT or an answer that cannot be verified
+    /// yet.
     pub(crate) evicted: bool,
-    /// A refusal had to make room; its token may be asked about again.
+    /// A refusal was dropped to make room; upstream may be asked about its token again.
     pub(crate) refusal_evicted: bool,
 }
 
 impl<O: Clone, W> Flights<O, W> {
-    /// `capacity`: outcomes that are remembered; `refusals`: refusals, which are counted apart.
+    /// `capacity`: most outcomes that are remembered, without refusals. `refusals`: most refusals that are remembered.
     pub(crate) fn new(memo: Duration, capacity: usize, refusals: usize) -> Self {
         Self {
             entries: HashMap::new(),
@@ -129,7 +137,8 @@ impl<O: Clone, W> Flights<O, W> {
         }
     }
 
-    /// Asks for a renewal. The leader waits like the others: the call runs on a task of its own.
+    /// Asks for a renewal. The waiter of the request that leads is woken like the others, because the call runs on a
+    /// task of its own.
     pub(crate) fn join(&mut self, key: Key, waiter: W, now: Duration) -> Joined<O> {
         self.expire(now);
         if let Some(Entry::UnderWay { waiters, .. }) = self.entries.get_mut(&key) {
@@ -164,7 +173,7 @@ impl<O: Clone, W> Flights<O, W> {
         }
     }
 
-    /// Takes part in a renewal that is under way or remembered, and causes none.
+    /// Joins a renewal that is under way, or finds a remembered outcome. Starts no renewal: `None` if there is neither.
     pub(crate) fn follow(&mut self, key: &Key, waiter: W, now: Duration) -> Option<Joined<O>> {
         self.expire(now);
         if let Some(Entry::UnderWay { waiters, .. }) = self.entries.get_mut(key) {
@@ -174,13 +183,13 @@ impl<O: Clone, W> Flights<O, W> {
         self.found(key, now).map(Joined::Ready)
     }
 
-    /// The outcome of a renewal, if it is there already.
+    /// The remembered outcome of a renewal, if there is one.
     pub(crate) fn peek(&mut self, key: &Key, now: Duration) -> Option<O> {
         self.expire(now);
         self.found(key, now)
     }
 
-    /// What is left once [`Self::expire`] has taken away what is over.
+    /// The remembered outcome. [`Self::expire`] has to be called before, so that no expired one is found.
     fn found(&self, key: &Key, now: Duration) -> Option<O> {
         match self.entries.get(key) {
             Some(Entry::Remembered { outcome, .. }) => Some(outcome.clone()),
@@ -202,7 +211,7 @@ impl<O: Clone, W> Flights<O, W> {
         let (waiters, ended) = match self.entries.remove(&key) {
             Some(Entry::UnderWay { waiters, ended }) => (waiters, ended),
             remembered => {
-                // Reported twice; the first report stands.
+                // The outcome was reported twice: the first report stands.
                 if let Some(entry) = remembered {
                     self.entries.insert(key, entry);
                 }
@@ -220,7 +229,7 @@ impl<O: Clone, W> Flights<O, W> {
         }
         let memo = now.saturating_add(self.memo);
         let (until, next, awaits_delivery) = match retain {
-            // That there was a refusal is not forgotten by an indefinite outcome.
+            // Without a definite answer an earlier refusal stays known.
             Retain::Drop => return completed,
             Retain::Refusal(known_until) => {
                 completed.refusal_evicted = self.refuse(key, outcome, memo, known_until);
@@ -237,10 +246,11 @@ impl<O: Clone, W> Flights<O, W> {
                 (until, None, false)
             }
         };
-        // Upstream has accepted a token that it refused before.
+        // Upstream has accepted the token, so an earlier refusal no longer counts.
         self.refusals.remove(&key);
-        // The grace covers the immediate predecessor only. Whoever still holds the one before it is late by two
-        // generations, or is a thief. A token that no browser has received yet does not count as a generation.
+        // A refresh JWT that was replaced is served the new tokens for a while after their delivery, but only until
+        // those are renewed in turn. Whoever presents it after that is two generations late, or is a thief. Tokens that
+        // no browser has received yet do not count as a generation.
         if next.is_some()
             && let Some(older) = self.predecessors.get(&key).copied()
             && self.was_delivered(&older)
@@ -260,7 +270,7 @@ impl<O: Clone, W> Flights<O, W> {
         completed
     }
 
-    /// The outcome was written onto a response. Answers whether it is the first one.
+    /// Notes that the outcome was written onto a response. Returns whether it was awaiting its delivery until now.
     pub(crate) fn delivered(&mut self, key: &Key, now: Duration) -> bool {
         let until = now.saturating_add(self.memo);
         if let Some(Entry::Remembered {
@@ -272,7 +282,7 @@ impl<O: Clone, W> Flights<O, W> {
         {
             *awaits = false;
             self.expiry.remove(&(*kept_until, *key));
-            // What came without a new refresh JWT can be renewed instead, and may be over before the window is.
+            // A session JWT without a new refresh JWT can be renewed again, so the delivery does not prolong its time.
             let until = match successor {
                 Some(_) => until,
                 None => until.min(*kept_until),
@@ -284,8 +294,8 @@ impl<O: Clone, W> Flights<O, W> {
         false
     }
 
-    /// The session was ended: what is remembered goes, what is under way will not count. A refusal goes as well: the
-    /// cookies that it deletes may be those of the next session.
+    /// Notes that the session was ended. A remembered outcome is dropped, and that of a renewal under way will not be
+    /// used. A refusal is dropped as well: it would delete cookies, which may by now be those of the next session.
     pub(crate) fn end(&mut self, key: &Key) {
         self.refusals.remove(key);
         match self.entries.get_mut(key) {
@@ -300,7 +310,7 @@ impl<O: Clone, W> Flights<O, W> {
         self.entries.len()
     }
 
-    /// Refusals that are remembered. Some of them may be over.
+    /// Refusals that are remembered. Some of them may have expired.
     pub(crate) fn refusals(&self) -> usize {
         self.refusals.len()
     }
@@ -315,7 +325,7 @@ impl<O: Clone, W> Flights<O, W> {
         )
     }
 
-    /// Answers whether another refusal had to make room.
+    /// Remembers a refusal. Returns whether another refusal was dropped to make room.
     fn refuse(
         &mut self,
         key: Key,
@@ -333,7 +343,7 @@ impl<O: Clone, W> Flights<O, W> {
         evicted
     }
 
-    /// Answers whether an outcome that may hold the only live refresh JWT had to make room.
+    /// Remembers an outcome. Returns whether one was dropped to make room that may hold the only live refresh JWT.
     fn remember(&mut self, key: Key, entry: Entry<O, W>, until: Duration) -> bool {
         let mut evicted = false;
         if self.expiry.len() >= self.capacity
@@ -404,7 +414,7 @@ mod tests {
         Flights::new(MEMO, 2, 2)
     }
 
-    /// A session alone, of use until then.
+    /// A session JWT without a new refresh JWT, of use until `expires`.
     fn session(expires: u64) -> Retain {
         Retain::UntilDelivered {
             successor: None,
@@ -451,17 +461,17 @@ mod tests {
         };
         flights.join(KEY, 1, at(0));
         flights.complete(KEY, "pair", undecided(3600, false), at(0));
-        // Those who cause nothing learn that there is something.
+        // `peek` starts no renewal, and finds the answer as well.
         assert_eq!(flights.peek(&KEY, at(60)), Some("pair"));
         assert_eq!(flights.join(KEY, 2, at(60)), again);
         assert_eq!(flights.join(KEY, 3, at(60)), Joined::Wait);
         let completed = flights.complete(KEY, "pair", undecided(3600, false), at(61));
         assert_eq!(completed.waiters, [2, 3]);
         assert_eq!(flights.join(KEY, 4, at(3599)), again);
-        // It is kept until a moment, not from the last time that somebody asked.
+        // The answer is kept until a fixed moment, which judging it again does not put off.
         flights.complete(KEY, "pair", undecided(3600, false), at(3599));
         assert_eq!(flights.join(KEY, 5, at(3600)), LEAD);
-        // Where all replicas find it, it is kept here for the memo window.
+        // If the shared store keeps the answer, this process keeps it for the memo window only.
         flights.complete(KEY, "pair", undecided(7200, true), at(3600));
         assert_eq!(flights.join(KEY, 6, at(3610)), LEAD);
         flights.complete(KEY, "pair", undecided(7200, true), at(3610));
@@ -469,8 +479,8 @@ mod tests {
         assert_eq!(flights.join(KEY, 7, at(3611)), LEAD);
     }
 
-    // Two responses carry the same session. When the second one is on its way, the next renewal has begun to wait for
-    // its key.
+    // Two responses carry the same session JWT. Before the second one is noted as delivered, the next renewal has
+    // brought an answer whose key is missing.
     #[test]
     fn a_late_delivery_cuts_no_answer_short_that_cannot_be_judged_yet() {
         let mut flights = flights();
@@ -536,12 +546,12 @@ mod tests {
         flights.complete(KEY, "rotated", until_delivered(2, 3600), at(0));
         assert_eq!(flights.join(KEY, 2, at(600)), Joined::Ready("rotated"));
         flights.delivered(&KEY, at(600));
-        flights.delivered(&KEY, at(609)); // a late twin does not prolong the window
+        flights.delivered(&KEY, at(609)); // a second delivery does not prolong the window
         assert_eq!(flights.join(KEY, 3, at(609)), Joined::Ready("rotated"));
         assert_eq!(flights.join(KEY, 4, at(610)), LEAD);
     }
 
-    // The browser of an early renewal comes back now and then.
+    // After an early renewal the new session JWT waits for the next request of the browser.
     #[test]
     fn an_undelivered_session_is_kept_while_it_is_of_use() {
         let mut flights = flights();
@@ -594,7 +604,7 @@ mod tests {
             undecided: None,
         };
         assert_eq!(flights.join(KEY, 3, at(10)), again);
-        // An outage in between does not make it the first again.
+        // After an outage in between, the next refusal still counts as the second one.
         flights.complete(KEY, "outage", Retain::Drop, at(11));
         assert_eq!(flights.join(KEY, 4, at(12)), again);
     }

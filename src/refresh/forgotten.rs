@@ -1,4 +1,4 @@
-//! What had to be forgotten because there was too much of it.
+//! Counts outcomes that were forgotten to make room for newer ones.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -9,14 +9,14 @@ use crate::seldom::Seldom;
 /// Counts since the start.
 #[derive(Default)]
 pub(super) struct Forgotten {
-    /// Outcomes that no response had carried yet.
+    /// Outcomes with a new refresh JWT that no response had carried, or with an answer that could not be verified yet.
     undelivered: AtomicU64,
     refusals: AtomicU64,
     warning: Seldom,
 }
 
 impl Forgotten {
-    /// Counts what had to make room for a new outcome, and says so once a minute at most.
+    /// Counts what was dropped to make room for a new outcome, and logs a warning once a minute at most.
     pub(super) fn add(&self, undelivered: bool, refusal: bool, now: Duration) {
         if refusal {
             self.refusals.fetch_add(1, Ordering::Relaxed);

@@ -14,9 +14,9 @@ const CAPACITY: usize = 100_000;
 
 /// See the module's documentation.
 pub(crate) struct Lineage {
-    /// By refresh JWT, and forgotten when the last session is over: with rotation every renewal makes a new entry. The
-    /// refresh JWTs that replaced each other share one family, so that whichever of them a logout presents ends
-    /// everything that was issued for any of them.
+    /// By refresh JWT. An entry is forgotten when the last of its sessions has expired, because with rotation every
+    /// renewal adds an entry. Refresh JWTs that replaced each other share one family, so that a logout with any of them
+    /// ends all sessions that were issued for any of them.
     families: Ledger<TokenId, Arc<Family>>,
     warning: Seldom,
 }
@@ -41,8 +41,8 @@ impl Default for Lineage {
 }
 
 impl Lineage {
-    /// Notes a new session: of a sign-in (`parent` is its refresh JWT), or of a renewal that may have replaced it.
-    /// Without a session the new refresh JWT still joins the family of the old one.
+    /// Notes that `session` was issued. `parent` is the refresh JWT that was sent for it, and `refresh` the new one
+    /// that came with it. Without a session, `refresh` still joins the family of `parent`.
     pub(crate) fn record(
         &self,
         parent: Option<&Verified>,
@@ -58,15 +58,16 @@ impl Lineage {
         self.note(tokens, session, now);
     }
 
-    /// `tokens`: the refresh JWT that was spent and the one that replaced it. `now`: since the Unix epoch.
+    /// `tokens`: the refresh JWT that was sent, and the one that came back. `now`: since the Unix epoch.
     fn note(&self, tokens: [Option<TokenId>; 2], session: Option<IssuedSession>, now: Duration) {
         let mut joined: Option<Arc<Family>> = None;
         let mut evicts = false;
         for token in tokens.into_iter().flatten() {
             let known = joined.take();
-            // The sessions of the family are over by then. Without one nothing needs to be known.
+            // By then all sessions of the family have expired. Without any session there is nothing to remember.
             let end = self.end(&token, session, known.as_deref(), now);
-            // Under the lock of the entry: two grants of one token at the same time find one family.
+            // This runs under the lock of the entry, so that two grants of one refresh JWT at the same time share one
+            // family.
             evicts |= self.families.write(token, end, now, |found| {
                 let family = match (known, found) {
                     (Some(known), Some(found)) => {
@@ -91,13 +92,13 @@ impl Lineage {
         }
     }
 
-    /// The sessions of this refresh JWT.
+    /// The sessions of the family of this refresh JWT.
     pub(crate) fn of(&self, refresh: &TokenId) -> Vec<IssuedSession> {
         let family = self.families.get(refresh);
         family.map_or_else(Vec::new, |family| family.sessions().clone())
     }
 
-    /// Refresh JWTs that had to be forgotten while sessions of theirs were alive.
+    /// How many refresh JWTs were forgotten, to make room, before their sessions had expired.
     pub(crate) fn forgotten(&self) -> u64 {
         self.families.forgotten()
     }
@@ -121,7 +122,7 @@ impl Family {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Drops what is over, and adds a session.
+    /// Drops sessions that have expired, and adds a session.
     fn add(&self, session: Option<IssuedSession>, now: Duration) {
         let mut sessions = self.sessions();
         sessions.retain(|session| session.end() > now);
@@ -137,7 +138,7 @@ impl Family {
         if Arc::ptr_eq(self, other) {
             return;
         }
-        // One lock after the other: two families may join each other at the same time.
+        // Never holds both locks at once: two families may join each other at the same time, and would deadlock.
         let others = other.sessions().clone();
         let mut sessions = self.sessions();
         for session in others {
@@ -149,7 +150,7 @@ impl Family {
 }
 
 impl IssuedSession {
-    /// When it counts no longer, since the Unix epoch.
+    /// When no replica accepts this session JWT any more, since the Unix epoch.
     fn end(&self) -> Duration {
         let end = self.exp.saturating_add(MAX_LEEWAY.as_secs() as i64);
         Duration::from_secs(u64::try_from(end).unwrap_or(0))
@@ -169,7 +170,7 @@ mod tests {
         IssuedSession { id: [n; 32], exp }
     }
 
-    // Once without rotation, and once with a rotation that answers two grants of the same token with two new ones.
+    // Once without rotation, and once with rotation, where each of two grants of one refresh JWT brings a new one.
     #[test]
     fn of_two_grants_at_the_same_time_a_logout_misses_none() {
         for rotates in [false, true] {
@@ -199,7 +200,7 @@ mod tests {
         }
     }
 
-    // A replacement may be heard of after the session that its new token was spent for.
+    // It may become known only later that a refresh JWT replaced another one, after both have got sessions.
     #[test]
     fn a_logout_misses_no_session_of_families_that_turn_out_to_be_one() {
         let lineage = Lineage::default();
@@ -244,7 +245,7 @@ mod tests {
         let log = crate::seldom::tests::Log::default();
         let guard = tracing::subscriber::set_default(log.clone());
         for n in 0..3000 {
-            // With a successor that is known already, whose place is its own.
+            // The second token is known already, so that it takes no further place.
             let tokens = [Some(id(n)), (n > 0).then(|| id(n - 1))];
             lineage.note(tokens, Some(session(1, 9_999)), NOW);
             assert_eq!(log.lines(), u64::from(n >= 1000), "{n}");

@@ -34,11 +34,11 @@ use crate::client::Client;
 use crate::store::Replicas;
 use crate::token::Verifier;
 
-/// What callers are told when upstream gave no hint.
+/// How long callers are told to wait, when upstream did not say how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
 /// For how long the first refusal of a refresh JWT is remembered. A second one is remembered until the token expires.
 const REMEMBER_REFUSAL: Duration = Duration::from_secs(24 * 60 * 60);
-/// Outcomes that are remembered.
+/// Most outcomes that are remembered, without refusals.
 const CAPACITY: usize = 100_000;
 /// Refusals that are remembered, with up to 400 bytes for each: 40 MB. When there are more, the oldest is forgotten;
 /// that costs another call at worst.
@@ -55,7 +55,7 @@ pub(crate) struct Renewer {
     skewed: AtomicU64,
     /// Tasks that have not ended yet.
     under_way: watch::Sender<usize>,
-    /// Longest wait for somebody else's call.
+    /// Longest time that a request waits for a renewal, whether it started the renewal or joined it.
     longest_wait: Duration,
     #[cfg(feature = "shared-store")]
     memo: Duration,
@@ -63,9 +63,9 @@ pub(crate) struct Renewer {
     replicas: Option<Replicas>,
 }
 
-/// What is remembered, and what had to be forgotten because there was too much.
+/// How much is remembered about renewals, and how much was forgotten to make room.
 pub(crate) struct Counts {
-    /// Under way or remembered, without refusals.
+    /// Renewals that are under way and outcomes that are remembered, without refusals.
     pub(crate) renewals: usize,
     pub(crate) refusals: usize,
     pub(crate) undelivered_forgotten: u64,
@@ -73,7 +73,7 @@ pub(crate) struct Counts {
     pub(crate) lineages_forgotten: u64,
 }
 
-/// Where an outcome waits for its delivery.
+/// Where an outcome is kept until it is delivered to a browser.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kept {
     Here,
@@ -98,7 +98,7 @@ impl Renewer {
             forgotten: Forgotten::default(),
             skewed: AtomicU64::new(0),
             under_way: watch::Sender::new(0),
-            // A call of its own ends within the deadline; verification may fetch keys once.
+            // The call of upstream ends within the deadline, and so does a fetch of keys to verify its answer.
             longest_wait: deadline.saturating_mul(2),
             #[cfg(feature = "shared-store")]
             memo,
@@ -107,11 +107,11 @@ impl Renewer {
         }
     }
 
-    /// Renews, or shares a renewal that is under way or was just made.
+    /// Renews the session of this refresh JWT, or takes the outcome of a renewal that is under way or was just made.
     pub(crate) async fn renew(self: &Arc<Self>, token: &Presented) -> Arc<Outcome> {
         let mut outcome = self.renew_once(token).await;
         for _ in 0..LONGEST_CHAIN {
-            // What is remembered may have been signed out since.
+            // The outcome may be a remembered one, and its tokens may have been revoked since.
             if self.is_revoked(&outcome) {
                 return Arc::new(Outcome::Refused { clear: false });
             }
@@ -122,7 +122,8 @@ impl Renewer {
             if let Outcome::Renewed(tokens) = &*outcome
                 && tokens.refresh.is_none()
             {
-                // The browser has not received this one either.
+                // Upstream issued no newer refresh JWT, and the browser has not received `next` yet: deliver `next` as
+                // well.
                 outcome = Arc::new(Outcome::Renewed(Tokens {
                     refresh: Some(next.into()),
                     ..tokens.clone()
@@ -132,8 +133,8 @@ impl Renewer {
         Arc::new(unavailable(None))
     }
 
-    /// What to renew with instead, when an outcome was kept for longer than its session lives: a client that hung up
-    /// may return at any time.
+    /// The new refresh JWT of an outcome whose session JWT has expired meanwhile: the session has to be renewed with
+    /// it. An outcome can be that old because a client that hung up may return at any time.
     fn outlived(&self, outcome: &Outcome) -> Option<Presented> {
         let Outcome::Renewed(Tokens {
             session: Some(session),
@@ -157,7 +158,7 @@ impl Renewer {
 
     /// Starts a renewal without waiting for it.
     pub(crate) fn begin(self: &Arc<Self>, token: &Presented) {
-        // Whatever comes of it is found by those who ask later.
+        // Nobody waits here. Requests that ask later find the outcome.
         let _ = self.join(token);
     }
 
@@ -171,7 +172,7 @@ impl Renewer {
         match joined {
             Joined::Ready(outcome) => return Err(outcome),
             Joined::Wait => {}
-            // On its own task: a client that hangs up loses nothing, neither for others nor for itself.
+            // The renewal runs on a task of its own, so that it goes on when the client of this request hangs up.
             Joined::Lead {
                 refused_before,
                 undecided,
@@ -194,7 +195,7 @@ impl Renewer {
     async fn wait(&self, receiver: oneshot::Receiver<Arc<Outcome>>) -> Arc<Outcome> {
         match tokio::time::timeout(self.longest_wait, receiver).await {
             Ok(Ok(outcome)) => outcome,
-            // The call goes on; its outcome is kept for the next request.
+            // The renewal goes on in its task, and the next request finds the outcome.
             Ok(Err(_)) | Err(_) => Arc::new(unavailable(None)),
         }
     }
@@ -202,7 +203,7 @@ impl Renewer {
     /// Waits until every renewal has its outcome.
     pub(crate) async fn settled(&self) {
         let mut under_way = self.under_way.subscribe();
-        // Cannot fail: the sender is at hand.
+        // Cannot fail, because `self` holds the sender.
         let _ = under_way.wait_for(|tasks| *tasks == 0).await;
     }
 
@@ -217,15 +218,15 @@ impl Renewer {
         }
     }
 
-    /// The outcome for this token, if it is in memory and its own session has not run out. Starts nothing and waits for
-    /// nothing.
+    /// The outcome of the renewal of this token, if it is in memory and its session JWT has not expired. Starts no
+    /// renewal and waits for none.
     pub(crate) fn at_hand(&self, token: &Presented) -> Option<Arc<Outcome>> {
         let now = self.verifier.clock.monotonic();
         let outcome = self.flights().peek(&token.key, now)?;
         self.outlived(&outcome).is_none().then_some(outcome)
     }
 
-    /// How long the outcome for this token is found.
+    /// How long the outcome of the renewal of this token is remembered.
     fn retain(&self, token: &Presented, outcome: &Outcome, kept: Kept) -> Retain {
         let now = self.verifier.clock.monotonic();
         match outcome {
@@ -259,9 +260,9 @@ impl Renewer {
         }
     }
 
-    /// For how long a browser that has not received these tokens should get them rather than others. A new refresh JWT
-    /// that is lost cannot be replaced, so it is kept until it expires. A session JWT that came without one can be
-    /// renewed again, so it is kept for half of its life: whoever comes later is better off with a new one.
+    /// For how long these tokens are kept for a browser that has not received them. A new refresh JWT that is lost
+    /// cannot be replaced, so it is kept until it expires. A session JWT that came without one can be renewed again, so
+    /// it is kept for half of its life: after that a new session JWT serves the browser better.
     fn usefulness(&self, tokens: &Tokens) -> Duration {
         let left = |issued: &Issued| self.verifier.remaining(&issued.verified.claims);
         match (&tokens.refresh, &tokens.session) {

@@ -27,7 +27,8 @@ impl Presented {
         }
     }
 
-    /// Who calls with it. By user, because nobody chooses that id, while one user may hold any number of tokens.
+    /// The token and its user, for the circuit breaker. The user counts because nobody can choose a user id, while one
+    /// user may hold any number of tokens.
     pub(super) fn caller(&self) -> Caller {
         Caller {
             token: self.key,
@@ -35,7 +36,7 @@ impl Presented {
         }
     }
 
-    /// For a call of the client.
+    /// The refresh JWT in the form that the client takes.
     pub(crate) fn to_token(&self) -> Result<RefreshToken, ClientError> {
         RefreshToken::new(&*self.jwt).map_err(|_| ClientError::invalid("not a token"))
     }
@@ -70,7 +71,7 @@ pub(crate) struct Tokens {
 /// How a renewal ended.
 pub(crate) enum Outcome {
     Renewed(Tokens),
-    /// Upstream said no, in its own words. `clear`: it did so before, and the memo window is over.
+    /// Upstream refused the refresh JWT. `clear`: it had refused it before, so the cookies are to be deleted.
     Refused {
         clear: bool,
     },
@@ -83,25 +84,26 @@ pub(crate) enum Outcome {
     },
 }
 
-/// What upstream answered, while there is no key to verify it with.
+/// An answer of upstream that cannot be verified yet, because its key is missing.
 ///
-/// The refresh JWT that it was given for may be spent, so it is kept, and judged when somebody asks again.
+/// The refresh JWT that was sent for the answer may be spent, so the answer is kept, and judged again when a request
+/// asks for a renewal.
 pub(crate) struct Undecided {
     pub(super) session: Option<Unverified>,
     pub(super) refresh: Option<Unverified>,
     pub(super) next_refresh: Option<u32>,
-    /// What it is newer than, see [`Renewer::newer_than`](super::Renewer::newer_than).
+    /// The revocations that the tokens are newer than, see [`Renewer::newer_than`](super::Renewer::newer_than).
     pub(super) mark: Option<RevocationMark>,
-    /// Monotonic. By then the key has not come, and upstream is asked again with the old refresh JWT.
+    /// Monotonic. If the key is still missing then, upstream is asked again with the old refresh JWT.
     pub(super) give_up: Duration,
 }
 
 /// What upstream issued to somebody who signed in, or who was moved into a tenant.
 pub(crate) struct Accepted {
-    /// What was verified.
+    /// The tokens that were verified.
     pub(crate) tokens: Tokens,
-    /// A refresh JWT whose key is missing. It may be stored, since whoever reads it verifies it, and says nothing
-    /// about who signed in.
+    /// A refresh JWT whose key is missing. It may be stored as a cookie, because it is verified when it is presented,
+    /// but it must not be used to tell who signed in.
     pub(crate) unverified: Option<Unverified>,
     /// Whether the session JWT, too, could not be verified for want of a key.
     #[cfg_attr(not(feature = "routes"), allow(dead_code))]
@@ -122,7 +124,7 @@ impl Outcome {
         self.undecided()?.refresh.as_ref()
     }
 
-    /// What has to reach the browser.
+    /// The tokens that have to reach the browser.
     pub(crate) fn tokens(&self) -> Tokens {
         match self {
             Self::Renewed(tokens) => tokens.clone(),

@@ -30,15 +30,15 @@ impl Renewer {
         ));
     }
 
-    /// Hears from now on what other replicas end. To be called by whoever needs that to be known; costs next to
-    /// nothing when it was called before. Without a runtime it is left to the next caller.
+    /// Starts the task that reads what other replicas have ended, unless it runs already, which costs next to nothing.
+    /// Without a runtime nothing is started, and the next caller tries again.
     pub(crate) fn listen(self: &Arc<Self>) {
         if let Some(replicas) = &self.replicas {
             replicas.listen(self);
         }
     }
 
-    /// Waits until this replica knows what others have ended, or a second.
+    /// Waits until this replica has read what other replicas have ended, but for a second at most.
     pub(crate) async fn caught_up(self: &Arc<Self>) {
         self.listen();
         if let Some(replicas) = &self.replicas {
@@ -46,7 +46,7 @@ impl Renewer {
         }
     }
 
-    /// Waits until the others can know what this replica has ended, or a second.
+    /// Waits until what this replica has ended is in the store, but for a second at most.
     pub(crate) async fn announced(self: &Arc<Self>) {
         self.listen();
         if let Some(replicas) = &self.replicas {
@@ -79,7 +79,7 @@ impl Renewer {
     ) -> Option<Arc<Outcome>> {
         let replicas = self.replicas.as_ref()?;
         if replicas.has_renewed(&token.jwt).await {
-            // Takes what is there. That it goes away at this very moment is no harm: a renewal is as good.
+            // Takes the outcome from the store. If it expires at this very moment, a renewal of our own serves as well.
             Some(self.renew(token).await)
         } else {
             None
@@ -91,7 +91,7 @@ impl Renewer {
             return;
         };
         let ttl = match notice {
-            // A little longer than the token, for the leeway of those who check it.
+            // Longer than the token lives, because replicas may accept it for the leeway after its expiry.
             Notice::Token { exp, .. } | Notice::Session { exp, .. } => {
                 let left = self.verifier.until(*exp);
                 left.saturating_add(MAX_LEEWAY)
@@ -134,7 +134,7 @@ impl Renewer {
                 clear: refused_before,
             },
             SharedOutcome::RefusedAgain => Outcome::Refused { clear: true },
-            // Whoever ended it has written the browser's cookies.
+            // The response that ended the session has written the cookies, so they are not deleted here.
             SharedOutcome::Ended => Outcome::Refused { clear: false },
             SharedOutcome::Unavailable {
                 retry_after_seconds,
@@ -142,7 +142,7 @@ impl Renewer {
         })
     }
 
-    /// What is left of an outcome of which everything but the times of its session was judged.
+    /// Checks the times of the session JWT of an outcome of which everything else was judged.
     fn with_times(&self, outcome: Outcome) -> Option<Outcome> {
         let Outcome::Renewed(Tokens {
             session: Some(session),
@@ -178,7 +178,7 @@ impl Renewer {
         i64::try_from(then).unwrap_or(i64::MAX)
     }
 
-    /// What the other replicas get to see, and for how long.
+    /// The outcome in the form that is put into the store, and for how long.
     fn to_share(&self, token: &Presented, outcome: &Outcome) -> (SharedOutcome, Duration) {
         match outcome {
             Outcome::Refused { clear: false } => (SharedOutcome::Refused, self.memo),
@@ -262,7 +262,7 @@ impl Listener for Renewer {
 }
 
 impl Task {
-    /// Renews when it is this replica's turn, or takes what another one was given.
+    /// Renews if this replica gets the lock, or takes the outcome of a renewal that another replica has made.
     pub(super) async fn run_in_turn(mut self, replicas: &Replicas) {
         let renewer = self.renewer.clone();
         let refused_before = self.refused_before;
@@ -300,7 +300,7 @@ impl Task {
                 return self.finish(outcome, Kept::Here);
             }
             (Some(tokens @ SharedOutcome::Tokens(_)), Outcome::Refused { .. }) => {
-                // This process stood still for longer than its lease, and another one was faster.
+                // This process was paused for longer than its lease, and another replica renewed meanwhile.
                 if let Some(outcome) = renewer.adopt(&self.token, tokens, false).await {
                     return self.finish(outcome, Kept::Elsewhere);
                 }
@@ -308,10 +308,10 @@ impl Task {
             _ => {}
         }
         let (shared, ttl) = renewer.to_share(&self.token, &outcome);
-        // An outage must not make the others forget that there was a refusal.
+        // An outage that is put into the store would replace the earlier refusal, which other replicas must still find.
         let worth_sharing =
             !(self.refused_before && matches!(shared, SharedOutcome::Unavailable { .. }));
-        // Should the runtime shut down at this point, those who wait here still get it.
+        // If the runtime shuts down at this point, those who wait in this process still get the outcome.
         self.in_hand = Some(outcome);
         let kept = if worth_sharing && lease.put(&shared, ttl).await {
             Kept::Elsewhere

@@ -1,4 +1,4 @@
-//! What is made of tokens that a sign-in has brought.
+//! How the tokens of a sign-in are verified and recorded.
 
 use super::{Accepted, Issued, Renewer, Tokens};
 use crate::token::{
@@ -7,7 +7,7 @@ use crate::token::{
 use crate::wire::JwtResponse;
 
 impl Renewer {
-    /// Verifies what upstream has just issued to somebody who signed in, or who was moved into a tenant.
+    /// Verifies the tokens that upstream has just issued to somebody who signed in or was moved into a tenant.
     ///
     /// Times are not judged: a skewed clock here must not lose the one live refresh JWT. A session that is over
     /// by our clock is left out. So is one whose key is missing, while such a refresh JWT is handed on unverified: the
@@ -18,7 +18,8 @@ impl Renewer {
         parent: Option<&Verified>,
         began: Option<RevocationMark>,
     ) -> Result<Accepted, Failure> {
-        // Revoked meanwhile: what upstream issued may be dated after that.
+        // `parent` was revoked during the call. The new tokens may be dated after the revocation, which would not cover
+        // them.
         if parent.is_some_and(|token| self.is_denied(token)) {
             return Err(InvalidToken::Revoked.into());
         }
@@ -78,7 +79,7 @@ impl Renewer {
                     self.verifier.clock.unix().as_secs() as i64 - session.verified.claims.exp;
                 tracing::warn!(
                     seconds_over = skew,
-                    "a session that was issued just now is over by the local clock; check it"
+                    "a session that was issued just now has expired by the local clock; check the clock"
                 );
             }
             !over

@@ -5,23 +5,24 @@ use std::sync::Arc;
 use super::{Kept, Outcome, Presented, Renewer, Undecided, not_yet, unavailable};
 use crate::client::RefreshToken;
 
-/// What is left to do when the outcome is out.
+/// What is left to do after the outcome was reported.
 pub(super) struct Finished {
-    /// The session was ended meanwhile.
+    /// The session was ended while it was being renewed.
     #[cfg_attr(not(feature = "shared-store"), allow(dead_code))]
     pub(super) ended: bool,
-    /// The refresh JWT that nobody will ever get.
+    /// The new refresh JWT of a session that was ended meanwhile. No browser gets it, so it is signed out upstream.
     pub(super) orphan: Option<Box<str>>,
 }
 
-/// A call under way. Dropped unfinished (a panic, a runtime that shuts down), it still releases those who wait.
+/// A renewal under way. If it is dropped before it is finished (a panic, a runtime that shuts down), those who wait for
+/// it still get an outcome.
 pub(super) struct Task {
     pub(super) renewer: Arc<Renewer>,
     pub(super) token: Presented,
     pub(super) refused_before: bool,
     /// The answer to a call that was made before, to be judged again.
     pub(super) undecided: Option<Arc<Undecided>>,
-    /// An outcome that is on its way to the other replicas.
+    /// The outcome, while it is being written to the shared store.
     pub(super) in_hand: Option<Outcome>,
     done: bool,
 }
@@ -54,7 +55,7 @@ impl Task {
         self.end_orphan(finished).await;
     }
 
-    /// Makes the call, unless it was made.
+    /// Makes the call, or judges the answer to an earlier call again.
     pub(super) async fn outcome(&self) -> Outcome {
         match &self.undecided {
             Some(undecided) => self.renewer.judge_again(&self.token, undecided).await,
@@ -62,7 +63,7 @@ impl Task {
         }
     }
 
-    /// For those who wait when there will be no better answer.
+    /// The outcome in hand; else the kept answer, which is still undecided; else "unavailable".
     pub(super) fn interrupted(&mut self) -> Outcome {
         match (self.in_hand.take(), self.undecided.take()) {
             (Some(outcome), _) => outcome,
@@ -72,7 +73,7 @@ impl Task {
     }
 
     pub(super) async fn end_orphan(&self, finished: Finished) {
-        // The sign-out could not name a token that was on its way to us.
+        // The sign-out could not name this refresh JWT, which had not arrived yet.
         if let Some(jwt) = finished.orphan
             && let Ok(token) = RefreshToken::new(&*jwt)
             && let Err(error) = self.renewer.client.session().logout(&token).await
@@ -81,7 +82,7 @@ impl Task {
         }
     }
 
-    /// Reports the outcome.
+    /// Remembers the outcome and hands it to those who wait.
     pub(super) fn finish(&mut self, outcome: Outcome, kept: Kept) -> Finished {
         self.done = true;
         let renewer = &self.renewer;
@@ -95,19 +96,20 @@ impl Task {
             .complete(self.token.key, outcome.clone(), retain, now);
         let mut orphan = None;
         if completed.ended {
-            // Signed out meanwhile: nothing of this may come to life.
+            // The session was ended during its renewal: the new tokens must not become usable.
             for issued in [&tokens.session, &tokens.refresh].into_iter().flatten() {
                 renewer.revoke(&issued.verified);
             }
             orphan = tokens.refresh.map(|issued| issued.jwt).or(unverified);
-            // Whoever ended the session has written the browser's cookies; by now they may be somebody else's.
+            // The response that ended the session has written the cookies. The cookies that the browser holds now may
+            // be those of another session, so they are not deleted.
             outcome = Arc::new(Outcome::Refused { clear: false });
         }
         renewer
             .forgotten
             .add(completed.evicted, completed.refusal_evicted, now);
         for waiter in completed.waiters {
-            // Whoever hung up is not there to hear it.
+            // Fails if the client of this waiter hung up, which is no error.
             let _ = waiter.send(outcome.clone());
         }
         Finished {

@@ -1,4 +1,4 @@
-//! The call upstream, and what is made of its answer: it is verified like anything else that comes from outside.
+//! The call of upstream that renews a session, and how its answer is judged.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +26,7 @@ impl Renewer {
                 seconds = wait.as_secs(),
                 "the session is not renewed now, because renewals have failed"
             );
-            // Whole seconds travel, and whoever comes back then must not be early.
+            // `Retry-After` has whole seconds. Rounded up, so that a client that comes back then is not too early.
             let started = u64::from(wait.subsec_nanos() > 0);
             return unavailable(Some(Duration::from_secs(wait.as_secs() + started)));
         }
@@ -47,7 +47,8 @@ impl Renewer {
         }
         match result {
             Ok(response) => {
-                // Revoked meanwhile: what upstream issued may be dated after that, and must not live all the same.
+                // The refresh JWT was revoked during the call. The new tokens may be dated after the revocation, and
+                // must not escape it.
                 if self.is_denied(&token.verified) {
                     self.flights().end(&token.key);
                 }
@@ -56,8 +57,8 @@ impl Renewer {
                 let outcome = self.judge(token, &response, Times::Check, mark).await;
                 if outcome.undecided().is_some() {
                     tracing::warn!(
-                        "a session was renewed with tokens whose key is missing; they are kept and verified when it is \
-                         there"
+                        "a session was renewed with tokens whose key is missing; they are kept and verified when \
+                         the key is there"
                     );
                 }
                 outcome
@@ -75,7 +76,7 @@ impl Renewer {
         }
     }
 
-    /// Upstream's answer is verified like anything else that comes from outside. `times`: of the session JWT.
+    /// Judges an answer of upstream. `times`: whether the times of the session JWT are checked.
     pub(super) async fn judge(
         &self,
         token: &Presented,
@@ -84,7 +85,7 @@ impl Renewer {
         mark: Option<RevocationMark>,
     ) -> Outcome {
         let user = &token.verified.claims;
-        // The one that was sent is no new one: it would be remembered as its own successor.
+        // The refresh JWT that was sent is not a new one: it would be remembered as its own successor.
         let refresh_jwt = match &*response.refresh_jwt {
             same if *same == *token.jwt => "",
             jwt => jwt,
@@ -129,10 +130,10 @@ impl Renewer {
                 };
                 tracing::error!(
                     failure = ?failed.err(),
-                    "upstream renewed without a session token that can be verified; the refresh token that came with \
+                    "upstream renewed without a session token that can be verified; a refresh token that came with \
                      it goes to the browser all the same"
                 );
-                // The old refresh JWT is spent: the new one must reach the browser all the same.
+                // If a new refresh JWT came, the old one is spent, and the new one must reach the browser all the same.
                 self.record(Some(&token.verified), None, refresh.as_ref());
                 Outcome::Unavailable {
                     retry_after,
@@ -181,7 +182,7 @@ impl Renewer {
         token: &Presented,
         undecided: &Arc<Undecided>,
     ) -> Outcome {
-        // As in a call: what upstream issued may be dated after a revocation.
+        // As in `call`: the new tokens may be dated after the revocation, and must not escape it.
         if self.is_denied(&token.verified) {
             self.flights().end(&token.key);
         }
@@ -199,7 +200,8 @@ impl Renewer {
             let name = "nextRefreshSeconds".to_owned();
             response.other.insert(name, seconds.into());
         }
-        // A session that has run out while it was kept is renewed at once with the refresh JWT beside it.
+        // A session JWT that expired while the answer was kept is accepted if a refresh JWT came with it: the session
+        // is then renewed at once with that refresh JWT.
         let is_over = |session: &Unverified| self.verifier.remaining_of(session).is_zero();
         let times = match &undecided.session {
             Some(session) if is_over(session) && undecided.refresh.is_some() => Times::Ignore,
@@ -230,7 +232,8 @@ impl Renewer {
         Ok(issued)
     }
 
-    /// Upstream has issued this over our own connection, so its keys may be asked for at once.
+    /// Notes that upstream has issued these tokens over our own connection, so that their keys may be asked for at
+    /// once.
     pub(super) fn expect(&self, response: &JwtResponse) {
         self.verifier
             .expect(&response.session_jwt, TokenKind::Session);
@@ -238,9 +241,10 @@ impl Renewer {
             .expect(&response.refresh_jwt, TokenKind::Refresh);
     }
 
-    /// When the call that issued tokens began, if that makes them newer than a revocation of their user: not when
-    /// what it was made with is revoked by now. And only where this process is the only one: other replicas would go
-    /// on refusing them, which is worse than a sign-in that has to be repeated (see `second_over`).
+    /// The moment `began`, at which the call that issued tokens began, if the tokens count as newer than revocations of
+    /// their user before that moment. `None` if `parent`, which the call was made with, is revoked by now. `None` also
+    /// where replicas share a store: other replicas would go on refusing the tokens, which is worse than a sign-in that
+    /// has to be repeated (see `second_over`).
     pub(super) fn newer_than(
         &self,
         began: RevocationMark,
@@ -287,7 +291,7 @@ impl Renewer {
     }
 }
 
-/// What a failed call says about later ones.
+/// How a failed call is reported to the circuit breaker.
 fn report_of(error: &ClientError) -> Report {
     match error.kind() {
         ClientErrorKind::Api => Report::Answered,

@@ -1,4 +1,5 @@
-//! The store as this replica uses it: behind a circuit outage, with everything sealed before it is put.
+//! The store as this replica uses it: outages are noticed before and after each call, and outcomes are encrypted before
+//! they are put.
 
 use std::time::Duration;
 
@@ -47,8 +48,8 @@ impl Link {
         }
     }
 
-    /// Records that the refresh JWT `new` replaced `old`, and deletes the outcome that had brought `old` if a browser has
-    /// received it, which its short remaining time tells. `None` if the store failed or its record cannot be read.
+    /// Records that the refresh JWT `new` replaced `old`, and deletes the outcome that had brought `old` if a browser
+    /// has received it, which its short remaining time tells. `None` if the store failed or its record cannot be read.
     pub(super) async fn replace(&self, old: &Secret, new: &Secret, ttl: Duration) -> Option<()> {
         let Self { store, outage, .. } = self;
         if let Some(sealed) = new.seal(&new.predecessor, old.outcome.as_bytes()) {
@@ -71,12 +72,12 @@ impl Link {
             .await
     }
 
-    /// How long a right to renew lasts if it is not given back.
+    /// How long the lock of a renewal lasts if it is not released.
     pub(super) fn lease(&self) -> Duration {
         self.times.longest_wait + MARGIN
     }
 
-    /// Puts an outcome, sealed. Answers whether the store has it.
+    /// Encrypts an outcome and puts it. Returns whether the store has it.
     pub(super) async fn put(
         &self,
         secret: &Secret,
@@ -93,7 +94,7 @@ impl Link {
             .is_some()
     }
 
-    /// The outcome and, of a refusal, its age. The outer `None` is an outage.
+    /// The outcome in the store and, if it is a refusal, its age. The outer `None` is an outage.
     pub(super) async fn found(&self, secret: &Secret) -> Option<Option<(SharedOutcome, Duration)>> {
         let name = &secret.outcome;
         let Some(stored) = self.outage.ask(self.store.get(name)).await? else {

@@ -1,4 +1,4 @@
-//! Hearing what other replicas ended, and telling them.
+//! Reads what other replicas have ended, and tells them what this one has ended.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
@@ -9,12 +9,13 @@ use super::link::Link;
 use super::mailbox::Outgoing;
 use super::{Cursor, Notice, StoreKey};
 
-/// Between two looks at the store, and between two attempts to reach it.
+/// Time between two looks at the store, and between two attempts to reach it.
 const INTERVAL: Duration = Duration::from_millis(250);
-/// After a longer gap everything is read again: the store may have dropped what was new then.
+/// If this replica has read no notices for longer than this, it reads all of them again: the store may have dropped
+/// those that were new then.
 const GAP: Duration = Duration::from_secs(10);
 
-/// Applies what other replicas say. Repetitions are to be expected.
+/// Applies the notices of other replicas. A notice may come more than once.
 pub(crate) trait Listener: Send + Sync + 'static {
     fn hear(&self, notice: Notice);
 }
@@ -50,19 +51,19 @@ pub(super) async fn listen<L: Listener>(place: Place, listener: Weak<L>) {
             link.outage.recovered();
             link.mailbox.set_caught_up();
         } else {
-            // An outage may end with another server, whose sequence is not the same.
+            // After an outage another server may answer, whose sequence of notices is not the same.
             cursor = None;
         }
         if listener.strong_count() == 0 {
             return;
         }
-        // Whichever is first.
+        // Waits for the interval, or until there is something to send.
         let _ = tokio::time::timeout(INTERVAL, link.mailbox.woken()).await;
     }
 }
 
 impl Link {
-    /// A server that can only be read from, after a failover say, is of no use.
+    /// Whether the store takes writes. A server that can only be read from, after a failover say, is of no use.
     async fn is_writable(&self) -> bool {
         let probe = StoreKey::new([0; 32]);
         let call = self
@@ -77,7 +78,7 @@ impl Link {
             match front {
                 None => return true,
                 Some(Outgoing::Mark(sender)) => {
-                    // Whoever waited may have given up.
+                    // Fails if the caller has stopped waiting, which is no error.
                     let _ = sender.send(());
                 }
                 Some(Outgoing::Notice { bytes, expires }) => {
@@ -129,7 +130,7 @@ mod tests {
     use crate::store::link::ReplicaTimes;
     use crate::store::{Count, Notices, SharedStore, StoreFuture, Stored};
 
-    /// A store without a notice that remembers since when it was asked for them.
+    /// A store without notices that records the cursors with which it was asked for them.
     #[derive(Clone, Default)]
     struct Asked(Arc<Mutex<Vec<Option<String>>>>);
 

@@ -21,7 +21,7 @@ pub(super) struct Mailbox {
     caught_up: watch::Sender<bool>,
 }
 
-/// Something on its way out.
+/// A notice on its way out, or a mark between notices.
 pub(super) enum Outgoing {
     Notice {
         bytes: Vec<u8>,

@@ -119,8 +119,8 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 /// Any error, and an answer that takes longer than a second, is an outage: this replica then goes on by itself and
 /// tries again four times a second. So report what is wrong at once instead of retrying inside.
 pub trait SharedStore: Send + Sync + 'static {
-    /// Takes the lock of this name for `owner`, unless anybody holds it, `owner` included. It is given back by
-    /// [`unlock`](Self::unlock), else when the lease is over. Answers whether it was taken.
+    /// Takes the lock of this name for `owner`, unless anybody holds it, `owner` included. The lock ends with
+    /// [`unlock`](Self::unlock) or when the lease is over. Returns whether it was taken.
     fn lock<'a>(
         &'a self,
         key: &'a StoreKey,
@@ -128,10 +128,11 @@ pub trait SharedStore: Send + Sync + 'static {
         lease: Duration,
     ) -> StoreFuture<'a, bool>;
 
-    /// Gives the lock back if `owner` still holds it. Somebody else's stays: the lease may have run out meanwhile.
+    /// Releases the lock if `owner` still holds it. The lock of another owner stays: the lease may have run out
+    /// meanwhile.
     fn unlock<'a>(&'a self, key: &'a StoreKey, owner: &'a [u8]) -> StoreFuture<'a, ()>;
 
-    /// The value of this name, and how long it will yet be kept. Locks have names of their own.
+    /// The value of this name, and how long it will be kept from now on. Values and locks of one name are independent.
     fn get<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<Stored>>;
 
     /// Sets or replaces the value of this name, to be kept for `ttl`.
@@ -140,11 +141,11 @@ pub trait SharedStore: Send + Sync + 'static {
     /// Keeps the value of this name for `ttl` at the longest; never longer than it would have been. Zero removes it.
     fn shorten<'a>(&'a self, key: &'a StoreKey, ttl: Duration) -> StoreFuture<'a, ()>;
 
-    /// Tells every replica, also those that start or come back within `ttl`.
+    /// Publishes a notice to every replica, also to those that start or come back within `ttl`.
     fn publish<'a>(&'a self, notice: &'a [u8], ttl: Duration) -> StoreFuture<'a, ()>;
 
-    /// What was published after this cursor was handed out; without one, or if that can no longer be told,
-    /// everything that is still kept. In any order, and possibly more than once.
+    /// The notices that were published after this cursor was handed out; without a cursor, or if the store can no
+    /// longer tell, all notices that are still kept. In any order, and possibly more than once.
     fn notices<'a>(&'a self, since: Option<&'a Cursor>) -> StoreFuture<'a, Notices>;
 
     /// Counts one more event of this name. The first one opens a window, at whose end the count starts again.
@@ -158,7 +159,7 @@ pub trait SharedStore: Send + Sync + 'static {
 pub struct StoreKey([u8; 32]);
 
 impl StoreKey {
-    /// For the tests of a store; in operation the names come from this crate.
+    /// For tests of a store. In operation this crate makes the names.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
     }
@@ -184,9 +185,9 @@ impl fmt::Debug for StoreKey {
 /// A value that was found.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Stored {
-    /// As it was put.
+    /// The value as it was put.
     pub value: Vec<u8>,
-    /// How long it will yet be kept.
+    /// How long the value will be kept from now on.
     pub expires_in: Duration,
 }
 
@@ -206,9 +207,9 @@ pub struct Cursor(pub String);
 /// Notices that were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Notices {
-    /// As they were published.
+    /// The notices as they were published.
     pub notices: Vec<Vec<u8>>,
-    /// To ask for the next ones.
+    /// The cursor to ask for the next notices with.
     pub cursor: Cursor,
     /// Whether there are more at this moment.
     pub more: bool,

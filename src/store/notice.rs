@@ -6,20 +6,21 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::token::TokenId;
 
-/// Longest notice that is read. The ids of users are the only part without a length of its own.
+/// Longest notice that is read. Only the id of a user has no fixed length.
 const LONGEST: usize = 64 * 1024;
 
-/// Something ended before its time. Digests only: they name a token and cannot stand in for it.
+/// A token, a session or an outcome that ended before its time. Tokens are named by digests, which cannot be used in
+/// their place.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) enum Notice {
-    /// One token, until it expires (Unix seconds).
+    /// One token is denied until it expires (Unix seconds).
     Token {
         #[serde(with = "short")]
         id: TokenId,
         exp: i64,
     },
-    /// A session: its refresh JWT, what was issued for it, renewals under way.
+    /// A session was ended: its refresh JWT, the session JWTs that were issued for it, and renewals under way.
     Session {
         #[serde(with = "short")]
         id: TokenId,
@@ -28,16 +29,16 @@ pub(crate) enum Notice {
         digest: [u8; 32],
         exp: i64,
     },
-    /// What a renewal brought must reach no browser any more; the session itself goes on.
+    /// The outcome of a renewal must reach no browser any more. The session itself does not end.
     Renewal {
         /// SHA-256 of the refresh JWT.
         #[serde(with = "short")]
         digest: [u8; 32],
     },
-    /// All tokens of a user that were issued up to this Unix second.
+    /// All tokens of a user that were issued up to this Unix second are denied.
     Subject {
         sub: String,
-        /// Whether `sub` is the user's id and nothing else. Replicas of an older version do not say so.
+        /// Whether `sub` is the user's id and nothing else. Notices of older versions lack this member.
         #[serde(default)]
         id_only: bool,
         issued_until: i64,
@@ -58,7 +59,7 @@ impl Notice {
     }
 }
 
-/// Base64, because a store may keep a great many of them.
+/// Digests in base64, which is short, because a store may keep a great many of them.
 mod short {
     use super::{Deserialize, Deserializer, Engine, Serializer, URL_SAFE_NO_PAD};
 

@@ -6,19 +6,19 @@ use std::time::Duration;
 use super::timeout::within;
 use super::{StoreError, StoreFuture};
 
-/// An answer that takes longer is none. Long enough for a busy machine: to give up on a store that works costs a
-/// session where tokens are single-use.
+/// An answer that takes longer counts as none. The time is long enough for a busy machine: to give up on a store that
+/// works costs a session where refresh JWTs are single-use.
 const TIMEOUT: Duration = Duration::from_secs(1);
 
-/// Stands before every call. During an outage requests do not wait: only the listener, which runs beside them,
-/// goes on asking.
+/// Every call of the store goes through this. During an outage requests do not call the store; only the task of the
+/// listener, which runs beside them, keeps trying.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     down: AtomicBool,
 }
 
 impl Outage {
-    /// For requests.
+    /// Calls the store for a request: `None` at once during an outage.
     pub(super) async fn ask<T>(&self, call: StoreFuture<'_, T>) -> Option<T> {
         if self.is_down() {
             return None;
@@ -26,7 +26,7 @@ impl Outage {
         self.probe(call).await
     }
 
-    /// For the listener, which finds out whether the outage is over.
+    /// Calls the store also during an outage, for the listener, which finds out whether the outage is over.
     pub(super) async fn probe<T>(&self, call: StoreFuture<'_, T>) -> Option<T> {
         let error = match within(TIMEOUT, call).await {
             Some(Ok(answer)) => return Some(answer),
@@ -43,7 +43,7 @@ impl Outage {
         self.down.load(Ordering::Acquire)
     }
 
-    /// What was missed has been caught up with.
+    /// Ends the outage. To be called when missed notices were read.
     pub(super) fn recovered(&self) {
         if self.down.swap(false, Ordering::AcqRel) {
             tracing::warn!("the shared store is back");

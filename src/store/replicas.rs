@@ -1,4 +1,4 @@
-//! Turns at renewing, and the way of an outcome from one replica to the others.
+//! How replicas take turns at renewing, and how an outcome gets from one replica to the others.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use super::seal::Secret;
 use super::{Listener, Notice, SharedOutcome, SharedStore};
 use crate::token::LONGEST_TOKEN;
 
-/// How long an indefinite outcome is found, by those who wait for it.
+/// How long an outcome without a definite answer is found, by replicas that wait for it.
 const PASS_ON: Duration = Duration::from_secs(2);
-/// Between two looks at a renewal of another replica; doubled up to the second.
+/// First pause between two looks at a renewal of another replica. It doubles up to the longest.
 const FIRST_PAUSE: Duration = Duration::from_millis(5);
 const LONGEST_PAUSE: Duration = Duration::from_millis(80);
 
@@ -26,23 +26,23 @@ pub(crate) struct Replicas {
     link: Arc<Link>,
 }
 
-/// Who renews. `T` is an outcome that another replica has put and this one has judged.
+/// Which replica renews. `T` is an outcome that another replica has put and this one has judged.
 pub(crate) enum Turn<T> {
-    /// The store cannot be reached: do as if there were none.
+    /// The store cannot be reached: renew as if there were no store.
     Alone,
-    /// This replica.
+    /// This replica renews.
     Lead {
         lease: Lease,
-        /// Another replica was refused with this token before, and the memo window is over.
+        /// Upstream refused this token before, to some replica, and the memo window is over.
         refused_before: bool,
     },
-    /// Another replica did.
+    /// Another replica has renewed.
     Found(T),
-    /// Another replica does, and takes too long.
+    /// Another replica renews, and takes too long.
     Busy,
 }
 
-/// The right to renew with one refresh JWT. Ends by itself if it is not given back.
+/// The lock for renewals with one refresh JWT. It expires if it is not released.
 pub(crate) struct Lease {
     link: Arc<Link>,
     secret: Secret,
@@ -56,8 +56,8 @@ impl Replicas {
         }
     }
 
-    /// Waits for this replica's turn, or for the outcome of another one's. `adopt` judges what was found; what it
-    /// answers with `None` counts as not there.
+    /// Waits for the lock, or for the outcome of a renewal by another replica. `adopt` judges an outcome that was
+    /// found; if it returns `None`, the outcome counts as not there.
     pub(crate) async fn turn<T, F>(&self, jwt: &str, adopt: impl Fn(SharedOutcome) -> F) -> Turn<T>
     where
         F: Future<Output = Option<T>>,
@@ -74,7 +74,7 @@ impl Replicas {
         let mut pause = FIRST_PAUSE;
         let mut waited = false;
         loop {
-            // In this order: between a look and a lock another replica might put its outcome and unlock.
+            // The lock comes first: between a look and a lock another replica might put its outcome and unlock.
             let Some(locked) = lease.lock().await else {
                 return Turn::Alone;
             };
@@ -86,7 +86,7 @@ impl Replicas {
                 Some((SharedOutcome::Refused, age)) if age >= self.link.times.memo => {
                     refused_before = true;
                 }
-                // Nobody else's business.
+                // This outcome is meant only for replicas that were waiting when it was put.
                 Some((SharedOutcome::Unavailable { .. }, _)) if !waited => {}
                 Some((outcome, _)) => {
                     if let Some(adopted) = adopt(outcome).await {
@@ -120,7 +120,7 @@ impl Replicas {
         matches!(found, Some(Some((SharedOutcome::Tokens(_), _))))
     }
 
-    /// The outcome was written onto a response: from now on it is found by late twins only.
+    /// The outcome was written onto a response: from now on it is found for the memo window only.
     pub(crate) fn delivered(&self, jwt: &str) {
         self.shorten(jwt, self.link.times.memo);
     }
@@ -130,7 +130,8 @@ impl Replicas {
         self.shorten(jwt, Duration::ZERO);
     }
 
-    /// The session has ended, which a replica that renews it at this moment has to find out in time.
+    /// Notes that the session has ended, so that a replica that renews it at this moment finds out before it uses the
+    /// tokens.
     pub(crate) fn end(&self, jwt: &str) {
         if let Ok(runtime) = Handle::try_current() {
             let link = self.link.clone();
@@ -142,7 +143,7 @@ impl Replicas {
     }
 
     fn shorten(&self, jwt: &str, ttl: Duration) {
-        // Should it fail: the outcome is dropped when its successor is renewed, and expires with it.
+        // If this fails, the outcome is dropped when its new refresh JWT is renewed in turn, or expires.
         if let Ok(runtime) = Handle::try_current() {
             let link = self.link.clone();
             let name = Secret::of(jwt).outcome;
@@ -153,8 +154,8 @@ impl Replicas {
         }
     }
 
-    /// Notes that `new` replaced `old`, and drops the outcome that had brought `old`: the grace covers the immediate
-    /// predecessor only. Unless nobody has received that outcome yet, which its remaining time tells.
+    /// Notes that `new` replaced `old`, and drops the outcome that had brought `old`, because only the immediate
+    /// predecessor is still served. The outcome stays if nobody has received it yet, which its remaining time tells.
     pub(crate) async fn replaced(&self, old: &str, new: &str, ttl: Duration) {
         let (old, new) = (Secret::of(old), Secret::of(new));
         let link = &*self.link;
@@ -163,22 +164,22 @@ impl Replicas {
         }
     }
 
-    /// Tells every replica, now or as soon as the store can be reached.
+    /// Sends a notice to every replica, now or as soon as the store can be reached.
     pub(crate) fn publish(&self, notice: &Notice, ttl: Duration) {
         if let Some(bytes) = notice.encode() {
             self.link.mailbox.post(bytes, ttl.min(LONGEST_TOKEN));
         }
     }
 
-    /// Waits until everything so far is published, but not for an outage to end.
+    /// Waits until all notices so far are in the store, but not for an outage to end.
     pub(crate) async fn published(&self) {
         if !self.link.outage.is_down() {
             self.link.mailbox.emptied().await;
         }
     }
 
-    /// Listens to the other replicas, on a task of its own that ends with the listener. Costs one load when the task
-    /// is there.
+    /// Listens to the other replicas on a task of its own, which ends when the listener is dropped. Costs one atomic
+    /// load if the task runs already.
     pub(crate) fn listen<L: Listener>(&self, listener: &Arc<L>) {
         if self.link.mailbox.is_carried() {
             return;
@@ -188,15 +189,15 @@ impl Replicas {
         }
     }
 
-    /// Waits for the first look at what other replicas have ended; not longer than for an answer.
+    /// Waits until the notices of other replicas were read once, but for a second at most.
     pub(crate) async fn caught_up(&self) {
         self.link.mailbox.caught_up().await;
     }
 }
 
 impl Lease {
-    /// What another replica has put here meanwhile: that the session was ended, or what it was given itself, if this
-    /// one overran its lease.
+    /// What another replica has put meanwhile: that the session was ended, or its own outcome, if this replica overran
+    /// its lease.
     pub(crate) async fn meanwhile(&self) -> Option<SharedOutcome> {
         let found = self.link.found(&self.secret).await;
         found.flatten().map(|(outcome, _)| outcome)
@@ -212,7 +213,7 @@ impl Lease {
         self.link.put(&self.secret, outcome, ttl).await
     }
 
-    /// Gives the turn to the next.
+    /// Releases the lock.
     pub(crate) async fn unlock(&self) {
         let Link { store, outage, .. } = &*self.link;
         outage

@@ -1,6 +1,6 @@
 //! Encryption under the refresh JWT itself.
 //!
-//! The replicas have no common secret, and need none: whoever presents a refresh JWT may see what became of it.
+//! The replicas have no common secret and need none: whoever presents a refresh JWT may see the outcome of its renewal.
 
 use chacha20poly1305::aead::{Aead, Generate, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
@@ -9,15 +9,15 @@ use sha2::Sha256;
 
 use super::StoreKey;
 
-/// Of the form of a sealed value; part of what is authenticated.
+/// Version of the form of a sealed value; part of the authenticated data.
 const VERSION: u8 = 1;
 const NONCE: usize = 24;
 
-/// Names and key of one refresh JWT.
+/// The names in the store and the encryption key that derive from one refresh JWT.
 pub(super) struct Secret {
-    /// Of the lock and the outcome.
+    /// Name of the lock and of the outcome.
     pub(super) outcome: StoreKey,
-    /// Of the note which token this one replaced.
+    /// Name of the note that says which refresh JWT this one replaced.
     pub(super) predecessor: StoreKey,
     key: Key,
 }
@@ -33,7 +33,7 @@ impl Secret {
         }
     }
 
-    /// Encrypts a value for the place of this name. `None` without randomness.
+    /// Encrypts a value that is to be stored under this name. `None` if the system gives no random bytes.
     pub(super) fn seal(&self, place: &StoreKey, plain: &[u8]) -> Option<Vec<u8>> {
         let nonce = XNonce::from(<[u8; NONCE]>::try_generate().ok()?);
         let payload = Payload {
@@ -46,7 +46,7 @@ impl Secret {
         Some([&[VERSION], nonce.as_slice(), &sealed].concat())
     }
 
-    /// `None` for what was not sealed for this place by a holder of the token.
+    /// Decrypts a value. `None` if it was not encrypted for this name by a holder of the refresh JWT.
     pub(super) fn open(&self, place: &StoreKey, sealed: &[u8]) -> Option<Vec<u8>> {
         let (version, rest) = sealed.split_first()?;
         let (nonce, sealed) = rest.split_first_chunk::<NONCE>()?;
@@ -65,7 +65,7 @@ impl Secret {
 
 fn derive(hkdf: &Hkdf<Sha256>, label: &[u8]) -> [u8; 32] {
     let mut bytes = [0; 32];
-    // Fails above 255 blocks of output; this is one.
+    // Fails above 255 blocks of output only; this is one block.
     let _ = hkdf.expand(label, &mut bytes);
     bytes
 }

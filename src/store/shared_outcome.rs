@@ -2,25 +2,26 @@
 
 use serde::{Deserialize, Serialize};
 
-/// An outcome as upstream gave it. Whoever finds it judges it anew.
+/// An outcome as upstream gave it. A replica that finds it judges it anew.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum SharedOutcome {
     Tokens(SharedTokens),
-    /// For the first time. Whoever meets the token after the memo window asks upstream once more.
+    /// Upstream refused the refresh JWT for the first time. It is asked once more if the token is presented after the
+    /// memo window.
     Refused,
-    /// For the second time. Nobody asks again before the token expires.
+    /// Upstream refused the refresh JWT again. It is not asked again before the token expires.
     RefusedAgain,
-    /// None: the session was ended, and what a renewal under way may bring must not come to life.
+    /// No outcome: the session was ended, and a replica that is renewing it must not use the tokens that it gets.
     Ended,
-    /// No definite answer. Shared with those who wait for it only, so that they need not ask as well.
+    /// No definite answer. Only for replicas that wait for the outcome, so that they need not ask upstream as well.
     #[serde(rename_all = "camelCase")]
     Unavailable {
         retry_after_seconds: u64,
     },
 }
 
-/// What upstream issued; empty what it did not, or what did not verify.
+/// The tokens that upstream issued. A token that it did not issue, or that did not verify, is an empty string.
 #[derive(PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub(crate) struct SharedTokens {
@@ -41,7 +42,7 @@ impl SharedOutcome {
         serde_json::to_vec(self).ok()
     }
 
-    /// `None` for what a later version may write.
+    /// `None` for a form that this version does not know.
     pub(super) fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
     }

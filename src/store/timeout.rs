@@ -6,15 +6,15 @@ use std::time::Duration;
 
 const TICKS: u32 = 10;
 
-/// The answer, unless it takes longer than this.
+/// The output of the future, or `None` if it takes longer than the limit.
 ///
-/// In a stampede an answer may lie in the socket while the runtime works through hundreds of other tasks; to give up
-/// on the store then would cost what it is there to prevent. So the limit is counted in short sleeps: a busy runtime
-/// comes late to each of them, and in between it gets to the connection as well.
+/// When many requests come at once, an answer may lie in the socket while the runtime works through hundreds of other
+/// tasks. To give up on a store that works would let several replicas renew with one refresh JWT. So the limit is
+/// counted in short sleeps: a busy runtime comes late to each of them, and in between it serves the connection as well.
 pub(super) async fn within<F: Future>(limit: Duration, future: F) -> Option<F::Output> {
     let mut future = pin!(future);
     for _ in 0..TICKS {
-        // Looks at the future first, then at the clock.
+        // `timeout` polls the future first, and looks at the clock then.
         let tick = tokio::time::timeout(limit / TICKS, future.as_mut());
         if let Ok(output) = tick.await {
             return Some(output);

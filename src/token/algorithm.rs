@@ -1,5 +1,5 @@
-//! The signature algorithms that there are. Which of them count is configured, and RS256 alone by default; the verifier
-//! compares the algorithm of a token with that list and with its key.
+//! The supported signature algorithms. The configuration says which of them are accepted, by default RS256 alone. The
+//! verifier compares the algorithm of a token with that list and with its key.
 
 use std::fmt;
 
@@ -29,7 +29,7 @@ impl SignatureAlgorithm {
         }
     }
 
-    /// Exact comparison; a different case or a blank is another name.
+    /// Compares exactly: a name in another case or with a blank is unknown.
     pub(crate) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|alg| alg.as_str() == name)
     }
@@ -51,7 +51,7 @@ impl From<SignatureAlgorithm> for jsonwebtoken::Algorithm {
     }
 }
 
-/// The algorithm itself is the error when session JWTs are never signed with it.
+/// The error is the algorithm, if session JWTs are never signed with it.
 impl TryFrom<jsonwebtoken::Algorithm> for SignatureAlgorithm {
     type Error = jsonwebtoken::Algorithm;
 

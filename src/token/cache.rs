@@ -94,7 +94,7 @@ struct Entry {
     verified: Arc<Verified>,
     /// Unix seconds.
     inserted: u64,
-    /// The key set that verified it.
+    /// The generation of the key set that verified the token.
     generation: u64,
 }
 
@@ -110,7 +110,8 @@ struct Bytes {
 impl VerifiedTokens {
     pub(crate) fn new(bounds: TokenCache) -> Self {
         let cache = (bounds.entries > 0 && bounds.bytes > 0).then(|| {
-            // Charging every entry at least its share of the bytes bounds the count too.
+            // Every entry is charged its share of the bytes at least, so that the limit of bytes bounds the count as
+            // well.
             let least = (bounds.bytes / bounds.entries) as u64;
             Cache::with_weighter(bounds.entries, bounds.bytes as u64, Bytes { least })
         });
@@ -126,7 +127,8 @@ impl VerifiedTokens {
     pub(crate) fn get(&self, token: &[u8], now: u64, generation: u64) -> Option<Arc<Verified>> {
         let cache = self.cache.as_ref()?;
         let entry = cache.get(&TokenRef(token)).filter(|entry| {
-            // A clock that was set back makes an entry look new; its token's own times still count.
+            // If the clock was set back, an entry looks newer than it is; the times of the token itself are checked
+            // anyway.
             entry.generation == generation && now < entry.inserted.saturating_add(self.max_age)
         });
         match entry {

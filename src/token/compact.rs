@@ -12,8 +12,8 @@ use super::header::{self, Header};
 /// Characters of a header part. Descope's have about 100; a certificate chain in `x5c` has a few thousand.
 const MAX_HEADER: usize = 8 * 1024;
 
-/// The header of the last token that verified. All tokens of a key have the same, which then need not be read again:
-/// equal bytes mean equal things.
+/// The header of the last token that verified. All tokens of one key have the same header. Equal bytes mean the same,
+/// so that it need not be parsed again.
 #[derive(Debug)]
 pub(crate) struct KnownHeader {
     part: Box<[u8]>,
@@ -46,7 +46,7 @@ pub(crate) fn split(token: &[u8], max_bytes: usize) -> Result<Parts<'_>, Invalid
     if token.len() > max_bytes {
         return Err(InvalidToken::TooLong);
     }
-    // A third dot: JWE or nonsense. No need to read on.
+    // A third dot means JWE or nonsense, and is refused before the rest is read.
     let mut found = memchr_iter(b'.', token);
     let (Some(first), Some(second), None) = (found.next(), found.next(), found.next()) else {
         return Err(InvalidToken::Malformed);

@@ -2,7 +2,7 @@
 
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
-/// More than this many threads share.
+/// Number of partial counts. Where there are more threads than this, some of them share one.
 const STRIPES: usize = 16;
 
 static NEXT: AtomicUsize = AtomicUsize::new(0);
@@ -15,14 +15,14 @@ thread_local! {
 #[derive(Debug, Default)]
 pub(super) struct StripedCounter([Stripe; STRIPES]);
 
-/// A pair of cache lines of its own: processors fetch them in pairs.
+/// A partial count with a pair of cache lines of its own, because processors fetch cache lines in pairs.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 struct Stripe(AtomicU64);
 
 impl StripedCounter {
     pub(super) fn add_one(&self) {
-        // A thread that is about to end counts somewhere else.
+        // A thread that is about to end has lost its stripe, and counts in the first one.
         let stripe = MINE.try_with(|mine| *mine).unwrap_or_default();
         self.0[stripe].0.fetch_add(1, Ordering::Relaxed);
     }

@@ -1,4 +1,4 @@
-//! Is a token over? Asked before anybody pays for its signature.
+//! Tells whether a token has expired before its signature is checked, which costs much more.
 //!
 //! A flood of old tokens would otherwise cost a signature each, and so would every ordinary request that is about to
 //! have its session renewed. Nothing follows from the answer but a refusal, which the claims, once they are proven,
@@ -12,7 +12,8 @@ const NAME: &[u8] = b"\"exp\"";
 
 /// Whether these claims expired before `limit`. "No" may also mean that a scan cannot tell.
 ///
-/// Sure if there is an `exp` and all of that name, at whatever level, are over; and if no escape could hide another.
+/// It has expired for sure if there is an `exp`, every `exp` at any level is past, and no escape could hide another
+/// one.
 pub(super) fn is_over(claims: &[u8], limit: Duration) -> bool {
     let mut hits = memmem::find_iter(claims, NAME).peekable();
     hits.peek().is_some()
@@ -25,7 +26,7 @@ pub(super) fn is_over(claims: &[u8], limit: Duration) -> bool {
 /// The value of a member, if it is a plain integer.
 fn integer(rest: &[u8]) -> Option<u64> {
     let rest = rest.strip_prefix(b":")?;
-    // As many digits as seconds have until the year 2286.
+    // At most ten digits, which last until the year 2286.
     let len = rest
         .iter()
         .take(11)

@@ -1,9 +1,9 @@
-//! Why a token is not accepted: it is bad, it is over, or nobody can tell.
+//! Why a token is not accepted: it is invalid, it has expired, or it cannot be verified now.
 
 use super::error::InvalidToken;
 use super::keys::KeysUnavailable;
 
-/// Why there is no verdict, or a negative one.
+/// Why a token was refused, or why there is no verdict on it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Failure {
     Invalid(InvalidToken),

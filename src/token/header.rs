@@ -1,9 +1,10 @@
 //! The JOSE header (RFC 7515 section 4).
 //!
-//! jsonwebtoken has a parser for headers too, and the emulator reads its own tokens with it. Headers of strangers are
-//! read here: a member that occurs twice, `crit`, a `typ` for another purpose, a very long `kid` and deep nesting are
-//! each refused, and nothing is allocated for the members that tokens of Descope have. What is accepted here is accepted there as
-//! well, so a registered member must have the type that its RFC gives it, also where its value does not matter.
+//! jsonwebtoken has a parser for headers too, and the emulator reads its own tokens with that. Headers that come from
+//! clients are read here: a member that occurs twice, `crit`, a `typ` for another purpose, a very long `kid` and deep
+//! nesting are each refused, and nothing is allocated for the members that tokens of Descope have. jsonwebtoken accepts
+//! every header that is accepted here, so a registered member must have the type that its RFC gives it, even if its
+//! value does not matter.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -26,7 +27,7 @@ const MAX_DEPTH: usize = 16;
 pub(crate) struct Header<'a> {
     pub(crate) algorithm: SignatureAlgorithm,
     pub(crate) kid: Cow<'a, str>,
-    /// Whether the header says where to find a key. It is never looked there.
+    /// Whether the header offers a key, or says where to find one. Such a key is never used.
     pub(crate) offers_key: bool,
 }
 
@@ -120,7 +121,8 @@ impl<'de> Visitor<'de> for HeaderVisitor {
                 "cty" | "url" | "nonce" => {
                     map.next_value::<Text<'de>>()?;
                 }
-                // Read as what it is: a number that no parser can hold, or half of a surrogate pair, is refused.
+                // The value is read and not skipped, so that a number that no parser can hold, or half of a surrogate
+                // pair, is refused.
                 _ => {
                     map.next_value::<Value>()?;
                 }

@@ -78,7 +78,7 @@ impl KeySet {
         for raw in document.keys.iter().take(MAX_KEYS) {
             match parse_key(raw.get(), allowed) {
                 Ok(entry) if set.get(&entry.kid).is_none() => set.keys.push(entry),
-                // Which of the two is meant is anybody's guess.
+                // Nobody can tell which of the two keys is meant.
                 Ok(entry) => duplicates.push(entry.kid),
                 Err(UnusableKey) => {}
             }
@@ -117,7 +117,7 @@ impl KeySet {
 
     /// The key of exactly this kid.
     pub(crate) fn get(&self, kid: &str) -> Option<&PublicKey> {
-        // A handful of keys: a scan beats a map.
+        // There are only a few keys, so that a scan is faster than a map.
         self.keys
             .iter()
             .find(|entry| *entry.kid == *kid)

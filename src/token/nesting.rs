@@ -4,10 +4,10 @@ use memchr::memchr2_iter;
 
 /// Whether no value lies deeper than `max` objects and arrays. `json` need not be well-formed.
 ///
-/// serde_json bounds the nesting of what it reads, but walks over values that it skips to any depth, and what
-/// was skipped here is read by somebody later.
+/// serde_json bounds the nesting of what it parses, but skips values of any depth. A value that is skipped here is
+/// parsed later by somebody else.
 pub(super) fn is_nested_within(json: &[u8], max: usize) -> bool {
-    // Counting is a fraction of the cost of looking, and almost every token has too few brackets to nest deeply.
+    // Counting brackets is much cheaper than the scan below, and almost every token has too few to nest deeply.
     if memchr2_iter(b'{', b'[', json).nth(max).is_none() {
         return true;
     }

@@ -38,7 +38,7 @@ struct Capacity {
     tokens: usize,
     /// Users whose tokens are denied up to a moment: 80 MB.
     subjects: usize,
-    /// Tokens that are newer than the revocation of their user: 26 MB. One that is forgotten is refused.
+    /// Tokens that are newer than the revocation of their user: 26 MB. A token that is forgotten here is refused.
     spared: usize,
 }
 
@@ -64,7 +64,7 @@ pub(crate) struct Revoked {
     spared: Ledger<TokenId, RevocationMark>,
     /// How many times a user was revoked.
     revocations: AtomicU64,
-    /// Lets the common case, nothing revoked, cost one load.
+    /// Whether anything was ever revoked. While nothing was, a check costs one load.
     used: AtomicBool,
     clock: Arc<dyn Clock>,
     warning: Seldom,
@@ -109,8 +109,8 @@ impl Revoked {
         }
     }
 
-    /// Denies one token for as long as it would live. Of several denials of one token the longest counts: what
-    /// replicas tell each other may have been written by somebody else.
+    /// Denies one token for as long as it would live. If a token is denied several times, the longest denial counts: a
+    /// shorter one may come from somebody who can write to the shared store.
     pub(crate) fn token(&self, id: TokenId, remaining: Duration) {
         self.used.store(true, Ordering::Release);
         let now = self.clock.monotonic();
@@ -134,10 +134,10 @@ impl Revoked {
         self.used.store(true, Ordering::Release);
         let mark = RevocationMark(self.revocations.fetch_add(1, Ordering::AcqRel) + 1);
         let now = self.clock.monotonic();
-        // What replicas tell each other arrives in any order; the latest moment counts.
+        // Notices of other replicas arrive in any order, so the latest moment counts.
         let latest = |known: Option<&Subject>| Subject {
             issued_until: known.map_or(issued_until, |known| known.issued_until.max(issued_until)),
-            // Of two at the same time either may come first.
+            // Of two revocations at the same time either may be written first.
             mark: known.map_or(mark, |known| known.mark.max(mark)),
             by_sub: name == Name::IdOrSub || known.is_some_and(|known| known.by_sub),
         };
@@ -161,12 +161,13 @@ impl Revoked {
         self.tokens.len() + self.subjects.len()
     }
 
-    /// Revocations that had to make room for newer ones.
+    /// Revocations that were forgotten to make room for newer ones.
     pub(crate) fn forgotten(&self) -> u64 {
         self.tokens.forgotten() + self.subjects.forgotten()
     }
 
-    /// Good tokens that are refused because it had to be forgotten that they are newer than a revocation.
+    /// How many tokens were forgotten of which it was known that they are newer than the revocation of their user. They
+    /// are good, but are refused from then on.
     pub(crate) fn spared_forgotten(&self) -> u64 {
         self.spared.forgotten()
     }
@@ -176,8 +177,8 @@ impl Revoked {
         RevocationMark(self.revocations.load(Ordering::Acquire))
     }
 
-    /// A token that a call has issued which began at `mark`. It is newer than every revocation of its user before
-    /// that: `iat` has seconds only, and comes from another clock.
+    /// Notes a token that was issued by a call which began at `mark`. The token is newer than every revocation of its
+    /// user before that moment. Its `iat` cannot show this: it has whole seconds and comes from another clock.
     pub(crate) fn spare(
         &self,
         id: &TokenId,
@@ -193,7 +194,7 @@ impl Revoked {
             let now = self.clock.monotonic();
             let later =
                 |known: Option<&RevocationMark>| known.map_or(mark, |known| mark.max(*known));
-            // As long as a denial of the token itself.
+            // Kept for as long as a denial of the token itself would be.
             let evicts = self.spared.write(*id, over(now, remaining), now, later);
             if evicts && self.warning.is_due(now) {
                 tracing::warn!(
@@ -205,7 +206,7 @@ impl Revoked {
         }
     }
 
-    /// Without I/O, and without cost while nothing is revoked.
+    /// Whether this token is denied. Costs next to nothing while nothing is revoked.
     pub(crate) fn contains(&self, id: &TokenId, claims: &Claims) -> bool {
         if !self.used.load(Ordering::Acquire) {
             return false;
@@ -217,7 +218,8 @@ impl Revoked {
             })
     }
 
-    /// Revocations of the token's user: by id, and by what a JWT template put into `sub` where that was meant.
+    /// Revocations that cover the token: those of its user id, and those of its `sub` if they were meant to cover names
+    /// in `sub` that a JWT template has put there.
     fn denials(&self, claims: &Claims) -> impl Iterator<Item = Subject> {
         let (sub, id) = (claims.sub(), claims.id());
         let by_id = self.subjects.get(id);
@@ -232,7 +234,7 @@ impl Revoked {
     }
 }
 
-/// When an entry for a token may go.
+/// When the entry for a token with this remaining life may be forgotten.
 fn over(now: Duration, remaining: Duration) -> Duration {
     now.saturating_add(remaining).saturating_add(MAX_LEEWAY)
 }
@@ -347,7 +349,7 @@ mod tests {
             assert!(!revoked.contains(&[1; 32], &claims));
             revoked.subject(name, Name::IdOrSub, 10);
             assert!(revoked.contains(&[1; 32], &claims));
-            // A call that began after that issued it.
+            // A call that began after the revocation issued it.
             revoked.spare(&[1; 32], &claims, revoked.mark(), Duration::from_secs(90));
             assert!(!revoked.contains(&[1; 32], &claims));
             revoked.subject(name, Name::IdOrSub, 10);
@@ -355,7 +357,7 @@ mod tests {
         }
     }
 
-    // Who signs out is named by the id; another user's template may have put the same into `sub`.
+    // A sign-out names the user by id. A template of another user may have put the same text into `sub`.
     #[test]
     fn an_id_denies_nobody_who_is_named_alike() {
         let parse = |json: &[u8]| claims::parse(json, |_| Ok(())).unwrap();

@@ -29,8 +29,8 @@ fn is_power_of_65537(value: u32, prime: u32) -> bool {
     }
 }
 
-/// Those modulo which 65537 does not generate everything, among the first 39 primes that make up the generator's
-/// modulus for keys of up to 960 bits; those of larger keys include them.
+/// The primes modulo which 65537 does not generate everything, among the first 39 primes. Those make up the modulus of
+/// the flawed generator for keys of up to 960 bits; the modulus for larger keys includes them.
 const PRIMES: &[u32] = &[
     11, 13, 17, 19, 37, 53, 61, 71, 73, 79, 97, 103, 107, 109, 127, 151, 157,
 ];
@@ -57,7 +57,8 @@ mod tests {
 
     #[test]
     fn fingerprints() {
-        // 65537 itself has it; what it is followed by modulo one of the primes has not.
+        // 65537 itself has the fingerprint. The number in the second check is no power of 65537 modulo one of the
+        // primes.
         assert!(has_fingerprint(&[1, 0, 1]));
         assert!(!has_fingerprint(&[1, 0, 3]));
         assert!(!has_fingerprint(&[0xff; 256]));

@@ -9,8 +9,8 @@ use super::claims::{Checks, Claims};
 use super::error::InvalidToken;
 use super::expiry;
 
-/// The most tolerance for clocks that differ that can be configured. What is remembered of a token is kept for that
-/// much longer than the token lives, because until then somebody may still accept it.
+/// The largest leeway that can be configured for clocks that differ. What is remembered of a token is kept for so long
+/// after its expiry, because until then a replica may still accept the token.
 pub(crate) const MAX_LEEWAY: Duration = Duration::from_secs(60);
 
 /// The two kinds of token, both signed with the same keys and never interchangeable.
@@ -20,7 +20,7 @@ pub(crate) enum TokenKind {
     Refresh,
 }
 
-/// Whom a session JWT has to be for.
+/// The audience that a session JWT has to be for.
 #[derive(Clone, Debug)]
 pub(crate) enum Audience {
     /// `aud` must be there and name this one.
@@ -75,7 +75,7 @@ impl Rules {
         if !fits {
             return Err(InvalidToken::Kind);
         }
-        // The audience is that of the API, hence of the session; refresh JWTs are for Descope alone.
+        // The configured audience is that of the API, which takes session JWTs. Refresh JWTs are for Descope alone.
         if kind == TokenKind::Session && !self.audience.admits(checks.aud.as_deref()) {
             return Err(InvalidToken::Audience);
         }
@@ -103,7 +103,7 @@ impl Rules {
         }
     }
 
-    /// [`Self::is_expired`] of claims that nobody has read yet; "no" may mean that it takes a reader.
+    /// Whether the claims, which are not parsed yet, have surely expired. "No" may mean that only parsing can tell.
     pub(crate) fn is_surely_over(&self, claims: &[u8], now: Duration) -> bool {
         now.checked_sub(self.leeway)
             .is_some_and(|limit| expiry::is_over(claims, limit))

@@ -81,7 +81,7 @@ impl Verifier {
         })
     }
 
-    /// Until the token's own expiry, if it is what it claims to be; 0 when it is over.
+    /// Time until the expiry that the token claims; 0 when that is past.
     pub(crate) fn remaining_of(&self, token: &Unverified) -> Duration {
         self.until(token.claims.exp)
     }

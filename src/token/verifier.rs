@@ -35,7 +35,7 @@ impl Verified {
     }
 }
 
-/// A verdict, or what it takes to reach one.
+/// A verdict, or what has to be fetched to reach one.
 enum Attempt {
     Verdict(Result<Arc<Verified>, Failure>),
     Needs(Missing),
@@ -57,7 +57,7 @@ pub(crate) enum Times {
     Ignore,
 }
 
-/// What a token has to be that a call has issued just now.
+/// What a token that a call has just issued has to be.
 #[derive(Clone, Copy)]
 pub(crate) struct Expected {
     pub(crate) kind: TokenKind,
@@ -77,7 +77,7 @@ pub(crate) struct Verifier {
 }
 
 impl Verifier {
-    /// The verdict, if it can be had without I/O.
+    /// The verdict, or `None` if it takes I/O.
     pub(crate) fn verify_now(
         &self,
         token: &[u8],
@@ -106,7 +106,7 @@ impl Verifier {
             .map_err(Failure::Unavailable)?;
         match self.attempt(token, kind, times) {
             Attempt::Verdict(verdict) => verdict,
-            // The endpoint was asked once, which is enough for a kid that anybody may have made up.
+            // The endpoint was asked once for this kid. That is enough, because anybody may have made up the kid.
             Attempt::Needs(Missing::Kid(kid)) if !self.keys.is_expected(&kid) => {
                 Err(InvalidToken::UnknownKey.into())
             }
@@ -127,7 +127,7 @@ impl Verifier {
         let (Some(mark), Err(Failure::Invalid(InvalidToken::Revoked))) = (mark, &verdict) else {
             return verdict;
         };
-        // Revoked is what a token is that is good in every other respect.
+        // `Revoked` is returned only if the token is good in every other respect.
         if let Ok(Ok((Verified { claims, id, .. }, _))) =
             self.verify_signature(token, kind, None, &mut Vec::new())
         {
@@ -137,9 +137,9 @@ impl Verifier {
         self.verify(token, kind, times).await
     }
 
-    /// A token that is refused only because it was revoked, if the revocation ends before the token does. Whoever
-    /// revokes it has to say so again: the one before may come from somebody who can write to a shared store, and who
-    /// wants the token to live.
+    /// A token that is refused only because it was revoked, if that revocation ends before the token expires. Whoever
+    /// revokes the token now has to do so again for its whole life: the earlier revocation may come from somebody who
+    /// can write to the shared store and wants the token to be accepted later.
     pub(crate) fn denied_too_briefly(
         &self,
         token: &[u8],
@@ -156,8 +156,8 @@ impl Verifier {
         (denied && !known && !self.is_expired(claims)).then(|| Arc::new(verified))
     }
 
-    /// A session JWT that the project has signed, whenever it ended. `None` also if that takes a key that is not at
-    /// hand. It says who the user was, and signs nobody in.
+    /// A session JWT that the project has signed, even if it has expired or was revoked. `None` also if its key is not
+    /// at hand. It tells who the user was, and must not sign anybody in.
     pub(crate) fn signed(&self, token: &[u8]) -> Option<Verified> {
         let verdict = self.verify_signature(token, TokenKind::Session, None, &mut Vec::new());
         verdict.ok()?.ok().map(|(verified, _)| verified)
@@ -177,7 +177,7 @@ impl Verifier {
         let payload = compact::split(token, self.rules.max_token_bytes)
             .and_then(|parts| compact::decode(parts.payload));
         if let Ok(payload) = payload {
-            // What else is wrong with it does not matter.
+            // Other faults of the token do not matter here.
             let _ = claims::parse(&payload, |checks| {
                 is_other = checks
                     .iss
@@ -223,7 +223,8 @@ impl Verifier {
             )? {
                 Ok((verified, generation)) => {
                     let verified = Arc::new(verified);
-                    // What is over is not worth a place. Everything else about now is asked at every hit.
+                    // An expired token is not worth a place in the cache. Times and revocation are checked at every
+                    // hit.
                     if kind == TokenKind::Session && !self.rules.is_expired(&verified.claims, now) {
                         self.tokens.insert(&verified, now.as_secs(), generation);
                     }
@@ -241,8 +242,8 @@ impl Verifier {
         Ok(Ok(verified))
     }
 
-    /// Everything that stays true of a token while its key does. With a time, tokens that are over by then are spared
-    /// the signature.
+    /// Checks everything that stays true of a token as long as its key is valid. If `now` is given, an expired token is
+    /// refused before its signature is checked.
     #[allow(clippy::type_complexity)]
     fn verify_signature(
         &self,
@@ -275,7 +276,7 @@ impl Verifier {
         let (id, generation, payload) = match checked {
             Lookup::Known(verdict) => verdict?.ok_or(Failure::Expired)?,
             Lookup::Unknown => return Err(InvalidToken::UnknownKey.into()),
-            // A token that brings its own key is not Descope's. Its kid is not worth a question.
+            // A token that offers its own key is not Descope's, so that its kid is not worth a fetch.
             Lookup::UnknownKid | Lookup::Undecided(_) if compact.offers_key => {
                 return Err(InvalidToken::UnknownKey.into());
             }
@@ -295,7 +296,7 @@ impl Verifier {
         Ok(Ok((verified, generation)))
     }
 
-    /// Whether the session is over by now.
+    /// Whether the token has expired, with leeway.
     pub(crate) fn is_expired(&self, claims: &Claims) -> bool {
         self.rules.is_expired(claims, self.clock.unix())
     }

@@ -17,7 +17,8 @@ pub(super) struct Connector {
 #[derive(Default)]
 struct Slot {
     live: Option<Live>,
-    /// Connections so far, so that who reports one as broken does not close its successor.
+    /// How many connections were made so far. It numbers them, so that a report that one is broken does not close the
+    /// next one.
     made: u64,
 }
 
@@ -28,7 +29,7 @@ struct Live {
 
 impl Drop for Live {
     fn drop(&mut self) {
-        // The driver of a connection to a server that vanished would wait until TCP gives up.
+        // Without this the driver of a connection to a server that vanished would wait until TCP gives up.
         if let Some(driver) = &self.driver {
             driver.abort();
         }
@@ -43,7 +44,7 @@ impl Connector {
         }
     }
 
-    /// The connection and its number. Whoever comes while it is being made waits for it.
+    /// The connection and its number. Callers that come while the connection is being made wait for it.
     pub(super) async fn get(&self) -> Result<(MultiplexedConnection, u64), StoreError> {
         let mut slot = self.slot.lock().await;
         if let Some(live) = &slot.live {
@@ -65,7 +66,7 @@ impl Connector {
     }
 
     async fn connect(&self) -> Result<Live, StoreError> {
-        // A command has a limit of its own, which includes connecting.
+        // No limits here: every command has a limit of its own, which includes connecting.
         let config = AsyncConnectionConfig::new()
             .set_connection_timeout(None)
             .set_response_timeout(None);

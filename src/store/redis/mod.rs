@@ -20,7 +20,8 @@ use self::url::Target;
 use super::timeout::within;
 use super::{Count, Cursor, Notices, SharedStore, StoreError, StoreFuture, StoreKey, Stored};
 
-/// Notices that are kept in order, for replicas that look several times a second. Who missed more reads them all.
+/// Most notices that are kept in order, for replicas that look several times a second. A replica that missed more reads
+/// all notices again.
 const RECENT: usize = 100_000;
 /// Notices per answer.
 const BATCH: usize = 1_000;
@@ -78,8 +79,8 @@ struct Scripts {
 }
 
 impl RedisStore {
-    /// A store at `redis://[user:password@]host[:port][/database]`, or `rediss://…` with TLS. Its keys begin with `tower-descope:`, the
-    /// namespace and a colon; use the project id, so that several apps can share a server.
+    /// A store at `redis://[user:password@]host[:port][/database]`, or `rediss://…` with TLS. Its keys begin with
+    /// `tower-descope:`, the namespace and a colon; use the project id, so that several apps can share a server.
     ///
     /// Does no I/O and needs no runtime. A server that cannot be reached is no error here: it is an outage, which
     /// ends when the server is there.
@@ -176,7 +177,7 @@ impl RedisStore {
                 (answer.map_err(StoreError::new), is_broken)
             }
             Some(Err(error)) => (Err(error), false),
-            // A server that vanished says nothing, and the connection would wait for it until TCP gives up.
+            // No answer may mean that the server vanished. The old connection would wait for it until TCP gives up.
             None => (Err(StoreError::new("no answer from Redis in time")), true),
         };
         if let (true, Some(number)) = (is_broken, number) {
@@ -206,7 +207,7 @@ impl RedisStore {
         })
     }
 
-    /// The place of the newest notice.
+    /// The position of the newest notice in the stream.
     async fn newest(&self) -> Result<String, StoreError> {
         let recent = self.recent();
         let entries: Vec<Entry> = self
@@ -245,7 +246,7 @@ impl RedisStore {
     }
 }
 
-/// Of a stream: its place, and its fields with their values.
+/// An entry of a stream: its position, and its fields with their values.
 type Entry = (String, Vec<(String, Vec<u8>)>);
 
 impl SharedStore for RedisStore {
@@ -321,7 +322,8 @@ impl SharedStore for RedisStore {
     fn notices<'a>(&'a self, since: Option<&'a Cursor>) -> StoreFuture<'a, Notices> {
         Box::pin(async move {
             match since.map(|cursor| cursor.0.split_once(' ').ok_or(&*cursor.0)) {
-                // First the place, then the rest: what is published in between is found twice.
+                // The position is read before the rest, so that a notice that is published in between is found twice
+                // and not missed.
                 None => self.all("0", &self.newest().await?).await,
                 Some(Ok((scan, then))) => self.all(scan, then).await,
                 Some(Err(place)) => self.after(place).await,
@@ -364,7 +366,8 @@ impl Scripts {
                    redis.call('PEXPIRE', KEYS[1], ARGV[1])
                  end",
             ),
-            // The set outlives its longest notice, the stream the longest gap of a replica that need not read all.
+            // The set lives as long as its longest notice. The stream lives longer than the longest gap after which a
+            // replica does not read all notices.
             publish: Script::new(
                 "local time = redis.call('TIME')
                  local now = time[1] * 1000 + math.floor(time[2] / 1000)
@@ -389,7 +392,8 @@ impl Scripts {
     }
 }
 
-/// Also when the server has become one that can only be read from: its name may lead to the new primary by now.
+/// Whether the connection is of no more use. This is so also when the server has become read-only: after a failover its
+/// name may lead to the new primary.
 fn needs_another_connection(error: &RedisError) -> bool {
     error.is_unrecoverable_error()
         || matches!(
@@ -398,7 +402,7 @@ fn needs_another_connection(error: &RedisError) -> bool {
         )
 }
 
-/// Redis refuses zero.
+/// Milliseconds within the range that Redis takes. It refuses zero.
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis())
         .unwrap_or(u64::MAX)
@@ -489,7 +493,7 @@ mod tests {
     fn times_are_within_what_redis_takes() {
         assert_eq!(millis(Duration::ZERO), 1);
         assert_eq!(millis(Duration::from_millis(1500)), 1500);
-        // It adds the time that it is now.
+        // Redis adds the present time.
         assert!(i64::try_from(millis(Duration::MAX)).unwrap() <= i64::MAX / 2);
     }
 }

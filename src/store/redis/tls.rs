@@ -1,7 +1,7 @@
 //! TLS to the server, by rustls with aws-lc-rs.
 //!
-//! Not that of the crate `redis`: it uses the cryptographic backend that the process has chosen, and panics when two
-//! of them are compiled in and nobody has chosen.
+//! The TLS of the crate `redis` is not used: it takes the cryptographic backend of the whole process, and panics if two
+//! of them are compiled in and the process has chosen none.
 
 use std::error::Error;
 use std::fmt;
@@ -27,7 +27,7 @@ pub(super) struct Tls {
     pub(super) login: RedisConnectionInfo,
     roots: Option<RootCertStore>,
     client: Option<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>)>,
-    /// Made at the first connection: the certificates of the machine are files.
+    /// Made at the first connection, because the certificates of the machine have to be read from files.
     connector: OnceLock<TlsConnector>,
 }
 
@@ -54,7 +54,7 @@ impl InvalidRedisCertificates {
 }
 
 impl Tls {
-    /// `None` when the host is none that a certificate can name.
+    /// `None` if the host is not a name that a certificate can have.
     pub(super) fn of(info: &ConnectionInfo) -> Option<Self> {
         let ConnectionAddr::Tcp(host, port) = info.addr() else {
             return None;
@@ -89,7 +89,7 @@ impl Tls {
     ) -> Result<(), InvalidRedisCertificates> {
         let chain = certificates(chain)?;
         let key = PrivateKeyDer::from_pem_slice(key).map_err(|_| InvalidRedisCertificates::KEY)?;
-        // Found out now rather than at the first connection.
+        // Reports a key that does not fit now rather than at the first connection.
         let roots = RootCertStore::empty();
         builder()
             .map_err(|_| InvalidRedisCertificates::PAIR)?

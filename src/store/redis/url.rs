@@ -36,7 +36,7 @@ impl fmt::Display for InvalidRedisUrl {
                 "not a Redis URL, expected redis[s]://[user:password@]host[:port][/database]: {cause}"
             ),
             Reason::Host => f.write_str(
-                "not a Redis URL for TLS: the host is no name that a certificate can have",
+                "not a Redis URL for TLS: the host is not a name that a certificate can have",
             ),
             Reason::Fragment => f.write_str(
                 "not a Redis URL for TLS: nothing may follow a #, and the certificate of the server is always \
@@ -56,8 +56,8 @@ impl Target {
         let url = url.trim();
         let Some(plain) = without_tls(url) else {
             let client = client(url)?;
-            // The TLS of the crate `redis` takes the backend of the whole process and panics if there are two. The
-            // URL is one that looks different to its parser and to ours.
+            // The TLS of the crate `redis` must not be used, see the module `tls`. This URL asks for it although our
+            // check of the scheme did not see that.
             if let redis::ConnectionAddr::TcpTls { .. } = client.get_connection_info().addr() {
                 return Err(InvalidRedisUrl(Reason::Fragment));
             }

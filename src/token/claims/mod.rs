@@ -15,7 +15,7 @@ use super::nesting::is_nested_within;
 /// Levels of objects and arrays. Below serde_json's limit, so that what was accepted can be decoded as anything.
 const MAX_DEPTH: usize = 100;
 
-/// What is checked and then forgotten.
+/// Claims that are checked and not kept.
 pub(crate) struct Checks<'a> {
     pub(crate) iss: Option<Cow<'a, str>>,
     /// `None` without the member. A member of a wrong type names nobody.
@@ -24,7 +24,7 @@ pub(crate) struct Checks<'a> {
     pub(crate) has_cnf: bool,
 }
 
-/// What is kept of a verified token.
+/// Claims that are kept of a verified token.
 pub(crate) struct Claims {
     text: Box<str>,
     sub: Span,
@@ -193,7 +193,7 @@ where
         .ok_or(InvalidToken::Subject)?;
     let exp = raw.exp.ok_or(InvalidToken::Time)?;
 
-    // Most of the claims are times and names of members.
+    // Half of the JSON is usually enough: most of it is times and names of members, which are not kept here.
     let mut arena = Arena {
         text: String::with_capacity(json.len() / 2),
         lists: Vec::with_capacity(16),
@@ -318,7 +318,7 @@ mod tests {
         assert!(!claims.su && claims.dct().is_none());
     }
 
-    // The Go SDK's rule (descope-api.md, section 7).
+    // The Go SDK's rule, see [`Claims::tenant_roles`].
     #[test]
     fn tenant_roles() {
         let alone =

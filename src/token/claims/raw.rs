@@ -70,7 +70,7 @@ impl<'de> Visitor<'de> for RawVisitor {
                     map.next_value::<IgnoredAny>()?;
                     once(&mut cnf, ())?;
                 }
-                // Of no use here, but registered: twice is an error, too.
+                // `jti` is not used here, but it is registered, so that a second occurrence is an error, too.
                 "jti" => {
                     map.next_value::<IgnoredAny>()?;
                     once(&mut jti, ())?;
@@ -297,7 +297,7 @@ impl<'de> Deserialize<'de> for RawTenants<'de> {
                 while let Some((Text(id), tenant)) = map.next_entry()? {
                     tenants.push((id, tenant));
                 }
-                // Sorted copies of the names, so that many tenants are no quadratic work.
+                // Duplicates are found by sorting the names, so that many tenants do not cost quadratic time.
                 let mut names: Vec<&str> = tenants.iter().map(|(id, _)| &**id).collect();
                 names.sort_unstable();
                 if names.windows(2).any(|pair| pair[0] == pair[1]) {

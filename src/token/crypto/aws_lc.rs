@@ -45,7 +45,8 @@ impl PublicKey {
         self.algorithm
     }
 
-    /// Checks the signature; the digest that it was made over becomes the token's name at no further cost.
+    /// Checks the signature and returns the id of the token: the digest that the signature covers, which is computed
+    /// anyway.
     pub(crate) fn verify(&self, signing_input: &[u8], signature: &[u8]) -> Option<TokenId> {
         let digest = self.digest(signing_input);
         self.key.verify_digest_sig(&digest, signature).ok()?;

@@ -19,7 +19,7 @@ const BUDGET: usize = 6;
 /// See the module's documentation.
 #[derive(Default)]
 pub(super) struct Expected {
-    /// The one that was issued last comes last.
+    /// The kid that was issued last comes last.
     kids: Vec<Kid>,
     /// When the last fetches for these kids were made, at most [`BUDGET`] of them.
     fetches: VecDeque<Duration>,
@@ -55,7 +55,7 @@ impl Expected {
         kids.any(|kid| *kid.name == *name && now < kid.until)
     }
 
-    /// Until when an expected kid must not be asked for, if it must not.
+    /// The moment before which an expected kid must not be asked for, if there is one.
     pub(super) fn not_before(&self, name: &str, window: Duration) -> Option<Duration> {
         let kid = self.kids.iter().find(|kid| *kid.name == *name);
         let asked = kid.and_then(|kid| kid.asked);

@@ -83,7 +83,7 @@ pub(crate) type FetchFuture =
 /// Asks the endpoint once. Owns what it needs, so that a fetch keeps no [`Keys`] alive.
 pub(crate) type Fetch = Box<dyn Fn() -> FetchFuture + Send + Sync>;
 
-/// No keys to decide with.
+/// There are no keys to decide with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KeysUnavailable {
     pub(crate) retry_after: Duration,
@@ -93,7 +93,7 @@ pub(crate) struct KeysUnavailable {
 pub(crate) enum Lookup<R> {
     /// The kid is known; what the caller made of the key.
     Known(R),
-    /// The kid is not in the set, and asking again now is no use.
+    /// The kid is not in the set, and the endpoint need not be asked again now.
     Unknown,
     /// The kid is not in the set. It may be new: ask the endpoint ([`Keys::update`]).
     UnknownKid,
@@ -174,7 +174,7 @@ impl Keys {
             fetch,
             algorithms: algorithms.into(),
             times: KeyTimes {
-                // A short limit for stale keys is one for fresh keys, too.
+                // If the limit for stale keys is shorter, it bounds fresh keys, too.
                 fresh_for: times.fresh_for.min(times.stale_for),
                 ..times
             },
@@ -270,13 +270,13 @@ impl Keys {
         self.control().expected.contains(kid, now)
     }
 
-    /// What a kid that `snapshot` lacks deserves.
+    /// The result of a look-up for a kid that `snapshot` lacks.
     fn about_unknown_kid<R>(&self, kid: &str, snapshot: &Snapshot, now: Duration) -> Lookup<R> {
         let control = self.control();
         let held_back = self.held_back(kid, &control, now);
         if held_back.is_none() || control.is_under_way() || !self.is_current(snapshot) {
-            // Also when a fetch has ended since the snapshot was taken: the kid may be in what it brought, and its
-            // cool-down must not speak against it.
+            // This is also so if a fetch has ended since the snapshot was taken: its answer may hold the kid, and the
+            // cool-down that it began must not count against the kid.
             return Lookup::UnknownKid;
         }
         match held_back {
@@ -294,7 +294,7 @@ impl Keys {
             .is_some_and(|current| std::ptr::eq(current, snapshot))
     }
 
-    /// Whether an unknown kid causes no fetch now, and for how long.
+    /// For how long a fetch for an unknown kid is held back, if it is.
     fn held_back(&self, kid: &str, control: &Control, now: Duration) -> Option<KeysUnavailable> {
         let window = self.times.unknown_kid_cooldown;
         let cool_down = match control.expected.contains(kid, now) {
@@ -392,7 +392,7 @@ fn jitter(base: Duration) -> Duration {
 }
 
 const NEVER: u64 = u64::MAX;
-/// However short the server's `max-age` is.
+/// Least age at which keys are refreshed, however short the server's `max-age` is.
 const LEAST_REFRESH: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
@@ -503,11 +503,11 @@ mod tests {
             (&[("a", 0)], 1),
             (&[("b", 1), ("a", 0)], 1),
             (&[("a", 0), ("b", 1)], 1),
-            // Gone.
+            // A key has left the set.
             (&[("a", 0)], 2),
-            // Another one under its kid.
+            // Another key has its kid.
             (&[("a", 1)], 3),
-            // Under another kid.
+            // The key has another kid.
             (&[("b", 1)], 4),
             (&[], 5),
         ] {
@@ -561,7 +561,7 @@ mod tests {
         let look = |kid| keys.with_key(kid, |_, _| ());
         let first = update("b");
         tokio::task::yield_now().await;
-        // The cool-down has begun, and yet the answer may have this one in it.
+        // The cool-down has begun, and yet the answer may hold this kid.
         assert!(matches!(look("c"), Lookup::UnknownKid));
         let second = update("c");
         tokio::task::yield_now().await;
@@ -579,7 +579,7 @@ mod tests {
         clock.advance(Duration::from_secs(600));
         let calls = || asked.load(Ordering::Relaxed);
         look();
-        // While it is under way there is no second one.
+        // While a fetch is under way there is no second one.
         clock.advance(Duration::from_secs(31));
         look();
         assert_eq!(calls(), 1);

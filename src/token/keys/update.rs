@@ -12,7 +12,7 @@ use super::{
 use crate::single_flight::{self, Flight};
 use crate::token::jwk::KeySet;
 
-/// What needs the lock.
+/// The state of fetches, which is behind a lock.
 #[derive(Default)]
 pub(super) struct Control {
     under_way: Option<Flight<Outcome>>,
@@ -58,7 +58,7 @@ impl Keys {
             };
             let outcome = flight.result().await;
             joins += 1;
-            // What was under way may have been answered before the caller had reason to ask.
+            // The fetch was started by somebody else, and may have been answered before the caller had reason to ask.
             if joined && joins == 1 && self.is_newer_than_a_fetch(reason) {
                 continue;
             }
@@ -75,7 +75,7 @@ impl Keys {
         })
     }
 
-    /// Whether a fetch that somebody else had started may have been answered too early for this.
+    /// Whether a fetch that somebody else had started may have been answered too early for this reason.
     fn is_newer_than_a_fetch(&self, reason: Reason<'_>) -> bool {
         match reason {
             Reason::Age => false,
@@ -108,7 +108,7 @@ impl Keys {
                         Ok(())
                     });
                 }
-                // Counted when it starts, so that failed and empty answers count too.
+                // Counted when the fetch starts, so that failed and empty answers count, too.
                 if is_expected {
                     control.expected.asked(kid, now);
                 } else {
@@ -136,7 +136,7 @@ impl Keys {
     }
 
     pub(super) fn refresh_in_background(self: &Arc<Self>, snapshot: &Snapshot, now: Duration) {
-        // Whoever moves the mark starts the refresh; the others go on.
+        // The request that moves the mark starts the refresh; the others go on.
         let due = snapshot.refresh_at.load(Ordering::Relaxed);
         let next = millis(now.saturating_add(self.times.unknown_kid_cooldown));
         if millis(now) < due
@@ -222,7 +222,7 @@ impl Keys {
         tracing::warn!(
             has_keys = self.usable().is_some(),
             retry_in = ?wait,
-            "sessions are verified with the keys at hand, if there are any"
+            "keys could not be fetched; sessions are verified with the keys at hand, if there are any"
         );
         let now = self.clock.monotonic();
         self.failed_at.store(millis(now), Ordering::Relaxed);
@@ -233,5 +233,5 @@ impl Keys {
     }
 }
 
-/// Whatever `Retry-After` says: one answer must not keep us from asking for an hour.
+/// Longest pause after a failure, whatever `Retry-After` says: one answer must not stop fetches for an hour.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
