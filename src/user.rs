@@ -9,7 +9,7 @@ use serde::de::DeserializeOwned;
 
 use crate::client::ClientError;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::session::Session;
+use crate::session::{RefreshJwt, Session};
 use crate::token::{Claims, Verified};
 use crate::wire::UserProfile;
 
@@ -211,17 +211,19 @@ impl User {
     ///
     /// [`ProfileError::NoRefreshToken`] when the request carries no refresh JWT that can be used, which the API
     /// requires: for example when the request has a bearer, because only a cookie holds the refresh JWT.
-    /// [`ProfileError::Call`] when the call fails.
+    /// [`ProfileError::Undecided`] when that cannot be told now. [`ProfileError::Call`] when the call fails.
     pub async fn profile(&self) -> Result<Arc<UserProfile>, ProfileError> {
         let project = self.session.project();
         if let Some(profile) = project.profiles.get(self.id()) {
             return Ok(profile);
         }
-        let presented = self
-            .session
-            .refresh_token()
-            .await
-            .ok_or(ProfileError::NoRefreshToken)?;
+        let presented = match self.session.refresh_jwt().await {
+            RefreshJwt::Live(presented) => presented,
+            RefreshJwt::Missing | RefreshJwt::Refused => return Err(ProfileError::NoRefreshToken),
+            RefreshJwt::Unknown { retry_after } => {
+                return Err(ProfileError::Undecided { retry_after });
+            }
+        };
         let loaded = project.profiles.load(self.id(), &presented).await;
         loaded.map_err(ProfileError::Call)
     }
@@ -247,6 +249,12 @@ impl fmt::Debug for User {
 pub enum ProfileError {
     /// The request carries no refresh JWT that can be used.
     NoRefreshToken,
+    /// It cannot be told now whether the refresh JWT of the request is good: its key is missing, or a renewal has found
+    /// Descope out of reach.
+    Undecided {
+        /// When to ask again.
+        retry_after: Duration,
+    },
     /// The call of the API failed.
     Call(ClientError),
 }
@@ -255,6 +263,9 @@ impl fmt::Display for ProfileError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoRefreshToken => f.write_str("the request carries no refresh token"),
+            Self::Undecided { .. } => {
+                f.write_str("the refresh token of the request cannot be checked now")
+            }
             Self::Call(_) => f.write_str("the profile could not be loaded"),
         }
     }
@@ -263,7 +274,7 @@ impl fmt::Display for ProfileError {
 impl std::error::Error for ProfileError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::NoRefreshToken => None,
+            Self::NoRefreshToken | Self::Undecided { .. } => None,
             Self::Call(error) => Some(error),
         }
     }

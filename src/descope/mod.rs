@@ -6,6 +6,7 @@ mod options;
 mod own_handlers;
 mod revocation;
 
+use std::env::VarError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,8 +66,12 @@ impl Descope {
         let project_id =
             std::env::var("DESCOPE_PROJECT_ID").map_err(|_| ConfigError::NoProjectId)?;
         let mut builder = Self::builder(project_id)?;
-        if let Ok(base_url) = std::env::var("DESCOPE_BASE_URL") {
-            builder = builder.base_url(base_url.as_str())?;
+        match std::env::var("DESCOPE_BASE_URL") {
+            Ok(base_url) => builder = builder.base_url(base_url.as_str())?,
+            Err(VarError::NotPresent) => {}
+            Err(VarError::NotUnicode(_)) => {
+                return Err(ConfigError::OutOfRange("DESCOPE_BASE_URL is not UTF-8"));
+            }
         }
         builder.build()
     }

@@ -204,7 +204,7 @@ impl EmulatorBuilder {
             _ => None,
         };
         let keys = match saved {
-            Some(keys) if self.listen.ip().is_loopback() => Some(keys),
+            Some(keys) if self.listen.ip().is_loopback() && !self.fresh_keys => Some(keys),
             // The development key may be in the file: an emulator that listened on loopback may have written it.
             Some(keys) => keys.without_publicly_known(),
             None => None,

@@ -96,7 +96,5 @@ pub(crate) use self::identity::{Decided, Identity, TokenSource};
 pub use self::layer::SessionLayer;
 pub use self::service::SessionService;
 pub(crate) use self::start::{NotStarted, Store};
-#[cfg(feature = "routes")]
-pub(crate) use self::state::RefreshJwt;
-pub(crate) use self::state::Session;
+pub(crate) use self::state::{RefreshJwt, Session};
 pub use crate::headers::SameSite;

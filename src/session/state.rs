@@ -250,14 +250,6 @@ impl Session {
         }
     }
 
-    /// [`Self::refresh_jwt`] for callers that do not need to know why there is none.
-    pub(crate) async fn refresh_token(&self) -> Option<Presented> {
-        match self.refresh_jwt().await {
-            RefreshJwt::Live(presented) => Some(presented),
-            _ => None,
-        }
-    }
-
     /// Tokens of this kind that came as cookies, good but for a revocation that ends before they do. A sign-out has
     /// to revoke them again.
     pub(crate) fn denied_too_briefly(&self, kind: TokenKind) -> Vec<Presented> {
@@ -312,8 +304,5 @@ pub(crate) enum RefreshJwt {
     /// Upstream has just refused it.
     Refused,
     /// It cannot be judged now, or a renewal that may have spent it got no definite answer.
-    Unknown {
-        #[cfg_attr(not(feature = "routes"), allow(dead_code))]
-        retry_after: Duration,
-    },
+    Unknown { retry_after: Duration },
 }

@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use serde_json::json;
 use tower_descope::routes::TokenDelivery;
-use tower_descope::{Descope, InvalidToken};
+use tower_descope::{Descope, InvalidToken, ProfileError};
 
 const REFRESH: &str = "/v1/auth/refresh";
 const VERIFY: &str = "/v1/auth/otp/verify/email";
@@ -418,6 +418,31 @@ async fn a_session_cookie_that_cannot_be_judged_speaks_for_its_own_user_only() {
         let answer = page_with(&app, &format!("DS={session}; DSR={refresh}")).await;
         assert_eq!(answer.status, status, "{session} {}", answer.text);
     }
+}
+
+// Security requirement 22: an outage is no missing credential.
+#[tokio::test]
+async fn a_profile_says_when_it_cannot_be_told_whose_refresh_jwt_it_is() {
+    let upstream = Upstream::rotating();
+    let descope = ready(&upstream).await;
+    let (session, _) = upstream.tokens("Uann");
+    Missing::Down.begin(&upstream);
+    let (_, refresh) = upstream.tokens("Uann");
+    forge_in_vain(&descope).await;
+    let app = Router::new().route(
+        "/page",
+        axum::routing::get(
+            async |user: tower_descope::User| match user.profile().await {
+                Err(ProfileError::Undecided { retry_after }) => retry_after.as_secs().to_string(),
+                other => format!("{other:?}"),
+            },
+        ),
+    );
+    let app = app.layer(descope.session_layer());
+    let answer = page_with(&app, &format!("DS={session}; DSR={refresh}")).await;
+    let wait: u64 = answer.text.parse().expect(&answer.text);
+    assert!((1..=60).contains(&wait), "{wait}");
+    assert_eq!(upstream.count("/v1/auth/me"), 0);
 }
 
 #[tokio::test]

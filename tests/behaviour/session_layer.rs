@@ -428,10 +428,14 @@ async fn a_session_about_to_end_is_renewed_beside_the_request() {
     world.emulator.fault(Fault::status(REFRESH, 500));
     let reply = world.get("/me", &cid.cookies()).await;
     assert_eq!((reply.status(), reply.set_cookies().len()), (200, 0));
+}
 
-    // Nor is a refusal, also a final one, as long as the session is good.
+#[tokio::test]
+async fn a_refusal_beside_a_good_session_deletes_no_cookie_even_when_it_is_final() {
+    let ahead = Duration::from_secs(120);
+    let world = World::with(|builder| builder.early_renewal(ahead)).await;
     let dan = world.sign_in("dan@example.com").await;
-    world.clock.advance(Duration::from_secs(587));
+    world.clock.advance(Duration::from_secs(545));
     let token = tower_descope::client::RefreshToken::new(dan.refresh.clone()).unwrap();
     world
         .descope
