@@ -130,3 +130,27 @@ async fn refresh_tokens_that_replace_each_other_in_a_circle_end_in_an_answer() {
         assert_eq!(status, 503);
     }
 }
+
+// Security requirement 26: the refresh JWT that came with a session that is no good is spent for a good one. The project
+// does not rotate, so no newer one comes, and the app has to have this one.
+#[tokio::test]
+async fn a_refresh_jwt_that_came_with_a_bad_session_reaches_the_app() {
+    let upstream = Upstream::new();
+    let descope = builder(&upstream)
+        .token_delivery(TokenDelivery::Body)
+        .build()
+        .unwrap();
+    let (_, old) = upstream.tokens("U1");
+    let (_, new) = upstream.tokens("U1");
+    let app = App {
+        router: bare(&descope),
+        token: Some(old),
+    };
+    let reply = json!({"sessionJwt": "junk", "refreshJwt": new}).to_string();
+    upstream.answer("/v1/auth/refresh", 200, reply);
+    let (status, _, body) = app.send("POST", "/v1/auth/refresh", json!({})).await;
+    assert_eq!(status, 200, "{body}");
+    assert_eq!(body["refreshJwt"], new);
+    assert_eq!(claims(body["sessionJwt"].as_str().unwrap())["sub"], "U1");
+    assert_eq!(upstream.count("/v1/auth/refresh"), 2);
+}

@@ -316,6 +316,27 @@ async fn a_client_that_returns_after_the_session_is_signed_in_again() {
     assert_eq!(world.descope.stats().remembered_renewals, 1);
 }
 
+// The project has stopped rotating refresh JWTs since. The one that replaced the browser's own must reach it all the
+// same.
+#[tokio::test]
+async fn a_client_that_returns_receives_the_refresh_jwt_that_it_missed() {
+    let world = World::new().await;
+    world.rotation(RefreshRotation::SingleUse);
+    let ann = world.sign_in_long_ago("ann@example.com").await;
+    let mut headers = http::HeaderMap::new();
+    headers.insert("cookie", ann.cookies().parse().unwrap());
+    world.descope.authenticate(&headers).await.unwrap().unwrap();
+    world.rotation(RefreshRotation::None);
+    world.clock.advance(Duration::from_secs(700));
+    let reply = world.get("/me", &ann.cookies()).await;
+    assert_eq!((reply.status(), world.refreshes()), (200, 2));
+    let missed = reply.cookie("DSR").expect("a refresh cookie");
+    assert_ne!(missed, ann.refresh);
+    world.clock.advance(Duration::from_secs(700));
+    let reply = world.get("/me", &format!("DSR={missed}")).await;
+    assert_eq!((reply.status(), world.refreshes()), (200, 3));
+}
+
 #[tokio::test]
 async fn an_outage_is_a_503_and_leaves_the_cookies() {
     for fault in [
