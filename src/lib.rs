@@ -109,7 +109,7 @@
 //! | `axum` | yes | the extractors |
 //! | `routes` | yes | the mounted endpoints |
 //! | `utoipa` | | an OpenAPI 3.1 document of the mounted endpoints |
-//! | `emulator` | yes | the local Descope; switch it off in release builds |
+//! | `emulator` | | the local Descope; a dev-dependency with this feature keeps it out of release builds |
 //! | `redis` | | several replicas share renewals and revocations through Redis, see the module `store` |
 //! | `redis-tls` | | Redis over TLS (`rediss://`), with rustls and aws-lc-rs |
 //! | `shared-store` | | several replicas share renewals and revocations through a store that you implement |

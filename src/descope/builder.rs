@@ -3,7 +3,7 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::{ConfigError, Descope, options};
-use crate::client::{BaseUrl, Client, ProjectId, Transport};
+use crate::client::{AccessKey, BaseUrl, Client, ProjectId, Transport};
 use crate::clock::{Clock, SystemClock};
 use crate::headers::{CookieConfig, OriginPolicy, SameSite};
 #[cfg(feature = "routes")]
@@ -23,6 +23,7 @@ use crate::token::{
 pub struct DescopeBuilder {
     project: ProjectId,
     base_url: Option<BaseUrl>,
+    management_key: Option<AccessKey>,
     transport: Option<SharedTransport>,
     clock: Arc<dyn Clock>,
     public_key: Option<String>,
@@ -77,6 +78,7 @@ impl DescopeBuilder {
         Self {
             project,
             base_url: None,
+            management_key: None,
             transport: None,
             clock: Arc::new(SystemClock::new()),
             public_key: None,
@@ -118,6 +120,14 @@ impl DescopeBuilder {
     pub fn base_url(mut self, url: &str) -> Result<Self, ConfigError> {
         self.base_url = Some(url.parse()?);
         Ok(self)
+    }
+
+    /// The project's auth management key, which some projects require for sign-up and sign-in from a back end. It is sent
+    /// with calls of this handle's client and of the mounted routes. Default: none.
+    #[must_use]
+    pub fn auth_management_key(mut self, key: AccessKey) -> Self {
+        self.management_key = Some(key);
+        self
     }
 
     /// What sends the calls of the API. Default: a `reqwest::Client` that follows no redirects, keeps no cookies, and
@@ -508,6 +518,9 @@ impl DescopeBuilder {
         }
         if let Some(base_url) = self.base_url {
             client = client.base_url(base_url);
+        }
+        if let Some(key) = self.management_key {
+            client = client.auth_management_key(key);
         }
         if let Some(SharedTransport(transport)) = self.transport {
             client = client.transport(transport);

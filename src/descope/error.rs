@@ -22,6 +22,8 @@ pub enum ConfigError {
     Cookie(String),
     /// An option has a value that is not allowed: a leeway of more than 60 s, or no signature algorithm.
     OutOfRange(&'static str),
+    /// A variable of the environment is malformed, or has a name that is not read.
+    Environment(String),
 }
 
 impl fmt::Display for ConfigError {
@@ -41,6 +43,7 @@ impl fmt::Display for ConfigError {
             }
             Self::Cookie(why) => f.write_str(why),
             Self::OutOfRange(what) => f.write_str(what),
+            Self::Environment(what) => f.write_str(what),
         }
     }
 }

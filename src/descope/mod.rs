@@ -1,12 +1,12 @@
 //! The [`Descope`] handle, which makes the layer and the routes, and its builder.
 
 mod builder;
+mod environment;
 mod error;
 mod options;
 mod own_handlers;
 mod revocation;
 
-use std::env::VarError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -55,25 +55,13 @@ impl Descope {
         Ok(DescopeBuilder::new(ProjectId::new(project_id)?))
     }
 
-    /// A handle from the environment: `DESCOPE_PROJECT_ID`, and `DESCOPE_BASE_URL` if it is set.
-    ///
-    /// Nothing else is read from the environment, and nothing there can weaken verification.
+    /// A handle from the environment, with the defaults for everything else. See [`DescopeBuilder::from_env`].
     ///
     /// # Errors
     ///
-    /// When the project id is missing, or one of the two is malformed.
+    /// When the project id is missing, or a variable is malformed.
     pub fn from_env() -> Result<Self, ConfigError> {
-        let project_id =
-            std::env::var("DESCOPE_PROJECT_ID").map_err(|_| ConfigError::NoProjectId)?;
-        let mut builder = Self::builder(project_id)?;
-        match std::env::var("DESCOPE_BASE_URL") {
-            Ok(base_url) => builder = builder.base_url(base_url.as_str())?,
-            Err(VarError::NotPresent) => {}
-            Err(VarError::NotUnicode(_)) => {
-                return Err(ConfigError::OutOfRange("DESCOPE_BASE_URL is not UTF-8"));
-            }
-        }
-        builder.build()
+        DescopeBuilder::from_env()?.build()
     }
 
     /// Makes the layer that finds out who sent a request.
