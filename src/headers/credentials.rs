@@ -7,7 +7,7 @@
 use http::header::{AUTHORIZATION, COOKIE, GetAll, HeaderMap, HeaderValue};
 use memchr::memchr;
 
-use super::cookies::{CookieConfig, HOST_PREFIX};
+use super::set_cookie::{CookieConfig, HOST_PREFIX};
 use crate::client::ProjectId;
 use crate::token::is_token;
 

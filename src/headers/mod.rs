@@ -4,15 +4,15 @@
 //! This module applies the rules of HTTP and of browsers. It verifies no token.
 
 mod caching;
-mod cookies;
 mod credentials;
 mod origin;
+mod set_cookie;
 
 pub(crate) use self::caching::{forbid_caching, keep_private};
-pub use self::cookies::SameSite;
-pub(crate) use self::cookies::{
+pub(crate) use self::credentials::{Bearer, Candidates, CookieLines, Credentials};
+pub(crate) use self::origin::{OriginPolicy, normalize_origin};
+pub use self::set_cookie::SameSite;
+pub(crate) use self::set_cookie::{
     CookieConfig, HOST_PREFIX, MAX_COOKIE, Unwritable, append_all, is_attribute_value,
     is_cookie_name, sets_cookie,
 };
-pub(crate) use self::credentials::{Bearer, Candidates, CookieLines, Credentials};
-pub(crate) use self::origin::{OriginPolicy, normalize_origin};

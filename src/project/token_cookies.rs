@@ -1,5 +1,5 @@
 //! Which tokens are stored in cookies, for how long, and which cookies a sign-out deletes. The attributes of the
-//! cookies are in `headers/cookies.rs`.
+//! cookies are in `headers/set_cookie.rs`.
 
 use http::HeaderValue;
 

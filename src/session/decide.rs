@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 
+use super::cookie_choice::{Choice, Unchosen};
 use super::early_renewal::with_early;
 use super::identity::{Decided, Identity, Renewal, TokenSource};
-use super::refresh_choice::{Choice, Unchosen};
 use super::state::Session;
 use super::verdicts::{Undecided, Verdicts, Worst};
 use crate::error::{AuthError, AuthErrorKind};

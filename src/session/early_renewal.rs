@@ -1,8 +1,8 @@
 //! Early renewal: when a session is renewed before it has run out. The request is served with the present session, and
 //! the renewal runs beside it.
 
+use super::cookie_choice::Choice;
 use super::identity::{Decided, Identity, TokenSource};
-use super::refresh_choice::Choice;
 use crate::headers::Credentials;
 use crate::project::Project;
 use crate::refresh::Presented;

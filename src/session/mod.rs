@@ -74,6 +74,7 @@
 //! # }
 //! ```
 
+mod cookie_choice;
 mod decide;
 mod early_renewal;
 mod end;
@@ -82,7 +83,6 @@ mod future;
 mod identity;
 mod layer;
 mod previous;
-mod refresh_choice;
 mod service;
 mod start;
 mod state;

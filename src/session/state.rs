@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use http::{Extensions, HeaderMap};
 
+use super::cookie_choice::{Choice, Unchosen};
 use super::events;
 use super::identity::{Decided, Identity, Renewal, TokenSource};
-use super::refresh_choice::{Choice, Unchosen};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::headers::CookieLines;
 use crate::project::Project;
