@@ -46,6 +46,10 @@ pub enum AuthErrorKind {
     },
     /// The claims are not of the type that the handler asks for. 403.
     ClaimsMismatch,
+    /// The user is signed in, and the app has no row for them; see [`LoadUser`](crate::LoadUser). 403.
+    NoAccount,
+    /// The app's [`LoadUser`](crate::LoadUser) has failed; its error is the source. 500.
+    LoadFailed,
     /// Descope cannot be reached, or a key is missing, so that nothing can be decided now. 503 with `Retry-After`.
     Unavailable {
         /// The time after which to ask again.
@@ -98,11 +102,12 @@ impl AuthError {
             | AuthErrorKind::StepUpRequired { .. } => StatusCode::UNAUTHORIZED,
             AuthErrorKind::CrossOrigin
             | AuthErrorKind::Forbidden
-            | AuthErrorKind::ClaimsMismatch => StatusCode::FORBIDDEN,
+            | AuthErrorKind::ClaimsMismatch
+            | AuthErrorKind::NoAccount => StatusCode::FORBIDDEN,
             AuthErrorKind::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            AuthErrorKind::CookieTooLarge { .. } | AuthErrorKind::MissingLayer => {
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
+            AuthErrorKind::CookieTooLarge { .. }
+            | AuthErrorKind::MissingLayer
+            | AuthErrorKind::LoadFailed => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
@@ -152,6 +157,8 @@ impl AuthError {
             AuthErrorKind::Forbidden => "forbidden",
             AuthErrorKind::StepUpRequired { .. } => "step_up_required",
             AuthErrorKind::ClaimsMismatch => "claims_mismatch",
+            AuthErrorKind::NoAccount => "no_account",
+            AuthErrorKind::LoadFailed => "load_failed",
             AuthErrorKind::Unavailable { .. } => "unavailable",
             AuthErrorKind::CookieTooLarge { .. } => "cookie_too_large",
             AuthErrorKind::MissingLayer => "missing_layer",
@@ -168,6 +175,8 @@ impl AuthError {
             AuthErrorKind::Forbidden => "A permission is missing",
             AuthErrorKind::StepUpRequired { .. } => "A more recent authentication is required",
             AuthErrorKind::ClaimsMismatch => "The session lacks what this page needs",
+            AuthErrorKind::NoAccount => "There is no account for this user",
+            AuthErrorKind::LoadFailed => "The account could not be loaded",
             AuthErrorKind::Unavailable { .. } => "Sign-in is not available right now",
             AuthErrorKind::CookieTooLarge { .. } => "The session does not fit into a cookie",
             AuthErrorKind::MissingLayer => "The server is not set up for sign-in",
@@ -210,6 +219,8 @@ impl fmt::Display for AuthError {
             }
             AuthErrorKind::Forbidden => "a role, permission or tenant is missing",
             AuthErrorKind::StepUpRequired { .. } => "a recent step-up is required",
+            AuthErrorKind::NoAccount => "the app has no row for the user",
+            AuthErrorKind::LoadFailed => "the row of the user could not be loaded",
             AuthErrorKind::ClaimsMismatch => "the claims are not of the wanted type",
             AuthErrorKind::Unavailable { .. } => "descope cannot be reached",
             AuthErrorKind::CookieTooLarge { size } => {

@@ -2,8 +2,8 @@
 //!
 //! * [`SessionLayer`] validates the session JWT of every request and renews it through the refresh JWT. It
 //!   identifies and never rejects.
-//! * [`User`], [`Claims`] and [`Allowed`] bring the authenticated user into axum handlers; [`RequireLayer`] protects
-//!   routes of any tower stack.
+//! * [`User`], [`Claims`] and [`Allowed`] bring the authenticated user into axum handlers, and [`CurrentUser`] the app's
+//!   own row for that user; [`RequireLayer`] protects routes of any tower stack.
 //! * [`Descope::routes`] mounts sign-up, sign-in, verify, update and session endpoints. They have Descope's own paths,
 //!   so that its browser SDK works against them, and keep the tokens in first-party cookies.
 //! * [`Client`] makes typed calls of the API, also without an HTTP server.
@@ -96,6 +96,8 @@
 //! | `renewal.failed` | Descope gave no answer about the refresh JWT (warn) | `error` |
 //! | `renewal.paused` | no call was made, because earlier calls have failed | `seconds` |
 //! | `renewal.circuit_open` | from now on nobody's session is renewed for a while (warn) | `seconds` |
+//! | `user.load_failed` | the app's own [`LoadUser`] has failed (error) | `error` |
+//! | `sign_out.cross_origin` | a page of another site has sent a sign-out to [`Descope::end`]; nothing was ended (warn) | |
 //!
 //! [`guide`] explains how a session is renewed, and against which attackers the crate protects.
 //!
@@ -185,7 +187,7 @@ pub use self::descope::{
 pub use self::emulator::Emulator;
 pub use self::error::{AuthError, AuthErrorKind};
 #[cfg(feature = "axum")]
-pub use self::extract::{Allowed, AuthRejection, Claims, Policy};
+pub use self::extract::{Allowed, AuthRejection, Claims, CurrentUser, LoadUser, Policy};
 pub use self::require::RequireLayer;
 pub use self::session::{SameSite, SessionLayer, SignOut};
 pub use self::token::{InvalidToken, SignatureAlgorithm, TokenCache};

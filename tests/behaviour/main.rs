@@ -8,6 +8,7 @@ mod client_faults;
 mod client_traces;
 mod cookie_names;
 mod cookie_store;
+mod current_user;
 mod emulator;
 mod endpoints;
 mod events;
