@@ -90,8 +90,9 @@
 //! |---|---|---|
 //! | `session.no_credentials` | the request has no token (trace) | |
 //! | `session.refused` | the request has a token that does not count: it has run out, does not verify, came from another origin, or cannot be decided now | `code`, `credential`, `reason` |
+//! | `session.missing_layer` | a handler or a layer asks for a user where no session layer ran (error) | |
 //! | `session.renewed` | the session was renewed for this request | |
-//! | `requirement.refused` | the user is known and may not pass | `rule`: `tenant`, `role`, `permission` or `step-up` |
+//! | `requirement.refused` | the user is known and may not pass | `rule`: `tenant`, `role`, `permission`, `not`, `predicate`, `alternatives` or `step-up` |
 //! | `renewal.refused` | Descope refused the refresh JWT | `error` |
 //! | `renewal.failed` | Descope gave no answer about the refresh JWT (warn) | `error` |
 //! | `renewal.paused` | no call was made, because earlier calls have failed | `seconds` |

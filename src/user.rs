@@ -230,9 +230,12 @@ impl User {
 }
 
 fn session(extensions: &Extensions) -> Result<&Session, AuthError> {
-    extensions
-        .get()
-        .ok_or_else(|| AuthErrorKind::MissingLayer.into())
+    extensions.get().ok_or_else(|| {
+        let error = AuthError::new(AuthErrorKind::MissingLayer);
+        // Here and not where it is rendered, so that whoever renders it, or handles it, cannot hide it.
+        tracing::error!(event = "session.missing_layer", "{error}");
+        error
+    })
 }
 
 impl fmt::Debug for User {

@@ -2,7 +2,7 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::ops::Deref;
 
-use axum_core::extract::FromRequestParts;
+use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
 use super::rejection::AuthRejection;
@@ -68,6 +68,20 @@ impl<P: Policy, S: Send + Sync> FromRequestParts<S> for Allowed<P> {
             user,
             policy: PhantomData,
         })
+    }
+}
+
+/// `None` for nobody, and for a user who does not meet the policy: the page is for everybody, and shows more to some.
+impl<P: Policy, S: Send + Sync> OptionalFromRequestParts<S> for Allowed<P> {
+    type Rejection = AuthRejection;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
+        let user = User::optional_from_extensions(&parts.extensions)?;
+        let allowed = user.filter(|user| P::requirement().check(user).is_ok());
+        Ok(allowed.map(|user| Self {
+            user,
+            policy: PhantomData,
+        }))
     }
 }
 

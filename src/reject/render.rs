@@ -5,7 +5,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTH
 use http::{HeaderValue, Response, StatusCode};
 
 use super::{Reject, Rejected};
-use crate::error::{AuthError, AuthErrorKind};
+use crate::error::AuthError;
 
 /// Answers with a problem document (RFC 9457), and with `WWW-Authenticate` and `Retry-After` where they apply. The
 /// default.
@@ -77,8 +77,7 @@ impl<B: Default> Reject<B> for GrpcStatus {
     }
 }
 
-/// Sets `Cache-Control: no-store`, and `WWW-Authenticate` and `Retry-After` where they apply. Logs a missing session
-/// layer.
+/// Sets `Cache-Control: no-store`, and `WWW-Authenticate` and `Retry-After` where they apply.
 fn describe(error: &AuthError, headers: &mut HeaderMap) {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     if let Some(challenge) = error.challenge()
@@ -88,8 +87,5 @@ fn describe(error: &AuthError, headers: &mut HeaderMap) {
     }
     if let Some(retry_after) = error.retry_after() {
         headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
-    }
-    if *error.kind() == AuthErrorKind::MissingLayer {
-        tracing::error!("{error}");
     }
 }

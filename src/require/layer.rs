@@ -103,6 +103,16 @@ impl<R> RequireLayer<R> {
     }
 }
 
+/// With a requirement that was put together elsewhere, to be shared with [`Policy`](crate::Policy) or checked by hand.
+impl From<Requirement> for RequireLayer {
+    fn from(requirement: Requirement) -> Self {
+        Self {
+            requirement,
+            ..Self::new()
+        }
+    }
+}
+
 impl<S, R: Clone> Layer<S> for RequireLayer<R> {
     type Service = RequireService<S, R>;
 

@@ -1,3 +1,5 @@
+use std::fmt;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::error::{AuthError, AuthErrorKind};
@@ -18,6 +20,30 @@ pub struct Requirement {
     permissions: Vec<String>,
     scope: Scope,
     step_up: Option<Option<Duration>>,
+    /// All of them.
+    all: Vec<Requirement>,
+    /// Of each of these, one.
+    any: Vec<Vec<Requirement>>,
+    /// None of them.
+    none: Vec<Requirement>,
+    predicates: Vec<Predicate>,
+}
+
+#[derive(Clone)]
+struct Predicate(Arc<dyn Fn(&User) -> bool + Send + Sync>);
+
+impl fmt::Debug for Predicate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Predicate")
+    }
+}
+
+/// Why a requirement is not met.
+#[derive(Clone, Copy)]
+enum Refusal {
+    /// The user lacks something of this kind.
+    Lacks(&'static str),
+    StepUp(Option<Duration>),
 }
 
 /// Where roles and permissions count.
@@ -74,6 +100,56 @@ impl Requirement {
         self
     }
 
+    /// Requires another requirement besides. Each has a tenant of its own: a role in one tenant and a permission in
+    /// another one are two requirements.
+    #[must_use]
+    pub fn and(mut self, other: Self) -> Self {
+        self.all.push(other);
+        self
+    }
+
+    /// Requires at least one of these, besides what is required already. Of none of them, nobody passes.
+    ///
+    /// If a user lacks only a step-up for one of them, the answer asks for the step-up.
+    ///
+    /// ```
+    /// use tower_descope::require::Requirement;
+    ///
+    /// // An editor, or somebody who may write and has stepped up.
+    /// let requirement = Requirement::new().any_of([
+    ///     Requirement::new().role("editor"),
+    ///     Requirement::new().permission("write").step_up(None),
+    /// ]);
+    /// # let _ = requirement;
+    /// ```
+    #[must_use]
+    pub fn any_of(mut self, alternatives: impl IntoIterator<Item = Self>) -> Self {
+        self.any.push(alternatives.into_iter().collect());
+        self
+    }
+
+    /// Requires that the user does not meet another requirement, besides what is required already.
+    #[must_use]
+    pub fn not(mut self, other: Self) -> Self {
+        self.none.push(other);
+        self
+    }
+
+    /// Requires what a function of yours says of the user, besides what is required already. It runs with every request,
+    /// so it must not block.
+    ///
+    /// ```
+    /// use tower_descope::require::Requirement;
+    ///
+    /// let by_app = Requirement::new().predicate(|user| user.amr().any(|factor| factor == "totp"));
+    /// # let _ = by_app;
+    /// ```
+    #[must_use]
+    pub fn predicate(mut self, meets: impl Fn(&User) -> bool + Send + Sync + 'static) -> Self {
+        self.predicates.push(Predicate(Arc::new(meets)));
+        self
+    }
+
     /// Checks that the user meets all parts of the requirement.
     ///
     /// # Errors
@@ -81,16 +157,17 @@ impl Requirement {
     /// [`AuthErrorKind::Forbidden`] for a missing tenant, role or permission, else
     /// [`AuthErrorKind::StepUpRequired`].
     pub fn check(&self, user: &User) -> Result<(), AuthError> {
-        if let Some(rule) = self.refusing(user.claims()) {
-            tracing::debug!(
-                event = "requirement.refused",
-                rule,
-                "the user lacks a {rule}"
-            );
-            return Err(AuthErrorKind::Forbidden.into());
-        }
-        match self.step_up {
-            Some(max_age) if !user.stepped_up_within(max_age) => {
+        match self.verdict(user) {
+            Ok(()) => Ok(()),
+            Err(Refusal::Lacks(rule)) => {
+                tracing::debug!(
+                    event = "requirement.refused",
+                    rule,
+                    "the user does not meet a rule of this kind: {rule}"
+                );
+                Err(AuthErrorKind::Forbidden.into())
+            }
+            Err(Refusal::StepUp(max_age)) => {
                 tracing::debug!(
                     event = "requirement.refused",
                     rule = "step-up",
@@ -98,8 +175,40 @@ impl Requirement {
                 );
                 Err(AuthErrorKind::StepUpRequired { max_age }.into())
             }
-            _ => Ok(()),
         }
+    }
+
+    fn verdict(&self, user: &User) -> Result<(), Refusal> {
+        if let Some(rule) = self.refusing(user.claims()) {
+            return Err(Refusal::Lacks(rule));
+        }
+        if self.none.iter().any(|other| other.verdict(user).is_ok()) {
+            return Err(Refusal::Lacks("not"));
+        }
+        if !self.predicates.iter().all(|meets| meets.0(user)) {
+            return Err(Refusal::Lacks("predicate"));
+        }
+        // What can be remedied comes last, so that nobody steps up in vain.
+        let mut step_up = None;
+        let mut remember = |verdict: Result<(), Refusal>| match verdict {
+            Err(Refusal::StepUp(max_age)) => {
+                step_up.get_or_insert(max_age);
+                Ok(())
+            }
+            verdict => verdict,
+        };
+        for other in &self.all {
+            remember(other.verdict(user))?;
+        }
+        for alternatives in &self.any {
+            remember(one_of(alternatives, user))?;
+        }
+        if let Some(max_age) = self.step_up
+            && !user.stepped_up_within(max_age)
+        {
+            remember(Err(Refusal::StepUp(max_age)))?;
+        }
+        step_up.map_or(Ok(()), |max_age| Err(Refusal::StepUp(max_age)))
     }
 
     /// Which kind of thing the user lacks, if anything: `tenant`, `role` or `permission`.
@@ -135,6 +244,21 @@ impl Requirement {
             None
         }
     }
+}
+
+/// The first alternative that is met, else the first that lacks nothing but a step-up.
+fn one_of(alternatives: &[Requirement], user: &User) -> Result<(), Refusal> {
+    let mut refusal = Refusal::Lacks("alternatives");
+    for alternative in alternatives {
+        match alternative.verdict(user) {
+            Ok(()) => return Ok(()),
+            Err(step_up @ Refusal::StepUp(_)) if matches!(refusal, Refusal::Lacks(_)) => {
+                refusal = step_up;
+            }
+            Err(_) => {}
+        }
+    }
+    Err(refusal)
 }
 
 fn has_all<'a>(wanted: &[String], has: impl Iterator<Item = &'a str> + Clone) -> bool {

@@ -384,3 +384,164 @@ async fn the_mounted_routes_refuse_contradicting_headers_too() {
     assert_eq!(response.status(), 403);
     assert!(!response.headers().contains_key("set-cookie"));
 }
+
+/// What a requirement says of these claims: nothing, `forbidden`, or that a step-up would do.
+async fn verdict(requirement: &Requirement, claims: &[(&str, Value)]) -> &'static str {
+    let project = project_with(|builder| builder);
+    let user = project
+        .descope
+        .validate_session(&token(claims))
+        .await
+        .unwrap();
+    match requirement.check(&user) {
+        Ok(()) => "passes",
+        Err(error) => error.code(),
+    }
+}
+
+#[tokio::test]
+async fn requirements_are_put_together() {
+    let role = |name: &str| Requirement::new().role(name);
+    let recent = || Requirement::new().step_up(None);
+    let roles = |names: &[&str]| ("roles", json!(names));
+    let in_tenant = (
+        "tenants",
+        json!({"t1": {"roles": ["admin"]}, "t2": {"permissions": ["pay"]}}),
+    );
+    let stepped_up = ("su", json!(true));
+    let both = role("a").and(role("b"));
+    let either = Requirement::new().any_of([role("a"), role("b")]);
+    let two_tenants = Requirement::new()
+        .tenant("t1")
+        .role("admin")
+        .and(Requirement::new().tenant("t2").permission("pay"));
+    let or_recent = Requirement::new().any_of([role("a"), role("b").and(recent())]);
+    let nobody = Requirement::new().any_of([]);
+    for (requirement, claims, expected) in [
+        (&both, vec![roles(&["a", "b"])], "passes"),
+        (&both, vec![roles(&["a"])], "forbidden"),
+        (&both, vec![roles(&["b"])], "forbidden"),
+        (&either, vec![roles(&["b"])], "passes"),
+        (&either, vec![roles(&["a"])], "passes"),
+        (&either, vec![roles(&["c"])], "forbidden"),
+        (&either.clone().role("c"), vec![roles(&["a"])], "forbidden"),
+        (
+            &either.clone().role("c"),
+            vec![roles(&["a", "c"])],
+            "passes",
+        ),
+        (
+            &either.clone().any_of([role("d")]),
+            vec![roles(&["a"])],
+            "forbidden",
+        ),
+        (&two_tenants, vec![in_tenant.clone()], "passes"),
+        (
+            &two_tenants,
+            vec![(
+                "tenants",
+                json!({"t1": {"roles": ["admin"], "permissions": ["pay"]}}),
+            )],
+            "forbidden",
+        ),
+        (&nobody, vec![roles(&["a"])], "forbidden"),
+        (&role("a").not(role("b")), vec![roles(&["a"])], "passes"),
+        (
+            &role("a").not(role("b")),
+            vec![roles(&["a", "b"])],
+            "forbidden",
+        ),
+        (&role("a").not(recent()), vec![roles(&["a"])], "passes"),
+        (
+            &role("a").not(recent()),
+            vec![roles(&["a"]), stepped_up.clone()],
+            "forbidden",
+        ),
+        // A step-up is asked for only where it is all that is missing.
+        (&or_recent, vec![roles(&["a"])], "passes"),
+        (&or_recent, vec![roles(&["b"])], "step_up_required"),
+        (
+            &or_recent,
+            vec![roles(&["b"]), stepped_up.clone()],
+            "passes",
+        ),
+        (&or_recent, vec![roles(&["c"])], "forbidden"),
+        (&recent().and(role("a")), vec![], "forbidden"),
+        (&recent().any_of([role("a")]), vec![], "forbidden"),
+        (
+            &recent().and(role("a")),
+            vec![roles(&["a"])],
+            "step_up_required",
+        ),
+    ] {
+        assert_eq!(
+            verdict(requirement, &claims).await,
+            expected,
+            "{requirement:?} {claims:?}"
+        );
+    }
+    let by_app = Requirement::new().predicate(|user| user.id() == "U1");
+    assert_eq!(verdict(&by_app, &[]).await, "passes");
+    let other = by_app
+        .clone()
+        .predicate(|user| user.roles().any(|role| role == "a"));
+    assert_eq!(verdict(&other, &[]).await, "forbidden");
+    assert_eq!(verdict(&other, &[roles(&["a"])]).await, "passes");
+}
+
+#[tokio::test]
+async fn one_requirement_serves_a_layer_and_an_extractor() {
+    use axum::routing::get;
+    use tower_descope::{Allowed, Policy};
+
+    struct Staff;
+
+    impl Policy for Staff {
+        fn requirement() -> Requirement {
+            let roles = ["admin", "editor"].map(|role| Requirement::new().role(role));
+            Requirement::new().any_of(roles)
+        }
+    }
+
+    let world = World::new().await;
+    let app = axum::Router::new()
+        .route(
+            "/layer",
+            get(async || "in").route_layer(RequireLayer::from(Staff::requirement())),
+        )
+        .route("/handler", get(async |_: Allowed<Staff>| "in"))
+        .route(
+            "/page",
+            get(async |staff: Option<Allowed<Staff>>| if staff.is_some() { "in" } else { "out" }),
+        )
+        .layer(world.descope.session_layer());
+    let ask = async |path: &str, cookies: &str| {
+        let request = Request::get(path).header("cookie", cookies);
+        let request = request.body(Body::empty()).unwrap();
+        let response = app.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 1000)
+            .await
+            .unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let ann = world.sign_in("ann@example.com").await.cookies();
+    let put =
+        |user: &mut tower_descope::wire::UserProfile| user.role_names = vec!["editor".to_owned()];
+    world.emulator.put_user("ann@example.com", put).unwrap();
+    let editor = world.sign_in("ann@example.com").await.cookies();
+    for (path, statuses) in [
+        ("/layer", [401, 403, 200]),
+        ("/handler", [401, 403, 200]),
+        ("/page", [200; 3]),
+    ] {
+        for (cookies, status) in ["", &ann, &editor].into_iter().zip(statuses) {
+            let (got, body) = ask(path, cookies).await;
+            assert_eq!(got, status, "{path} {body}");
+            assert!(!body.contains("editor"), "a 403 names no role: {body}");
+            if status == 200 {
+                assert_eq!(body == "in", cookies == editor, "{path}");
+            }
+        }
+    }
+}

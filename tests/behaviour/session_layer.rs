@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::support::log::Log;
 use crate::support::world::{self, REFRESH, Reply, Session, World};
 use axum::Router;
 use axum::body::Body;
@@ -550,18 +551,31 @@ async fn cookies_of_other_sites_requests_are_ignored() {
     assert_eq!(world.send(post("same-origin")).await.status(), 200);
 }
 
+// Whoever renders or swallows the error: the log names the missing call.
 #[tokio::test]
 async fn a_missing_layer_is_a_mistake_of_the_app() {
-    let app: axum::Router = axum::Router::new().route(
-        "/me",
-        axum::routing::get(async |_: Option<tower_descope::User>| "never"),
-    );
-    let request = Request::get("/me").body(Body::empty()).unwrap();
-    let reply = world::Reply::read(tower::ServiceExt::oneshot(app, request).await.unwrap()).await;
-    assert_eq!(
-        (reply.status(), reply.json()["code"].as_str()),
-        (500, Some("missing_layer"))
-    );
+    use tower_descope::require::{GrpcStatus, RequireLayer};
+    use tower_descope::{AuthRejection, User};
+
+    let grpc = RequireLayer::new().with_rejection(GrpcStatus);
+    let app = Router::new()
+        .route("/optional", get(async |_: Option<User>| "never"))
+        .route(
+            "/result",
+            get(async |_: Result<User, AuthRejection>| "handled"),
+        )
+        .route("/grpc", get(async || "never").route_layer(grpc));
+    for (path, status) in [("/optional", 500), ("/result", 200), ("/grpc", 200)] {
+        let log = Log::start();
+        let request = Request::get(path).body(Body::empty()).unwrap();
+        let reply = Reply::read(app.clone().oneshot(request).await.unwrap()).await;
+        assert_eq!(reply.status(), status, "{path}");
+        assert_ne!(reply.body, "never");
+        assert_eq!(log.count("session_layer()"), 1, "{path} {}", log.text());
+        if path == "/optional" {
+            assert_eq!(reply.json()["code"], "missing_layer");
+        }
+    }
 }
 
 #[tokio::test]
