@@ -75,9 +75,10 @@ impl Descope {
     /// cookies of a request. An expired session JWT beside a good refresh JWT is left out, so that the next request
     /// renews the session.
     ///
-    /// The origin of the request is not checked, because the callback of an OAuth sign-in comes from another site. A
-    /// handler that takes tokens or codes from a form has to see to it that the form is its own, or somebody else could
-    /// sign the user in to their account.
+    /// A form of another site starts no session, by the same rule as in the session layer: otherwise somebody could sign
+    /// your users in to an account of their own. `GET` is not checked, because the callback of an OAuth sign-in comes from
+    /// another site; such a handler has to compare the `state` of OAuth. Where a provider posts its answer
+    /// (`response_mode=form_post`), name its origin with [`allow_origin`](crate::DescopeBuilder::allow_origin).
     ///
     /// Dropping the result signs nobody in, but the session before is over by then.
     ///
@@ -112,6 +113,7 @@ impl Descope {
     ///
     /// The session of the request is as it was, and
     ///
+    /// * [`CrossOrigin`](AuthErrorKind::CrossOrigin): a page of another site has sent the request;
     /// * [`MissingCredentials`](AuthErrorKind::MissingCredentials): there is no token;
     /// * [`InvalidToken`](AuthErrorKind::InvalidToken) or [`ExpiredToken`](AuthErrorKind::ExpiredToken): a token does not
     ///   verify, was revoked, or the two are of different users. That goes for a sign-in within the second of a
@@ -123,6 +125,15 @@ impl Descope {
         request: &Parts,
         tokens: &JwtResponse,
     ) -> Result<Established, AuthError> {
+        let Parts {
+            method,
+            uri,
+            headers,
+            ..
+        } = request;
+        if self.project.origins.refuses_parts(method, uri, headers) {
+            return Err(AuthErrorKind::CrossOrigin.into());
+        }
         let session = self.session_of(request).await;
         let renewer = &self.project.renewer;
         let accepted = match tokens.received.0 {

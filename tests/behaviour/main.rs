@@ -12,6 +12,7 @@ mod current_user;
 mod emulator;
 mod endpoints;
 mod events;
+mod examples;
 mod keys_lifecycle;
 mod keys_missing;
 mod openapi;

@@ -379,6 +379,28 @@ async fn when_descope_is_down_the_browser_is_signed_out_and_the_handler_knows() 
     assert_eq!(answer.is_ok().body["confirmed"], true);
 }
 
+// Security requirements 39 and 40: somebody's code in a form of their own would sign the user in to their account.
+#[tokio::test]
+async fn a_form_of_another_site_signs_nobody_in() {
+    for with_layer in [false, true] {
+        let upstream = Upstream::rotating();
+        let descope = descope(&upstream);
+        let mut browser = Browser::new(app(&descope, with_layer));
+        let (session, refresh) = upstream.tokens("Umallory");
+        let tokens = json!({ "sessionJwt": session, "refreshJwt": refresh }).to_string();
+        let request = http::Request::post(format!("/auth{ADOPT}"))
+            .header("host", "app.example")
+            .header("origin", "https://evil.example")
+            .header("content-type", "application/json");
+        let answer = browser.send(request.body(tokens.into()).unwrap()).await;
+        assert_eq!(
+            (answer.status.as_u16(), &answer.body["code"]),
+            (403, &json!("cross_origin"))
+        );
+        assert!(!answer.sets_cookies());
+    }
+}
+
 // Security requirements 39 and 40.
 #[tokio::test]
 async fn a_page_of_another_site_signs_nobody_out() {
