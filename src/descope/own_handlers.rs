@@ -26,6 +26,9 @@ impl Established {
     ///
     /// `None` if that could not be verified yet, because Descope has just begun to sign with a key that it does not
     /// publish, or if there was a refresh JWT alone. The browser is signed in with its next request.
+    ///
+    /// [`User::profile`] finds no refresh JWT here, because the browser has not sent it yet. What Descope said of the user
+    /// is in [`JwtResponse::user`].
     pub fn user(&self) -> Option<&User> {
         self.user.as_ref()
     }
