@@ -144,7 +144,7 @@ impl Descope {
             false => renewer.examine(tokens).await?,
         };
         let started = session.start(&accepted, None, Store::Cookies).await;
-        let (cookies, _) = started.map_err(|not_started| match not_started {
+        let cookies = started.map_err(|not_started| match not_started {
             NotStarted::Nobody => AuthErrorKind::MissingCredentials.into(),
             NotStarted::Unwritable(Unwritable::TooLarge { size }) => {
                 AuthErrorKind::CookieTooLarge { size }.into()
@@ -225,41 +225,30 @@ mod parts {
 
     use super::{Ended, Established};
 
-    impl IntoResponseParts for Established {
-        type Error = Infallible;
+    /// A part of a response, or a response of nothing else.
+    macro_rules! part_of_a_response {
+        ($($type:ty),*) => {$(
+            impl IntoResponseParts for $type {
+                type Error = Infallible;
 
-        fn into_response_parts(
-            self,
-            mut parts: ResponseParts,
-        ) -> Result<ResponseParts, Infallible> {
-            self.write_to(parts.headers_mut());
-            Ok(parts)
-        }
+                fn into_response_parts(
+                    self,
+                    mut parts: ResponseParts,
+                ) -> Result<ResponseParts, Infallible> {
+                    self.write_to(parts.headers_mut());
+                    Ok(parts)
+                }
+            }
+
+            impl IntoResponse for $type {
+                fn into_response(self) -> Response {
+                    (self, ()).into_response()
+                }
+            }
+        )*};
     }
 
-    impl IntoResponse for Established {
-        fn into_response(self) -> Response {
-            (self, ()).into_response()
-        }
-    }
-
-    impl IntoResponseParts for Ended {
-        type Error = Infallible;
-
-        fn into_response_parts(
-            self,
-            mut parts: ResponseParts,
-        ) -> Result<ResponseParts, Infallible> {
-            self.write_to(parts.headers_mut());
-            Ok(parts)
-        }
-    }
-
-    impl IntoResponse for Ended {
-        fn into_response(self) -> Response {
-            (self, ()).into_response()
-        }
-    }
+    part_of_a_response!(Established, Ended);
 }
 
 impl std::fmt::Debug for Established {

@@ -19,6 +19,8 @@ pub trait LoadUser<S>: Clone + Send + Sync + 'static {
 
     /// Loads the row of this user, or creates it. `None` if there is none and none is to be created.
     ///
+    /// There is no time limit: a request waits for as long as this takes. It is not called where nobody is signed in.
+    ///
     /// [`User::id`] is the key to look for. An e-mail address is none: it changes, and not every user has one.
     fn load(
         user: &User,

@@ -44,7 +44,7 @@ pub(super) async fn adopt(
     }
     let accepted = project.renewer.examine(&tokens).await;
     let accepted = accepted.map_err(AuthError::from)?;
-    let (cookies, _) = caller.0.start(&accepted, None, Store::Cookies).await?;
+    let cookies = caller.0.start(&accepted, None, Store::Cookies).await?;
     let mut body = Map::new();
     rewrite(project, &mut body, &accepted.tokens);
     Ok(with_cookies(body, cookies))

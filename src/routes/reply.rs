@@ -100,7 +100,7 @@ pub(super) async fn signed_in(
         TokenDelivery::Body => Store::Elsewhere,
         _ => Store::Cookies,
     };
-    let (cookies, _) = caller.0.start(&accepted, same_user, store).await?;
+    let cookies = caller.0.start(&accepted, same_user, store).await?;
 
     rewrite(project, &mut body, &accepted.tokens);
     if accepted.lacks_session && project.delivery != TokenDelivery::Body {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
+use http::HeaderValue;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 
@@ -55,17 +56,17 @@ fn content_type(headers: &HeaderMap) -> Result<ContentType, RouteError> {
     let Some(field) = fields.next() else {
         return Ok(ContentType::Missing);
     };
-    let essence = field.as_bytes().split(|byte| *byte == b';').next();
-    let is_json = essence.is_some_and(|essence| {
-        essence
-            .trim_ascii()
-            .eq_ignore_ascii_case(b"application/json")
-    });
-    if is_json && fields.next().is_none() {
+    if is_of_type(field, "application/json") && fields.next().is_none() {
         Ok(ContentType::Json)
     } else {
         Err(RouteError::unsupported_media_type())
     }
+}
+
+/// Whether a content type is this one, whatever its parameters.
+pub(super) fn is_of_type(content_type: &HeaderValue, wanted: &str) -> bool {
+    let essence = content_type.as_bytes().split(|byte| *byte == b';').next();
+    essence.is_some_and(|it| it.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 /// Reads the body, of which the router allows [`MAX_BODY`] bytes. The whole body has to arrive within `body_timeout`: a

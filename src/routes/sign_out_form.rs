@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::TokenDelivery;
 use super::error::RouteError;
-use super::request::Input;
+use super::request::{Input, is_of_type};
 use crate::project::Project;
 use crate::reject::path_on_this_host;
 use crate::wire::LogoutRequest;
@@ -61,11 +61,8 @@ impl FromRequest<Arc<Project>> for SignOutInput {
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
-    let essence = headers.get(CONTENT_TYPE).and_then(|field| {
-        let essence = field.as_bytes().split(|byte| *byte == b';').next()?;
-        Some(essence.trim_ascii())
-    });
-    essence.is_some_and(|it| it.eq_ignore_ascii_case(b"application/x-www-form-urlencoded"))
+    let field = headers.get(CONTENT_TYPE);
+    field.is_some_and(|field| is_of_type(field, "application/x-www-form-urlencoded"))
 }
 
 /// The path as a header field, which is ASCII.

@@ -14,7 +14,7 @@ use crate::project::Project;
 use crate::refresh::{Issued, Presented};
 use crate::token::{Name, TokenKind, Unverified, Verified};
 use crate::wire::LogoutRequest;
-use crate::wire::endpoint::{Call, Endpoint};
+use crate::wire::endpoint::Call;
 use crate::wire::session::{Logout, LogoutAll};
 
 /// Which sessions a sign-out ends.
@@ -28,10 +28,10 @@ pub enum SignOut {
 }
 
 impl SignOut {
-    fn endpoint(self) -> Endpoint {
+    fn path(self) -> &'static str {
         match self {
-            Self::ThisSession => Logout::ENDPOINT,
-            Self::Everywhere => LogoutAll::ENDPOINT,
+            Self::ThisSession => Logout::ENDPOINT.path,
+            Self::Everywhere => LogoutAll::ENDPOINT.path,
         }
     }
 }
@@ -148,8 +148,9 @@ impl Ended {
         }
         let mut confirmed = true;
         while let Some(ended) = calls.join_next().await {
+            // A call whose task was lost with its runtime has confirmed nothing either.
+            confirmed &= matches!(ended, Ok(Ok(())));
             if let Ok(Err(error)) = ended {
-                confirmed = false;
                 tracing::warn!(%error, "signed out here, but upstream did not confirm it");
             }
         }
@@ -166,9 +167,9 @@ async fn call(
 ) -> Result<(), ClientError> {
     let body = serde_json::to_vec(request)
         .map_err(|_| ClientError::invalid("the body cannot be written as json"))?;
-    let path = which.endpoint().path;
+    let (body, token) = (Some(body.into()), Some(refresh_jwt));
     let call = project
         .client
-        .forward(Method::POST, path, Some(body.into()), Some(refresh_jwt));
+        .forward(Method::POST, which.path(), body, token);
     call.await.map(|_| ())
 }

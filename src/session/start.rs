@@ -30,8 +30,7 @@ pub(crate) enum NotStarted {
 }
 
 impl Session {
-    /// Replaces the session of this request. Answers the `Set-Cookie` values, and who has signed in if that could be
-    /// verified.
+    /// Replaces the session of this request. Answers the `Set-Cookie` values.
     ///
     /// `same_user`: the refresh JWT of the session that the call has continued, for calls that do.
     pub(crate) async fn start(
@@ -39,7 +38,7 @@ impl Session {
         accepted: &Accepted,
         same_user: Option<&Presented>,
         store: Store,
-    ) -> Result<(Vec<HeaderValue>, Option<Arc<Verified>>), NotStarted> {
+    ) -> Result<Vec<HeaderValue>, NotStarted> {
         let project = self.project();
         let user = user_of(&accepted.tokens, same_user);
         let owner = match (&user, &accepted.unverified) {
@@ -56,7 +55,7 @@ impl Session {
         if let Owner::Known(user) = owner {
             project.profiles.invalidate(user.claims.id());
         }
-        Ok((cookies, user))
+        Ok(cookies)
     }
 
     /// Ends what the sign-in replaces: the session of another user altogether; of the same user only what a late

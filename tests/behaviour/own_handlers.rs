@@ -3,9 +3,9 @@
 use std::time::Duration;
 
 use crate::support::mounted::browser::Answer;
-use crate::support::mounted::{Browser, CODE, PROJECT, Upstream, builder, claims, descope};
+use crate::support::mounted::{Browser, CODE, Upstream, builder, claims, descope};
 use crate::support::signer::Signer;
-use axum::body::{Body, Bytes};
+use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -428,7 +428,7 @@ async fn the_headers_can_be_written_without_axum() {
     let (session, refresh) = upstream.tokens("Uann");
     let mut tokens = JwtResponse::default();
     (tokens.session_jwt, tokens.refresh_jwt) = (session.clone(), refresh);
-    let (parts, Bytes { .. }) = http::Request::new(Bytes::new()).into_parts();
+    let (parts, ()) = http::Request::new(()).into_parts();
     let established = descope.establish(&parts, &tokens).await.unwrap();
     let mut headers = HeaderMap::new();
     established.write_to(&mut headers);
@@ -453,5 +453,4 @@ async fn the_headers_can_be_written_without_axum() {
     let empty = descope.establish(&parts, &JwtResponse::default()).await;
     let kind = empty.unwrap_err().kind().clone();
     assert_eq!(kind, AuthErrorKind::MissingCredentials);
-    assert!(PROJECT.starts_with("P2"));
 }
