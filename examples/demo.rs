@@ -41,9 +41,9 @@ async fn main() -> Result<(), Box<dyn Error>> {
     // The emulator lives as long as its handle.
     let (emulator, mut builder) = match std::env::var("DESCOPE_PROJECT_ID") {
         Ok(project_id) => {
-            let mut builder = Descope::builder(project_id)?;
+            let mut builder = Descope::builder(project_id);
             if let Ok(base_url) = std::env::var("DESCOPE_BASE_URL") {
-                builder = builder.base_url(&base_url)?;
+                builder = builder.base_url(&base_url);
             }
             (None, builder)
         }
@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 .listen(env_or("EMULATOR_LISTEN", "127.0.0.1:3001")?)
                 .start()
                 .await?;
-            let builder = Descope::builder(emulator.project_id())?.base_url(emulator.base_url())?;
+            let builder = Descope::builder(emulator.project_id()).base_url(emulator.base_url());
             (Some(emulator), builder)
         }
     };

@@ -15,8 +15,8 @@ use tower_descope::{Descope, Emulator, SignOut, User};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let emulator = Emulator::builder().start().await?;
-    let descope = Descope::builder(emulator.project_id())?
-        .base_url(emulator.base_url())?
+    let descope = Descope::builder(emulator.project_id())
+        .base_url(emulator.base_url())
         .build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("app:   http://{}", listener.local_addr()?);

@@ -20,7 +20,7 @@
 //! use tower_descope::{Descope, RequireLayer, User};
 //!
 //! # fn app() -> Result<Router, Box<dyn std::error::Error>> {
-//! let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?; // or Descope::from_env()
+//! let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1").build()?; // or Descope::from_env()
 //! let app = Router::new()
 //!     .route("/me", get(async |user: User| user.id().to_owned()))
 //!     .route("/admin", get(async || "welcome").route_layer(RequireLayer::new().role("admin")))

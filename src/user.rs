@@ -38,7 +38,7 @@ use crate::wire::UserProfile;
 /// }
 ///
 /// # fn app() -> Result<Router, Box<dyn std::error::Error>> {
-/// let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+/// let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1").build()?;
 /// let app = Router::new().route("/me", get(me)).layer(descope.session_layer());
 /// # Ok(app) }
 /// # app().unwrap(); }
@@ -195,10 +195,10 @@ impl User {
     /// }
     ///
     /// fn plan(user: &User) -> Result<String, AuthError> {
-    ///     Ok(user.custom_claims::<Plan>()?.plan)
+    ///     Ok(user.claims_as::<Plan>()?.plan)
     /// }
     /// ```
-    pub fn custom_claims<T: DeserializeOwned>(&self) -> Result<T, AuthError> {
+    pub fn claims_as<T: DeserializeOwned>(&self) -> Result<T, AuthError> {
         self.verified()
             .decode()
             .map_err(|error| AuthError::new(AuthErrorKind::ClaimsMismatch).with_source(error))

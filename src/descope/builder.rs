@@ -19,10 +19,12 @@ use crate::token::{
 };
 
 /// Configures a [`Descope`] handle. Every option has a default that is right for production.
+///
+/// No option is checked before [`build`](Self::build), whose error names the one that is wrong.
 #[derive(Debug)]
 pub struct DescopeBuilder {
-    project: ProjectId,
-    base_url: Option<BaseUrl>,
+    project: String,
+    base_url: Option<String>,
     management_key: Option<AccessKey>,
     transport: Option<SharedTransport>,
     clock: Arc<dyn Clock>,
@@ -35,7 +37,7 @@ pub struct DescopeBuilder {
     max_token_bytes: usize,
     deadline: Duration,
     key_times: KeyTimes,
-    refresh_memo: Duration,
+    keep_renewals_for: Duration,
     cookies: CookieConfig,
     host_cookies: bool,
     origins: Vec<String>,
@@ -74,7 +76,7 @@ impl std::fmt::Debug for BoxedStore {
 }
 
 impl DescopeBuilder {
-    pub(super) fn new(project: ProjectId) -> Self {
+    pub(super) fn new(project: String) -> Self {
         Self {
             project,
             base_url: None,
@@ -90,7 +92,7 @@ impl DescopeBuilder {
             max_token_bytes: 16 * 1024,
             deadline: Duration::from_secs(5),
             key_times: KeyTimes::default(),
-            refresh_memo: Duration::from_secs(10),
+            keep_renewals_for: Duration::from_secs(10),
             cookies: CookieConfig::default(),
             host_cookies: false,
             origins: Vec::new(),
@@ -114,12 +116,12 @@ impl DescopeBuilder {
     /// The base URL of the API. Default: Descope's host for the project's region. Plain `http` is accepted only for
     /// this machine.
     ///
-    /// # Errors
-    ///
-    /// When `url` is no absolute URL, has more than scheme, host, port and path, or is plain http to another machine.
-    pub fn base_url(mut self, url: &str) -> Result<Self, ConfigError> {
-        self.base_url = Some(url.parse()?);
-        Ok(self)
+    /// [`build`](Self::build) refuses what is no absolute URL, has more than scheme, host, port and path, or is plain http
+    /// to another machine.
+    #[must_use]
+    pub fn base_url(mut self, url: impl Into<String>) -> Self {
+        self.base_url = Some(url.into());
+        self
     }
 
     /// The project's auth management key, which some projects require for sign-up and sign-in from a back end. It is sent
@@ -247,8 +249,8 @@ impl DescopeBuilder {
     /// How long the outcome of a renewal is kept, after a response has delivered it, for late requests that carry the
     /// old refresh JWT. Default 10 s.
     #[must_use]
-    pub fn refresh_memo(mut self, memo: Duration) -> Self {
-        self.refresh_memo = memo;
+    pub fn keep_renewals_for(mut self, memo: Duration) -> Self {
+        self.keep_renewals_for = memo;
         self
     }
 
@@ -404,14 +406,11 @@ impl DescopeBuilder {
     }
 
     /// Lets pages of another origin use the cookies in requests that may change something. May be called several times.
-    /// Default: none.
-    ///
-    /// # Errors
-    ///
-    /// When `origin` is not `https://host[:port]`.
-    pub fn allow_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
-        self.origins.push(options::origin(origin)?);
-        Ok(self)
+    /// Default: none. [`build`](Self::build) refuses what is not `https://host[:port]`.
+    #[must_use]
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.origins.push(origin.into());
+        self
     }
 
     /// The origin under which browsers see this app, for example `https://app.example`. Default: the request's own
@@ -420,21 +419,19 @@ impl DescopeBuilder {
     /// Needed behind a proxy that rewrites `Host`. Without this option the `Origin` of the app's own pages then differs
     /// from the host, so that the cookies of their WebSockets, and of requests that may change something, are ignored:
     /// 403 [`CrossOrigin`](crate::AuthErrorKind::CrossOrigin), and one warning in the log that names this option.
-    /// `X-Forwarded-Host` is not read, because any client can send it.
-    ///
-    /// # Errors
-    ///
-    /// When `origin` is not `https://host[:port]`.
-    pub fn public_origin(mut self, origin: &str) -> Result<Self, ConfigError> {
-        self.public_origin = Some(options::origin(origin)?);
-        Ok(self)
+    /// `X-Forwarded-Host` is not read, because any client can send it. [`build`](Self::build) refuses what is not
+    /// `https://host[:port]`.
+    #[must_use]
+    pub fn public_origin(mut self, origin: impl Into<String>) -> Self {
+        self.public_origin = Some(origin.into());
+        self
     }
 
     /// Leaves `Cache-Control` to the handlers, also where they asked for the user. Default: a response whose handler
     /// asked for the user gets `Cache-Control: private, no-store` if it has no `Cache-Control`. A response that sets
     /// session cookies always gets it.
     #[must_use]
-    pub fn leave_cache_control(mut self) -> Self {
+    pub fn handlers_set_cache_control(mut self) -> Self {
         self.private_responses = false;
         self
     }
@@ -490,9 +487,15 @@ impl DescopeBuilder {
     ///
     /// # Errors
     ///
-    /// When an option is not allowed or contradicts another one, or when the default transport cannot be built because
-    /// there is no TLS, or no CA certificates on this machine.
+    /// When the project id or an option is malformed, not allowed or contradicts another one, or when the default
+    /// transport cannot be built because there is no TLS, or no CA certificates on this machine.
     pub fn build(mut self) -> Result<Descope, ConfigError> {
+        let project = ProjectId::new(self.project)?;
+        let base_url: Option<BaseUrl> = self.base_url.map(|url| url.parse()).transpose()?;
+        let origins = self.origins.iter().map(|origin| options::origin(origin));
+        let origins = origins.collect::<Result<Vec<_>, _>>()?;
+        let public_origin = self.public_origin.as_deref().map(options::origin);
+        let public_origin = public_origin.transpose()?;
         if self.leeway > MAX_LEEWAY {
             return Err(ConfigError::OutOfRange("the leeway is more than 60 s"));
         }
@@ -507,7 +510,7 @@ impl DescopeBuilder {
         }
 
         let clock = self.clock;
-        let mut client = Client::builder(self.project.clone())
+        let mut client = Client::builder(project)
             .clock(clock.clone())
             .deadline(self.deadline);
         for name in &self.cookies.session {
@@ -516,7 +519,7 @@ impl DescopeBuilder {
         for name in &self.cookies.refresh {
             client = client.refresh_cookie_name(name);
         }
-        if let Some(base_url) = self.base_url {
+        if let Some(base_url) = base_url {
             client = client.base_url(base_url);
         }
         if let Some(key) = self.management_key {
@@ -565,7 +568,7 @@ impl DescopeBuilder {
         let mut renewer = Renewer::new(
             client.clone(),
             verifier.clone(),
-            self.refresh_memo,
+            self.keep_renewals_for,
             self.deadline,
         );
         #[cfg(feature = "shared-store")]
@@ -580,8 +583,8 @@ impl DescopeBuilder {
                 verifier,
                 renewer,
                 origins: OriginPolicy {
-                    allowed: self.origins,
-                    public: self.public_origin,
+                    allowed: origins,
+                    public: public_origin,
                     warned: Default::default(),
                     plain_http: !self.cookies.secure,
                 },

@@ -4,7 +4,7 @@ use std::env;
 use std::ffi::OsString;
 
 use super::{ConfigError, DescopeBuilder};
-use crate::client::{AccessKey, ProjectId};
+use crate::client::AccessKey;
 
 impl DescopeBuilder {
     /// Starts a handle with what the environment says:
@@ -28,7 +28,7 @@ impl DescopeBuilder {
     ///
     /// # Errors
     ///
-    /// When the project id is missing, or a variable is malformed. Also when `DESCOPE_BASE_URI` is set and
+    /// When the project id is missing, a variable is not UTF-8, or the key is malformed. Also when `DESCOPE_BASE_URI` is set and
     /// `DESCOPE_BASE_URL` is not: some of Descope's SDKs use that name, and a handle that ignored it would talk to another
     /// host than you meant.
     pub fn from_env() -> Result<Self, ConfigError> {
@@ -43,9 +43,9 @@ fn from(get: impl Fn(&str) -> Option<OsString>) -> Result<DescopeBuilder, Config
         Some(Err(_)) => Err(ConfigError::Environment(format!("{name} is not UTF-8"))),
     };
     let project = text("DESCOPE_PROJECT_ID")?.ok_or(ConfigError::NoProjectId)?;
-    let mut builder = DescopeBuilder::new(ProjectId::new(project)?);
+    let mut builder = DescopeBuilder::new(project);
     match text("DESCOPE_BASE_URL")? {
-        Some(base_url) => builder = builder.base_url(&base_url)?,
+        Some(base_url) => builder = builder.base_url(base_url),
         None if get("DESCOPE_BASE_URI").is_some() => {
             return Err(ConfigError::Environment(
                 "DESCOPE_BASE_URI is set, which has no effect here; the name is DESCOPE_BASE_URL"

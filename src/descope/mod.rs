@@ -34,7 +34,7 @@ use crate::user::User;
 /// use tower_descope::Descope;
 ///
 /// # fn main() -> Result<(), tower_descope::ConfigError> {
-/// let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+/// let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1").build()?;
 /// let layer = descope.session_layer();
 /// # let _ = layer;
 /// # Ok(())
@@ -47,12 +47,8 @@ pub struct Descope {
 
 impl Descope {
     /// Starts to configure a handle for a project.
-    ///
-    /// # Errors
-    ///
-    /// When the project id is empty or has characters that none has.
-    pub fn builder(project_id: impl Into<String>) -> Result<DescopeBuilder, ConfigError> {
-        Ok(DescopeBuilder::new(ProjectId::new(project_id)?))
+    pub fn builder(project_id: impl Into<String>) -> DescopeBuilder {
+        DescopeBuilder::new(project_id.into())
     }
 
     /// A handle from the environment, with the defaults for everything else. See [`DescopeBuilder::from_env`].
@@ -177,12 +173,12 @@ impl Descope {
     /// #     shutdown: impl Future<Output = ()> + Send + 'static,
     /// # ) -> std::io::Result<()> {
     /// axum::serve(listener, app).with_graceful_shutdown(shutdown).await?;
-    /// descope.settled().await;
+    /// descope.renewals_finished().await;
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn settled(&self) {
-        self.project.renewer.settled().await;
+    pub async fn renewals_finished(&self) {
+        self.project.renewer.renewals_finished().await;
         #[cfg(feature = "shared-store")]
         self.project.renewer.announced().await;
     }

@@ -35,7 +35,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Claims<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
         let user = User::from_extensions(&parts.extensions)?;
-        Ok(Self(user.custom_claims()?))
+        Ok(Self(user.claims_as()?))
     }
 }
 
@@ -44,8 +44,6 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequestParts<S> for Claims
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
         let user = User::optional_from_extensions(&parts.extensions)?;
-        Ok(user
-            .map(|user| user.custom_claims().map(Self))
-            .transpose()?)
+        Ok(user.map(|user| user.claims_as().map(Self)).transpose()?)
     }
 }

@@ -201,7 +201,7 @@ impl Renewer {
     }
 
     /// Waits until every renewal has its outcome.
-    pub(crate) async fn settled(&self) {
+    pub(crate) async fn renewals_finished(&self) {
         let mut under_way = self.under_way.subscribe();
         // Cannot fail, because `self` holds the sender.
         let _ = under_way.wait_for(|tasks| *tasks == 0).await;

@@ -21,7 +21,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+//! let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1").build()?;
 //! let app: Router = Router::new()
 //!     .route("/", get(|user: User| async move { format!("hello {}", user.id()) }))
 //!     .nest("/auth", descope.routes())
@@ -205,7 +205,7 @@ impl Descope {
     /// use tower_descope::Descope;
     ///
     /// # fn app(state: u8) -> Result<Router, tower_descope::ConfigError> {
-    /// let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+    /// let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1").build()?;
     /// let app: Router<u8> = Router::new()
     ///     .nest("/auth", descope.routes())
     ///     .layer(descope.session_layer());

@@ -28,7 +28,7 @@ use tower_service::Service;
 ///
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-/// let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+/// let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1").build()?;
 /// let request = Request::post("/v1/auth/logout").body(Empty::<Bytes>::new())?;
 /// let response = descope.routes_service().oneshot(request).await?;
 /// assert_eq!(response.status(), 200);

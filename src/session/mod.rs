@@ -57,7 +57,7 @@
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?.build()?;
+//! let descope = Descope::builder("P2abcdefghijklmnopqrstuvwxyz1").build()?;
 //! let service = ServiceBuilder::new()
 //!     .layer(descope.session_layer())
 //!     .service(service_fn(async |request: Request<String>| {

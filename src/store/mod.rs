@@ -12,7 +12,7 @@
 //! use tower_descope::store::RedisStore;
 //!
 //! let project = "P2abcdefghijklmnopqrstuvwxyz1";
-//! let descope = Descope::builder(project)?
+//! let descope = Descope::builder(project)
 //!     .shared_store(RedisStore::open("redis://127.0.0.1/", project)?)
 //!     .build()?;
 //! # Ok(())
@@ -75,7 +75,7 @@
 //! run keep what they know.
 //!
 //! [deadline]: crate::DescopeBuilder::deadline
-//! [memo]: crate::DescopeBuilder::refresh_memo
+//! [memo]: crate::DescopeBuilder::keep_renewals_for
 
 mod link;
 mod listener;

@@ -50,7 +50,6 @@ impl Stage {
     fn set(cache: TokenCache) -> Self {
         let signer = Signer::new("SK1");
         let descope = Descope::builder(PROJECT)
-            .unwrap()
             .public_key(jwks([&signer]).to_string())
             .token_cache(cache)
             .build()

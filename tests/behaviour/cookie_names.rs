@@ -3,7 +3,7 @@
 use tower_descope::{ConfigError, Descope, DescopeBuilder};
 
 fn builder() -> DescopeBuilder {
-    Descope::builder("P2abcdefghijklmnopqrstuvwxyz1").unwrap()
+    Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")
 }
 
 /// Why it does not build.

@@ -221,8 +221,8 @@ async fn reconfigured_from(
     let live = Live::with(before).await;
     let mut browser = Browser::new(&live, host);
     browser.sign_in(&live).await;
-    let builder = tower_descope::Descope::builder(live.emulator.project_id()).unwrap();
-    let builder = builder.base_url(live.emulator.base_url()).unwrap();
+    let builder = tower_descope::Descope::builder(live.emulator.project_id());
+    let builder = builder.base_url(live.emulator.base_url());
     let descope = configure(builder.clock(live.clock.clone()))
         .build()
         .unwrap();

@@ -79,9 +79,7 @@ impl Browser {
 async fn html_forms_sign_in_and_out_without_script() {
     let emulator = Emulator::builder().start().await.unwrap();
     let descope = Descope::builder(emulator.project_id())
-        .unwrap()
         .base_url(emulator.base_url())
-        .unwrap()
         .build()
         .unwrap();
     let mut browser = Browser::new(html_forms::app(&descope)).await;

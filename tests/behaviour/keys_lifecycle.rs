@@ -670,7 +670,7 @@ async fn settings_at_their_limits_do_not_panic() {
         builder
             .unknown_key_cooldown(Duration::MAX)
             .stale_keys_for(Duration::MAX)
-            .refresh_memo(Duration::MAX)
+            .keep_renewals_for(Duration::MAX)
             .early_renewal(Duration::MAX)
             .deadline(Duration::MAX)
     });

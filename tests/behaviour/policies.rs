@@ -56,7 +56,7 @@ async fn status(descope: &Descope, method: Method, headers: &[(&str, &str)]) -> 
 #[tokio::test]
 async fn a_foreign_origin_is_refused_whatever_sec_fetch_site_says() {
     let plain = project_with(|builder| builder);
-    let named = project_with(|builder| builder.public_origin("https://app.example").unwrap());
+    let named = project_with(|builder| builder.public_origin("https://app.example"));
     let host = ("host", "app.example");
     let inside = ("host", "backend.internal:8080");
     let origin = ("origin", "https://app.example");

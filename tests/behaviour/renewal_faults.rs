@@ -71,9 +71,7 @@ impl Site {
             .with_state(upstream.clone());
         tokio::spawn(async move { axum::serve(listener, server).await });
         let descope = Descope::builder(PROJECT)
-            .unwrap()
             .base_url(&url)
-            .unwrap()
             .public_key(KEY.jwk().to_string())
             .clock(clock.clone())
             .deadline(Duration::from_millis(300))

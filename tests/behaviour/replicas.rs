@@ -193,7 +193,7 @@ fn what_a_process_settles_before_it_ends_another_one_finds() {
         let request = replicas[0].get("/me", &cookies);
         let hung_up = tokio::time::timeout(Duration::from_millis(50), request).await;
         assert!(hung_up.is_err());
-        replicas[0].descope.settled().await;
+        replicas[0].descope.renewals_finished().await;
     });
     drop(ending);
     let reply = elsewhere.block_on(replicas[1].get("/me", &cookies));
@@ -201,9 +201,9 @@ fn what_a_process_settles_before_it_ends_another_one_finds() {
     assert!(reply.cookie("DSR").is_some());
     assert_eq!(replicas.world.refreshes(), 1);
     // With nothing under way there is nothing to wait for.
-    let settled = replicas[1].descope.settled();
+    let finished = replicas[1].descope.renewals_finished();
     elsewhere
-        .block_on(async { tokio::time::timeout(Duration::from_millis(100), settled).await })
+        .block_on(async { tokio::time::timeout(Duration::from_millis(100), finished).await })
         .unwrap();
 }
 
@@ -683,7 +683,7 @@ async fn extreme_options_do_no_harm() {
         builder
             .shared_store(replicas.store.clone())
             .deadline(Duration::MAX)
-            .refresh_memo(Duration::MAX)
+            .keep_renewals_for(Duration::MAX)
     });
     let app = world::app(&descope);
     let extreme = Replica { descope, app };

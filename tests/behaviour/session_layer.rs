@@ -173,7 +173,7 @@ async fn a_page_that_asks_for_nobody_may_be_cached() {
 
 #[tokio::test]
 async fn an_app_may_answer_for_caching_by_itself() {
-    let world = World::with(|builder| builder.leave_cache_control()).await;
+    let world = World::with(|builder| builder.handlers_set_cache_control()).await;
     let ann = world.sign_in("ann@example.com").await;
     let reply = world.get("/me", &ann.cookies()).await;
     assert_eq!((reply.status(), reply.header("cache-control")), (200, None));
@@ -433,7 +433,7 @@ async fn a_session_about_to_end_is_renewed_beside_the_request() {
     let reply = world.get("/me", &bob.cookies()).await;
     assert!(began.elapsed() < Duration::from_millis(1400));
     assert_eq!((reply.status(), reply.set_cookies().len()), (200, 0));
-    world.descope.settled().await;
+    world.descope.renewals_finished().await;
     assert!(
         world
             .get("/me", &bob.cookies())
@@ -470,7 +470,7 @@ async fn a_refusal_beside_a_good_session_deletes_no_cookie_even_when_it_is_final
     for _ in 0..7 {
         let reply = world.get("/me", &dan.cookies()).await;
         assert_eq!((reply.status(), reply.set_cookies().len()), (200, 0));
-        world.descope.settled().await;
+        world.descope.renewals_finished().await;
         world.clock.advance(Duration::from_secs(2));
     }
     assert_eq!(world.refreshes() - before, 2, "the second refusal is final");

@@ -32,7 +32,6 @@ fn handle_with(configure: impl FnOnce(DescopeBuilder) -> DescopeBuilder) -> (Des
     let fake = Fake::new();
     fake.always(KEYS_PATH, Answer::json(signer::jwks([&*KEY, &*OTHER])));
     let builder = Descope::builder(PROJECT)
-        .unwrap()
         .transport(fake.clone())
         .clock(Arc::new(ManualClock::at_unix_seconds(NOW)));
     (configure(builder).build().unwrap(), fake)

@@ -134,10 +134,7 @@ impl Site {
         let emulator = Emulator::builder().start().await.unwrap();
         // The hardest setting: a refresh JWT that is used twice ends the session.
         emulator.configure(|config| config.refresh_rotation = RefreshRotation::SingleUse);
-        let mut builder = Descope::builder(emulator.project_id())
-            .unwrap()
-            .base_url(emulator.base_url())
-            .unwrap();
+        let mut builder = Descope::builder(emulator.project_id()).base_url(emulator.base_url());
         if !secure_cookies {
             builder = builder.dangerous_insecure_cookies();
         }

@@ -61,9 +61,7 @@ async fn play(
                 .into_iter()
                 .flatten()
             {
-                builder = builder
-                    .allow_origin(origin.as_str().unwrap_or_default())
-                    .unwrap();
+                builder = builder.allow_origin(origin.as_str().unwrap_or_default());
             }
             builder
         });

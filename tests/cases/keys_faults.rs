@@ -113,9 +113,7 @@ async fn stale_keepalive() {
     })
     .await;
     let descope = Descope::builder(PROJECT)
-        .unwrap()
-        .base_url(&upstream.url())
-        .unwrap()
+        .base_url(upstream.url())
         .clock(Arc::new(ManualClock::at_unix_seconds(NOW)))
         .build()
         .unwrap();
@@ -141,9 +139,7 @@ async fn eventually_ready(descope: &Descope, clock: &ManualClock) {
 fn handle(endpoint: &Endpoint) -> (Descope, Arc<ManualClock>) {
     let clock = Arc::new(ManualClock::at_unix_seconds(NOW));
     let mut builder = Descope::builder(PROJECT)
-        .unwrap()
         .base_url(&endpoint.url)
-        .unwrap()
         .deadline(DEADLINE)
         .clock(clock.clone());
     if let Some(transport) = &endpoint.transport {

@@ -106,7 +106,7 @@ async fn after_sign_out(
     verdict: &str,
     either: bool,
 ) -> Result<(), Failed> {
-    let descope = Descope::builder("P2aTestProject000000000000001")?.build()?;
+    let descope = Descope::builder("P2aTestProject000000000000001").build()?;
     let mut fields = Url::parse(origin)?;
     fields.query_pairs_mut().append_pair("next", value);
     let form = Request::post("/v1/auth/logout")
@@ -153,7 +153,7 @@ async fn redirect(target: &str) -> Result<Option<String>, Failed> {
     else {
         return Ok(None);
     };
-    let descope = Descope::builder("P2aTestProject000000000000001")?.build()?;
+    let descope = Descope::builder("P2aTestProject000000000000001").build()?;
     let service = ServiceBuilder::new()
         .layer(
             descope

@@ -749,9 +749,7 @@ async fn serve(setting: &str) {
         panic!("malformed setting");
     };
     let descope = Descope::builder(project)
-        .unwrap()
         .base_url(base_url)
-        .unwrap()
         .shared_store(RedisStore::open(redis, project).unwrap())
         .build()
         .unwrap();

@@ -38,9 +38,7 @@ impl Live {
         let emulator = Emulator::builder().clock(clock.clone()).start().await;
         let emulator = emulator.unwrap();
         let builder = Descope::builder(emulator.project_id())
-            .unwrap()
             .base_url(emulator.base_url())
-            .unwrap()
             .clock(clock.clone());
         let descope = configure(builder).build().unwrap();
         let app = app(&descope);

@@ -29,7 +29,6 @@ impl Project {
         let fake = Fake::new();
         let clock = Arc::new(ManualClock::at_unix_seconds(NOW));
         let builder = Descope::builder(PROJECT)
-            .unwrap()
             .transport(fake.clone())
             .clock(clock.clone());
         Self {

@@ -82,9 +82,7 @@ impl Site {
     fn with(url: &str, configure: impl FnOnce(DescopeBuilder) -> DescopeBuilder) -> Self {
         let clock = Arc::new(ManualClock::at_unix_seconds(NOW));
         let builder = Descope::builder(PROJECT)
-            .unwrap()
             .base_url(url)
-            .unwrap()
             .public_key(KEY.jwk().to_string())
             .clock(clock.clone());
         let descope = configure(builder).build().unwrap();

@@ -170,9 +170,7 @@ pub fn handle(
     configure: impl FnOnce(DescopeBuilder) -> DescopeBuilder,
 ) -> Descope {
     let builder = Descope::builder(emulator.project_id())
-        .unwrap()
         .base_url(emulator.base_url())
-        .unwrap()
         .clock(clock)
         .deadline(Duration::from_secs(2));
     configure(builder).build().unwrap()

@@ -160,9 +160,7 @@ async fn calls_in_virtual_time(emulator: &Emulator) {
     let start = tokio::time::Instant::now();
     for n in 0..5 {
         let descope = tower_descope::Descope::builder(emulator.project_id())
-            .unwrap()
             .base_url(emulator.base_url())
-            .unwrap()
             .build()
             .unwrap();
         let request = OtpSignInRequest::new(format!("ann{n}@example.com"));

@@ -16,7 +16,6 @@ pub const PROJECT: &str = "P2aTestProject000000000000001";
 
 pub fn builder(upstream: &Upstream) -> DescopeBuilder {
     Descope::builder(PROJECT)
-        .unwrap()
         .clock(upstream.clock.clone())
         .transport(upstream.clone())
 }
