@@ -94,7 +94,6 @@ fn scrambled(state: &mut u64) -> u64 {
 /// A handle that needs no key endpoint.
 pub fn descope(signer: &Signer, cache: TokenCache) -> Descope {
     Descope::builder(PROJECT)
-        .expect("a project id")
         .public_key(jwks([signer]).to_string())
         .token_cache(cache)
         .build()

@@ -119,7 +119,6 @@ impl Stage {
         bad_signature.replace_range(bad_signature.len() - 12..bad_signature.len() - 8, "AAAA");
         let handle = |cache: TokenCache| {
             Descope::builder(PROJECT)
-                .expect("a project id")
                 .public_key(jwks([&signer]).to_string())
                 .token_cache(cache)
                 .build()

@@ -17,7 +17,6 @@ pub struct App {
 impl App {
     pub async fn start(upstream: &Upstream) -> Self {
         let descope = Descope::builder(upstream.project_id())
-            .expect("a project id")
             .base_url(upstream.base_url())
             .expect("a base url")
             .transport(upstream.watched())
