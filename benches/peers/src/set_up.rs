@@ -58,9 +58,7 @@ struct Tenant {
 
 pub fn descope(issuer: &Issuer, cache: TokenCache) -> Descope {
     Descope::builder(PROJECT)
-        .expect("a project id")
         .base_url(issuer.base())
-        .expect("a base URL")
         .audience(Issuer::AUDIENCE)
         .token_cache(cache)
         .build()

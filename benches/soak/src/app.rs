@@ -18,7 +18,6 @@ impl App {
     pub async fn start(upstream: &Upstream) -> Self {
         let descope = Descope::builder(upstream.project_id())
             .base_url(upstream.base_url())
-            .expect("a base url")
             .transport(upstream.watched())
             .early_renewal(SESSION / 3)
             // The default takes hours to fill, and growing until then is no leak.

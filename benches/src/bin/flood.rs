@@ -59,7 +59,6 @@ async fn run() {
     let signer = Signer::new("SK1");
     let fetches = Arc::new(AtomicUsize::new(0));
     let descope = Descope::builder(PROJECT)
-        .expect("a project id")
         .transport(Keys {
             set: jwks([&signer]).to_string(),
             fetches: fetches.clone(),

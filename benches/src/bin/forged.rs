@@ -29,9 +29,7 @@ fn main() {
     let signer = Signer::new("SK1");
     let keys = runtime.block_on(KeyServer::start(jwks([&signer]).to_string()));
     let descope = Descope::builder(PROJECT)
-        .expect("a project id")
         .base_url(&keys.base_url())
-        .expect("a base URL")
         .token_cache(TokenCache::new())
         .build()
         .expect("a configuration");

@@ -92,9 +92,7 @@ async fn run() {
 
 fn handle(keys: &KeyServer) -> Descope {
     Descope::builder(PROJECT)
-        .expect("a project id")
         .base_url(&keys.base_url())
-        .expect("a base URL")
         .build()
         .expect("a configuration")
 }

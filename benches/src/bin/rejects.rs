@@ -22,7 +22,6 @@ fn main() {
         .expect("the test vectors; set TOWER_DESCOPE_VECTORS");
     let vectors: Value = serde_json::from_str(&text).expect("JSON");
     let descope = Descope::builder(vectors["config"]["project_id"].as_str().expect("a project"))
-        .expect("a project id")
         .public_key(vectors["jwks"].to_string())
         .token_cache(TokenCache::disabled())
         .build()
