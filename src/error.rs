@@ -1,11 +1,12 @@
 //! Why a request has no user, or may not do what it asks for.
 
+use std::borrow::Cow;
 use std::error::Error as StdError;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::StatusCode;
+use http::{HeaderValue, StatusCode};
 
 use crate::token::{Failure, InvalidToken};
 
@@ -50,6 +51,8 @@ pub enum AuthErrorKind {
     NoAccount,
     /// The app's [`LoadUser`](crate::LoadUser) has failed; its error is the source. 500.
     LoadFailed,
+    /// What the handler asks for needs the refresh JWT, and the request has none, as with a bearer. 403.
+    NoRefreshToken,
     /// Descope cannot be reached, or a key is missing, so that nothing can be decided now. 503 with `Retry-After`.
     Unavailable {
         /// The time after which to ask again.
@@ -94,48 +97,26 @@ impl AuthError {
 
     /// The status of the response.
     pub fn status(&self) -> StatusCode {
-        match self.kind {
-            AuthErrorKind::MissingCredentials
-            | AuthErrorKind::InvalidToken
-            | AuthErrorKind::ExpiredToken
-            | AuthErrorKind::SessionEnded
-            | AuthErrorKind::StepUpRequired { .. } => StatusCode::UNAUTHORIZED,
-            AuthErrorKind::CrossOrigin
-            | AuthErrorKind::Forbidden
-            | AuthErrorKind::ClaimsMismatch
-            | AuthErrorKind::NoAccount => StatusCode::FORBIDDEN,
-            AuthErrorKind::Unavailable { .. } => StatusCode::SERVICE_UNAVAILABLE,
-            AuthErrorKind::CookieTooLarge { .. }
-            | AuthErrorKind::MissingLayer
-            | AuthErrorKind::LoadFailed => StatusCode::INTERNAL_SERVER_ERROR,
-        }
+        self.facts().status
     }
 
     /// The `WWW-Authenticate` header, where the status calls for one (RFC 6750 section 3, RFC 9470 section 3).
-    pub fn challenge(&self) -> Option<String> {
-        let parameters = match &self.kind {
-            AuthErrorKind::MissingCredentials => String::new(),
-            AuthErrorKind::InvalidToken => {
-                r#", error="invalid_token", error_description="The token is not valid""#.to_owned()
-            }
-            AuthErrorKind::ExpiredToken | AuthErrorKind::SessionEnded => {
-                r#", error="invalid_token", error_description="The session is over""#.to_owned()
-            }
-            AuthErrorKind::Forbidden => r#", error="insufficient_scope""#.to_owned(),
-            AuthErrorKind::StepUpRequired { max_age } => {
-                let mut parameters = concat!(
-                    r#", error="insufficient_user_authentication""#,
-                    r#", error_description="A more recent authentication is required""#
-                )
-                .to_owned();
-                if let Some(max_age) = max_age {
-                    parameters.push_str(&format!(r#", max_age="{}""#, max_age.as_secs()));
-                }
-                parameters
-            }
-            _ => return None,
-        };
-        Some(format!(r#"Bearer realm="descope"{parameters}"#))
+    pub fn challenge(&self) -> Option<Cow<'static, str>> {
+        if let AuthErrorKind::StepUpRequired {
+            max_age: Some(max_age),
+        } = self.kind
+        {
+            let seconds = max_age.as_secs();
+            return Some(format!(r#"{STEP_UP}, max_age="{seconds}""#).into());
+        }
+        self.facts().challenge.map(Cow::Borrowed)
+    }
+
+    pub(crate) fn challenge_value(&self) -> Option<HeaderValue> {
+        match self.challenge()? {
+            Cow::Borrowed(challenge) => Some(HeaderValue::from_static(challenge)),
+            Cow::Owned(challenge) => HeaderValue::try_from(challenge).ok(),
+        }
     }
 
     /// The time for `Retry-After`; `None` unless the kind is [`AuthErrorKind::Unavailable`].
@@ -146,40 +127,149 @@ impl AuthError {
         }
     }
 
-    /// A stable name of the kind: the last part of the `type` in a problem document, and a label for metrics.
+    /// A stable name of the kind: the member `code` of a problem document, and a label for metrics.
     pub fn code(&self) -> &'static str {
-        match self.kind {
-            AuthErrorKind::MissingCredentials => "missing_credentials",
-            AuthErrorKind::InvalidToken => "invalid_token",
-            AuthErrorKind::ExpiredToken => "session_expired",
-            AuthErrorKind::SessionEnded => "session_ended",
-            AuthErrorKind::CrossOrigin => "cross_origin",
-            AuthErrorKind::Forbidden => "forbidden",
-            AuthErrorKind::StepUpRequired { .. } => "step_up_required",
-            AuthErrorKind::ClaimsMismatch => "claims_mismatch",
-            AuthErrorKind::NoAccount => "no_account",
-            AuthErrorKind::LoadFailed => "load_failed",
-            AuthErrorKind::Unavailable { .. } => "unavailable",
-            AuthErrorKind::CookieTooLarge { .. } => "cookie_too_large",
-            AuthErrorKind::MissingLayer => "missing_layer",
-        }
+        self.facts().code
     }
 
-    /// A short text for people, which contains no details.
-    pub(crate) fn title(&self) -> &'static str {
-        match self.kind {
-            AuthErrorKind::MissingCredentials => "Sign-in is required",
-            AuthErrorKind::InvalidToken => "The token is not valid",
-            AuthErrorKind::ExpiredToken | AuthErrorKind::SessionEnded => "The session is over",
-            AuthErrorKind::CrossOrigin => "The request came from another site",
-            AuthErrorKind::Forbidden => "A permission is missing",
-            AuthErrorKind::StepUpRequired { .. } => "A more recent authentication is required",
-            AuthErrorKind::ClaimsMismatch => "The session lacks what this page needs",
-            AuthErrorKind::NoAccount => "There is no account for this user",
-            AuthErrorKind::LoadFailed => "The account could not be loaded",
-            AuthErrorKind::Unavailable { .. } => "Sign-in is not available right now",
-            AuthErrorKind::CookieTooLarge { .. } => "The session does not fit into a cookie",
-            AuthErrorKind::MissingLayer => "The server is not set up for sign-in",
+    /// The problem document (RFC 9457), in which nothing depends on the request.
+    pub(crate) fn problem(&self) -> &'static str {
+        self.facts().problem
+    }
+
+    fn facts(&self) -> &'static Facts {
+        self.kind.facts()
+    }
+}
+
+/// What a response says of a kind.
+struct Facts {
+    status: StatusCode,
+    code: &'static str,
+    challenge: Option<&'static str>,
+    problem: &'static str,
+}
+
+const CHALLENGE: &str = r#"Bearer realm="descope""#;
+const BAD_TOKEN: &str = concat!(
+    r#"Bearer realm="descope", error="invalid_token""#,
+    r#", error_description="The token is not valid""#
+);
+const OVER: &str = concat!(
+    r#"Bearer realm="descope", error="invalid_token""#,
+    r#", error_description="The session is over""#
+);
+const SCOPE: &str = r#"Bearer realm="descope", error="insufficient_scope""#;
+const STEP_UP: &str = concat!(
+    r#"Bearer realm="descope", error="insufficient_user_authentication""#,
+    r#", error_description="A more recent authentication is required""#
+);
+
+macro_rules! facts {
+    (401, $($rest:tt)*) => { facts!(UNAUTHORIZED "401" "Unauthorized", $($rest)*) };
+    (403, $($rest:tt)*) => { facts!(FORBIDDEN "403" "Forbidden", $($rest)*) };
+    (500, $($rest:tt)*) => { facts!(INTERNAL_SERVER_ERROR "500" "Internal Server Error", $($rest)*) };
+    (503, $($rest:tt)*) => { facts!(SERVICE_UNAVAILABLE "503" "Service Unavailable", $($rest)*) };
+    ($status:ident $number:literal $title:literal, $code:literal, $challenge:expr, $detail:literal) => {
+        &Facts {
+            status: StatusCode::$status,
+            code: $code,
+            challenge: $challenge,
+            problem: concat!(
+                r#"{"type":"about:blank","title":""#,
+                $title,
+                r#"","status":"#,
+                $number,
+                r#","detail":""#,
+                $detail,
+                r#"","code":""#,
+                $code,
+                r#""}"#
+            ),
+        }
+    };
+}
+
+impl AuthErrorKind {
+    fn facts(&self) -> &'static Facts {
+        match self {
+            Self::MissingCredentials => {
+                facts!(
+                    401,
+                    "missing_credentials",
+                    Some(CHALLENGE),
+                    "Sign-in is required"
+                )
+            }
+            Self::InvalidToken => {
+                facts!(
+                    401,
+                    "invalid_token",
+                    Some(BAD_TOKEN),
+                    "The token is not valid"
+                )
+            }
+            Self::ExpiredToken => facts!(401, "session_expired", Some(OVER), "The session is over"),
+            Self::SessionEnded => facts!(401, "session_ended", Some(OVER), "The session is over"),
+            Self::StepUpRequired { .. } => facts!(
+                401,
+                "step_up_required",
+                Some(STEP_UP),
+                "A more recent authentication is required"
+            ),
+            Self::CrossOrigin => {
+                facts!(
+                    403,
+                    "cross_origin",
+                    None,
+                    "The request came from another site"
+                )
+            }
+            Self::Forbidden => facts!(403, "forbidden", Some(SCOPE), "A permission is missing"),
+            Self::ClaimsMismatch => {
+                facts!(
+                    403,
+                    "claims_mismatch",
+                    None,
+                    "The session lacks what this page needs"
+                )
+            }
+            Self::NoAccount => {
+                facts!(403, "no_account", None, "There is no account for this user")
+            }
+            Self::NoRefreshToken => {
+                facts!(
+                    403,
+                    "no_refresh_token",
+                    None,
+                    "This needs a sign-in with cookies"
+                )
+            }
+            Self::LoadFailed => facts!(500, "load_failed", None, "The account could not be loaded"),
+            Self::CookieTooLarge { .. } => {
+                facts!(
+                    500,
+                    "cookie_too_large",
+                    None,
+                    "The session does not fit into a cookie"
+                )
+            }
+            Self::MissingLayer => {
+                facts!(
+                    500,
+                    "missing_layer",
+                    None,
+                    "The server is not set up for sign-in"
+                )
+            }
+            Self::Unavailable { .. } => {
+                facts!(
+                    503,
+                    "unavailable",
+                    None,
+                    "Sign-in is not available right now"
+                )
+            }
         }
     }
 }
@@ -221,6 +311,7 @@ impl fmt::Display for AuthError {
             AuthErrorKind::StepUpRequired { .. } => "a recent step-up is required",
             AuthErrorKind::NoAccount => "the app has no row for the user",
             AuthErrorKind::LoadFailed => "the row of the user could not be loaded",
+            AuthErrorKind::NoRefreshToken => "the request carries no refresh token",
             AuthErrorKind::ClaimsMismatch => "the claims are not of the wanted type",
             AuthErrorKind::Unavailable { .. } => "descope cannot be reached",
             AuthErrorKind::CookieTooLarge { size } => {
@@ -252,5 +343,46 @@ impl StdError for AuthError {
         self.source
             .as_deref()
             .map(|source| source as &(dyn StdError + 'static))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn problems_are_what_they_say() {
+        let retry_after = Duration::from_secs(1);
+        for kind in [
+            AuthErrorKind::MissingCredentials,
+            AuthErrorKind::InvalidToken,
+            AuthErrorKind::ExpiredToken,
+            AuthErrorKind::SessionEnded,
+            AuthErrorKind::StepUpRequired { max_age: None },
+            AuthErrorKind::CrossOrigin,
+            AuthErrorKind::Forbidden,
+            AuthErrorKind::ClaimsMismatch,
+            AuthErrorKind::NoAccount,
+            AuthErrorKind::NoRefreshToken,
+            AuthErrorKind::LoadFailed,
+            AuthErrorKind::CookieTooLarge { size: 1 },
+            AuthErrorKind::MissingLayer,
+            AuthErrorKind::Unavailable { retry_after },
+        ] {
+            let error = AuthError::new(kind);
+            let problem: serde_json::Value = serde_json::from_str(error.problem()).unwrap();
+            assert_eq!(problem["status"], error.status().as_u16());
+            assert_eq!(problem["code"], error.code());
+            // RFC 9457 section 4.2.1: the title of `about:blank` is the phrase of the status.
+            let phrase = error.status().canonical_reason().unwrap();
+            assert_eq!(problem["title"], phrase);
+            assert_eq!(
+                error
+                    .challenge()
+                    .is_some_and(|text| text.contains("error=")),
+                error.status() == 401 && *error.kind() != AuthErrorKind::MissingCredentials
+                    || *error.kind() == AuthErrorKind::Forbidden
+            );
+        }
     }
 }

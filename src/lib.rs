@@ -156,6 +156,8 @@ mod error;
 mod extract;
 mod headers;
 mod ledger;
+#[cfg(feature = "axum")]
+mod per_type;
 mod project;
 mod refresh;
 mod reject;

@@ -9,6 +9,8 @@ use serde::de::DeserializeOwned;
 
 use crate::client::ClientError;
 use crate::error::{AuthError, AuthErrorKind};
+#[cfg(feature = "axum")]
+use crate::project::Project;
 use crate::session::{RefreshJwt, Session};
 use crate::token::{Claims, Verified};
 use crate::wire::UserProfile;
@@ -80,6 +82,11 @@ impl User {
     pub(crate) fn from_session(session: Session) -> Result<Self, AuthError> {
         session.require()?;
         Ok(Self { session })
+    }
+
+    #[cfg(feature = "axum")]
+    pub(crate) fn project(&self) -> &Project {
+        self.session.project()
     }
 
     pub(crate) fn claims(&self) -> &Claims {
@@ -271,6 +278,25 @@ impl fmt::Display for ProfileError {
             }
             Self::Call(_) => f.write_str("the profile could not be loaded"),
         }
+    }
+}
+
+/// How a request is answered that needs a profile which cannot be had: 403
+/// [`NoRefreshToken`](AuthErrorKind::NoRefreshToken), 401 [`SessionEnded`](AuthErrorKind::SessionEnded) if Descope has
+/// refused the refresh JWT, else 503 [`Unavailable`](AuthErrorKind::Unavailable).
+impl From<ProfileError> for AuthError {
+    fn from(error: ProfileError) -> Self {
+        let kind = match &error {
+            ProfileError::NoRefreshToken => AuthErrorKind::NoRefreshToken,
+            ProfileError::Undecided { retry_after } => AuthErrorKind::Unavailable {
+                retry_after: *retry_after,
+            },
+            ProfileError::Call(error) if error.is_definite_refusal() => AuthErrorKind::SessionEnded,
+            ProfileError::Call(error) => AuthErrorKind::Unavailable {
+                retry_after: error.retry_after().unwrap_or(Duration::from_secs(1)),
+            },
+        };
+        Self::new(kind).with_source(error)
     }
 }
 

@@ -368,7 +368,7 @@ impl DescopeBuilder {
     /// ```
     /// # fn main() -> Result<(), tower_descope::ConfigError> {
     /// // Was `.cookie_domain("example.com")`; now only this host sees the cookies.
-    /// let descope = tower_descope::Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?
+    /// let descope = tower_descope::Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")
     ///     .former_cookie_domain("example.com")
     ///     .build()?;
     /// # Ok(())
@@ -590,6 +590,8 @@ impl DescopeBuilder {
                 },
                 cookies: self.cookies,
                 shared_cookies_told: AtomicBool::new(false),
+                #[cfg(feature = "axum")]
+                policies: Default::default(),
                 private_responses: self.private_responses,
                 early_renewal: self.early_renewal,
                 #[cfg(feature = "routes")]

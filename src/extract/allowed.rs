@@ -6,13 +6,20 @@ use axum_core::extract::{FromRequestParts, OptionalFromRequestParts};
 use http::request::Parts;
 
 use super::rejection::AuthRejection;
+use crate::error::AuthError;
 use crate::require::Requirement;
 use crate::user::User;
 
 /// A type that stands for a [`Requirement`], for use with [`Allowed`].
 pub trait Policy: 'static {
-    /// What the user must have.
+    /// What the user must have. Each handle asks once and keeps the answer.
     fn requirement() -> Requirement;
+}
+
+fn check<P: Policy>(user: &User, parts: &Parts) -> Result<(), AuthError> {
+    let policies = &user.project().policies;
+    let requirement = policies.get_or_make::<P, _>(P::requirement);
+    requirement.check_request(user, parts)
 }
 
 /// Extracts a [`User`] who meets a [`Policy`], so that the signature of a handler says who may call it. Other requests
@@ -62,12 +69,17 @@ impl<P: Policy, S: Send + Sync> FromRequestParts<S> for Allowed<P> {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let user = User::from_extensions(&parts.extensions)?;
-        P::requirement().check(&user)?;
-        Ok(Self {
-            user,
-            policy: PhantomData,
-        })
+        let user = User::from_extensions(&parts.extensions).and_then(|user| {
+            check::<P>(&user, parts)?;
+            Ok(user)
+        });
+        match user {
+            Ok(user) => Ok(Self {
+                user,
+                policy: PhantomData,
+            }),
+            Err(error) => Err(AuthRejection::of(error, parts)),
+        }
     }
 }
 
@@ -76,8 +88,9 @@ impl<P: Policy, S: Send + Sync> OptionalFromRequestParts<S> for Allowed<P> {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
-        let user = User::optional_from_extensions(&parts.extensions)?;
-        let allowed = user.filter(|user| P::requirement().check(user).is_ok());
+        let user = User::optional_from_extensions(&parts.extensions)
+            .map_err(|error| AuthRejection::of(error, parts))?;
+        let allowed = user.filter(|user| check::<P>(user, parts).is_ok());
         Ok(allowed.map(|user| Self {
             user,
             policy: PhantomData,

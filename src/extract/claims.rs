@@ -34,8 +34,10 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Claims<T> {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        let user = User::from_extensions(&parts.extensions)?;
-        Ok(Self(user.claims_as()?))
+        let claims = User::from_extensions(&parts.extensions).and_then(|user| user.claims_as());
+        claims
+            .map(Self)
+            .map_err(|error| AuthRejection::of(error, parts))
     }
 }
 
@@ -43,7 +45,8 @@ impl<T: DeserializeOwned, S: Send + Sync> OptionalFromRequestParts<S> for Claims
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
-        let user = User::optional_from_extensions(&parts.extensions)?;
-        Ok(user.map(|user| user.claims_as().map(Self)).transpose()?)
+        let claims = User::optional_from_extensions(&parts.extensions)
+            .and_then(|user| user.map(|user| user.claims_as().map(Self)).transpose());
+        claims.map_err(|error| AuthRejection::of(error, parts))
     }
 }

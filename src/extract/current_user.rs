@@ -165,6 +165,17 @@ where
     Ok(row)
 }
 
+async fn required<T, S>(parts: &mut Parts, state: &S) -> Result<(T, User), AuthError>
+where
+    T: LoadUser<S>,
+    S: Sync,
+{
+    let user = User::from_extensions(&parts.extensions)?;
+    let row = load(&user, parts, state).await?;
+    let row = row.ok_or(AuthError::new(AuthErrorKind::NoAccount))?;
+    Ok((row, user))
+}
+
 impl<T, S> FromRequestParts<S> for CurrentUser<T>
 where
     T: LoadUser<S>,
@@ -173,10 +184,10 @@ where
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Self::Rejection> {
-        let user = User::from_extensions(&parts.extensions)?;
-        let row = load(&user, parts, state).await?;
-        let row = row.ok_or(AuthError::new(AuthErrorKind::NoAccount))?;
-        Ok(Self { row, user })
+        match required(parts, state).await {
+            Ok((row, user)) => Ok(Self { row, user }),
+            Err(error) => Err(AuthRejection::of(error, parts)),
+        }
     }
 }
 
@@ -191,11 +202,15 @@ where
         parts: &mut Parts,
         state: &S,
     ) -> Result<Option<Self>, Self::Rejection> {
-        let Some(user) = User::optional_from_extensions(&parts.extensions)? else {
-            return Ok(None);
+        let user = match User::optional_from_extensions(&parts.extensions) {
+            Ok(Some(user)) => user,
+            Ok(None) => return Ok(None),
+            Err(error) => return Err(AuthRejection::of(error, parts)),
         };
-        let row = load(&user, parts, state).await?;
-        Ok(row.map(|row| Self { row, user }))
+        match load(&user, parts, state).await {
+            Ok(row) => Ok(row.map(|row| Self { row, user })),
+            Err(error) => Err(AuthRejection::of(error, parts)),
+        }
     }
 }
 

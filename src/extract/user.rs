@@ -8,7 +8,7 @@ impl<S: Send + Sync> FromRequestParts<S> for User {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self::from_extensions(&parts.extensions)?)
+        Self::from_extensions(&parts.extensions).map_err(|error| AuthRejection::of(error, parts))
     }
 }
 
@@ -16,6 +16,7 @@ impl<S: Send + Sync> OptionalFromRequestParts<S> for User {
     type Rejection = AuthRejection;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Option<Self>, Self::Rejection> {
-        Ok(Self::optional_from_extensions(&parts.extensions)?)
+        Self::optional_from_extensions(&parts.extensions)
+            .map_err(|error| AuthRejection::of(error, parts))
     }
 }

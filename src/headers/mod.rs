@@ -5,11 +5,14 @@
 
 mod caching;
 mod credentials;
+mod head;
 mod origin;
 mod set_cookie;
 
 pub(crate) use self::caching::{forbid_caching, keep_private};
 pub(crate) use self::credentials::{Bearer, Candidates, CookieLines, Credentials};
+pub(crate) use self::head::PageField;
+pub use self::head::RequestHead;
 pub(crate) use self::origin::{OriginPolicy, normalize_origin};
 pub use self::set_cookie::SameSite;
 pub(crate) use self::set_cookie::{

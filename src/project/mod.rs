@@ -21,6 +21,8 @@ pub use self::delivery::TokenDelivery;
 pub(crate) use self::profiles::Profiles;
 use crate::client::Client;
 use crate::headers::{CookieConfig, Credentials, OriginPolicy};
+#[cfg(feature = "axum")]
+use crate::per_type::PerType;
 use crate::refresh::{Presented, Renewer};
 use crate::token::{Name, Verified, Verifier};
 
@@ -34,6 +36,9 @@ pub(crate) struct Project {
     pub(crate) shared_cookies_told: AtomicBool,
     pub(crate) origins: OriginPolicy,
     pub(crate) profiles: Profiles,
+    /// What the policies of [`Allowed`](crate::Allowed) require.
+    #[cfg(feature = "axum")]
+    pub(crate) policies: PerType,
     pub(crate) private_responses: bool,
     pub(crate) early_renewal: Duration,
     #[cfg(feature = "routes")]

@@ -1,93 +1,124 @@
 //! The responses to requests that are rejected.
+//!
+//! A renderer is chosen on the way in: the session layer puts it into the request beside its outcome, and whoever
+//! rejects the request further inside has it render. A finished response is never replaced, so what layers in between
+//! add to it stays.
 
+mod body;
 mod next;
 mod redirect;
 mod render;
-mod rerender;
 
-use http::header::{ACCEPT, HeaderMap};
-use http::{Method, Request, Response};
+use std::fmt;
+use std::sync::Arc;
 
+use bytes::Bytes;
+use http::Response;
+
+pub use self::body::ResponseBody;
 #[cfg(feature = "routes")]
 pub(crate) use self::next::path_on_this_host;
+pub(crate) use self::next::percent_decoded;
 pub use self::redirect::RedirectToLogin;
+pub(crate) use self::render::problem;
 pub use self::render::{GrpcStatus, NoBody, ProblemJson};
-pub(crate) use self::rerender::RejectedBy;
-pub use self::rerender::{Inherit, Rerender, With};
 use crate::error::AuthError;
+use crate::headers::RequestHead;
 
 /// Makes the response to a rejected request.
 ///
-/// Implemented by [`ProblemJson`], [`NoBody`], [`GrpcStatus`],
-/// [`RedirectToLogin`] and by closures from `&AuthError` to a response.
-pub trait Reject<B> {
-    /// Makes the response to `rejected`.
-    fn reject(&self, rejected: Rejected<'_>) -> Response<B>;
+/// Implemented by [`ProblemJson`], [`NoBody`], [`GrpcStatus`], [`RedirectToLogin`], and by functions from
+/// [`&Rejected`](Rejected) to a response:
+///
+/// ```
+/// # fn f(descope: tower_descope::Descope) {
+/// use http::Response;
+/// use tower_descope::require::Rejected;
+///
+/// let layer = descope.session_layer().with_rejection(|rejected: &Rejected<'_>| {
+///     let german = rejected.request().headers().get("accept-language").is_some_and(|all| all == "de");
+///     rejected.response(if german { "Bitte anmelden" } else { "Please sign in" })
+/// });
+/// # let _ = layer; }
+/// ```
+///
+/// Whatever renders, these header fields are added where the response lacks them: `Cache-Control: no-store`, and, if the
+/// response has the error's own status, `WWW-Authenticate` and `Retry-After`.
+pub trait Reject: Send + Sync + 'static {
+    /// Makes the response. It runs while the request waits, so it must not block.
+    fn reject(&self, rejected: &Rejected<'_>) -> Response<Bytes>;
+}
 
-    /// Whether [`Self::reject`] needs [`Rejected::request`]. Default `false`, because keeping it costs one allocation
-    /// for each request.
-    fn wants_request(&self) -> bool {
-        false
+impl<F, B> Reject for F
+where
+    F: Fn(&Rejected<'_>) -> Response<B> + Send + Sync + 'static,
+    B: Into<Bytes>,
+{
+    fn reject(&self, rejected: &Rejected<'_>) -> Response<Bytes> {
+        self(rejected).map(Into::into)
     }
 }
 
 /// A rejected request, and why it is rejected.
 #[derive(Clone, Copy, Debug)]
-#[non_exhaustive]
 pub struct Rejected<'a> {
+    error: &'a AuthError,
+    request: RequestHead<'a>,
+}
+
+impl<'a> Rejected<'a> {
     /// Why the request is rejected.
-    pub error: &'a AuthError,
-    /// What was requested; `None` unless [`Reject::wants_request`] asks for it.
-    pub request: Option<&'a Memo>,
-}
-
-/// What is kept of a request for its rejection.
-#[derive(Clone, Debug)]
-pub struct Memo {
-    path_and_query: String,
-    is_navigation: bool,
-}
-
-impl Memo {
-    pub(crate) fn of<B>(request: &Request<B>) -> Self {
-        let path_and_query = request.uri().path_and_query();
-        Self {
-            path_and_query: path_and_query.map_or("/", |path| path.as_str()).to_owned(),
-            is_navigation: is_navigation(request.method(), request.headers()),
-        }
+    pub fn error(&self) -> &'a AuthError {
+        self.error
     }
 
-    /// Path and query of the request as the layer saw it.
-    pub fn path_and_query(&self) -> &str {
-        &self.path_and_query
+    /// The head of the request.
+    pub fn request(&self) -> RequestHead<'a> {
+        self.request
     }
 
-    /// Whether a browser is about to show the response as a page: a GET or HEAD with `Sec-Fetch-Mode: navigate`, or,
-    /// without that header, with `text/html` in `Accept`.
-    pub fn is_navigation(&self) -> bool {
-        self.is_navigation
+    /// A response with the error's status and this body, to add header fields to.
+    pub fn response<B>(&self, body: B) -> Response<B> {
+        let mut response = Response::new(body);
+        *response.status_mut() = self.error.status();
+        response
     }
 }
 
-fn is_navigation(method: &Method, headers: &HeaderMap) -> bool {
-    if method != Method::GET && method != Method::HEAD {
-        return false;
+/// The renderer that was chosen, if any; else rejections are rendered by [`ProblemJson`].
+#[derive(Clone, Default)]
+pub(crate) struct Renderer(Option<Arc<dyn Reject>>);
+
+impl Renderer {
+    pub(crate) fn new(renderer: impl Reject) -> Self {
+        Self(Some(Arc::new(renderer)))
     }
-    match headers.get("sec-fetch-mode") {
-        Some(mode) => mode == "navigate",
-        None => headers
-            .get_all(ACCEPT)
-            .iter()
-            .filter_map(|accept| accept.to_str().ok())
-            .any(|accept| accept.contains("text/html")),
+
+    pub(crate) fn is_chosen(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// This one if it was chosen, else the other.
+    pub(crate) fn or<'a>(&'a self, other: &'a Self) -> &'a Self {
+        if self.is_chosen() { self } else { other }
+    }
+
+    pub(crate) fn render(&self, error: &AuthError, request: RequestHead<'_>) -> Response<Bytes> {
+        let Self(Some(renderer)) = self else {
+            return problem(error);
+        };
+        let mut response = renderer.reject(&Rejected { error, request });
+        render::complete(error, &mut response);
+        response
     }
 }
 
-impl<B, F> Reject<B> for F
-where
-    F: Fn(&AuthError) -> Response<B>,
-{
-    fn reject(&self, rejected: Rejected<'_>) -> Response<B> {
-        self(rejected.error)
+impl fmt::Debug for Renderer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.is_chosen() {
+            "chosen"
+        } else {
+            "default"
+        })
     }
 }

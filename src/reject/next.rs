@@ -46,7 +46,7 @@ fn is_plain_path(path: &str) -> bool {
 }
 
 /// The path with its escapes replaced; `None` if the result is not UTF-8. A `%` that begins no escape stays.
-fn percent_decoded(path: &str) -> Option<Cow<'_, str>> {
+pub(crate) fn percent_decoded(path: &str) -> Option<Cow<'_, str>> {
     if !path.contains('%') {
         return Some(Cow::Borrowed(path));
     }

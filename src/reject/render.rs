@@ -1,43 +1,26 @@
 //! The renderers that come with this crate: a problem document, headers alone, and a gRPC status.
 
 use bytes::Bytes;
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderValue, Response, StatusCode};
 
 use super::{Reject, Rejected};
 use crate::error::AuthError;
 
-/// Answers with a problem document (RFC 9457), and with `WWW-Authenticate` and `Retry-After` where they apply. The
-/// default.
+/// Answers with a problem document (RFC 9457). The default.
 ///
 /// ```json
-/// {"type":"https://docs.rs/tower-descope/latest/tower_descope/enum.AuthErrorKind.html#missing_credentials",
-///  "title":"Sign-in is required","status":401,"code":"missing_credentials"}
+/// {"type":"about:blank","title":"Unauthorized","status":401,"detail":"Sign-in is required","code":"missing_credentials"}
 /// ```
+///
+/// `code` is [`AuthError::code`]. The type is `about:blank`, because nothing more is to be known of a problem than its
+/// status and its code say.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ProblemJson;
 
-impl<B: From<Bytes>> Reject<B> for ProblemJson {
-    fn reject(&self, rejected: Rejected<'_>) -> Response<B> {
-        let error = rejected.error;
-        let problem = serde_json::json!({
-            "type": format!(
-                "https://docs.rs/tower-descope/latest/tower_descope/enum.AuthErrorKind.html#{}",
-                error.code()
-            ),
-            "title": error.title(),
-            "status": error.status().as_u16(),
-            "code": error.code(),
-        });
-        let mut response = Response::new(B::from(problem.to_string().into()));
-        *response.status_mut() = error.status();
-        let headers = response.headers_mut();
-        describe(error, headers);
-        headers.insert(
-            CONTENT_TYPE,
-            HeaderValue::from_static("application/problem+json"),
-        );
-        response
+impl Reject for ProblemJson {
+    fn reject(&self, rejected: &Rejected<'_>) -> Response<Bytes> {
+        problem(rejected.error())
     }
 }
 
@@ -45,12 +28,9 @@ impl<B: From<Bytes>> Reject<B> for ProblemJson {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct NoBody;
 
-impl<B: Default> Reject<B> for NoBody {
-    fn reject(&self, rejected: Rejected<'_>) -> Response<B> {
-        let mut response = Response::new(B::default());
-        *response.status_mut() = rejected.error.status();
-        describe(rejected.error, response.headers_mut());
-        response
+impl Reject for NoBody {
+    fn reject(&self, rejected: &Rejected<'_>) -> Response<Bytes> {
+        rejected.response(Bytes::new())
     }
 }
 
@@ -59,16 +39,17 @@ impl<B: Default> Reject<B> for NoBody {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct GrpcStatus;
 
-impl<B: Default> Reject<B> for GrpcStatus {
-    fn reject(&self, rejected: Rejected<'_>) -> Response<B> {
-        let error = rejected.error;
+impl Reject for GrpcStatus {
+    fn reject(&self, rejected: &Rejected<'_>) -> Response<Bytes> {
+        let error = rejected.error();
         let status = match error.status() {
             StatusCode::UNAUTHORIZED => "16",
             StatusCode::FORBIDDEN => "7",
             StatusCode::SERVICE_UNAVAILABLE => "14",
             _ => "13",
         };
-        let mut response = Response::new(B::default());
+        // A gRPC response has the HTTP status 200.
+        let mut response = Response::new(Bytes::new());
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert("grpc-status", HeaderValue::from_static(status));
@@ -77,15 +58,32 @@ impl<B: Default> Reject<B> for GrpcStatus {
     }
 }
 
-/// Sets `Cache-Control: no-store`, and `WWW-Authenticate` and `Retry-After` where they apply.
-fn describe(error: &AuthError, headers: &mut HeaderMap) {
-    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    if let Some(challenge) = error.challenge()
-        && let Ok(challenge) = HeaderValue::try_from(challenge)
-    {
-        headers.insert(WWW_AUTHENTICATE, challenge);
+/// The problem document of an error, which needs no request.
+pub(crate) fn problem(error: &AuthError) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(error.problem().as_bytes()));
+    *response.status_mut() = error.status();
+    response.headers_mut().insert(
+        CONTENT_TYPE,
+        HeaderValue::from_static("application/problem+json"),
+    );
+    complete(error, &mut response);
+    response
+}
+
+/// Adds what a response lacks: `Cache-Control`, and `WWW-Authenticate` and `Retry-After` where its status is the error's.
+pub(super) fn complete(error: &AuthError, response: &mut Response<Bytes>) {
+    let is_own_status = response.status() == error.status();
+    let headers = response.headers_mut();
+    let no_store = HeaderValue::from_static("no-store");
+    headers.entry(CACHE_CONTROL).or_insert(no_store);
+    if !is_own_status {
+        return;
+    }
+    if let Some(challenge) = error.challenge_value() {
+        headers.entry(WWW_AUTHENTICATE).or_insert(challenge);
     }
     if let Some(retry_after) = error.retry_after() {
-        headers.insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs().max(1)));
+        let seconds = HeaderValue::from(retry_after.as_secs().max(1));
+        headers.entry(RETRY_AFTER).or_insert(seconds);
     }
 }

@@ -1,16 +1,17 @@
+use std::sync::Arc;
 use std::time::Duration;
 
 use tower_layer::Layer;
 
 use super::requirement::Requirement;
 use super::service::RequireService;
-use crate::reject::ProblemJson;
+use super::tenant::TenantFrom;
+use crate::reject::{Reject, Renderer};
 
 /// Lets only those users pass who meet a [`Requirement`].
 ///
 /// It runs before the body is read and before extractors. It needs a [`SessionLayer`](crate::SessionLayer) outside of
-/// it; without one every request is answered with 500, and the log names the missing call. (A renderer of your own, and
-/// [`GrpcStatus`](crate::require::GrpcStatus), log nothing.)
+/// it; without one every request is answered with 500, and the log names the missing call.
 ///
 /// | outcome | answer |
 /// |---|---|
@@ -31,32 +32,18 @@ use crate::reject::ProblemJson;
 ///     .route_layer(RequireLayer::new().role("admin"));
 /// # let _ = admin; }
 /// ```
-#[derive(Clone, Debug)]
-pub struct RequireLayer<R = ProblemJson> {
+#[derive(Clone, Debug, Default)]
+pub struct RequireLayer {
     requirement: Requirement,
-    rejection: R,
-    /// Whether the app has chosen `rejection`; if not, a renderer that is set on the session layer takes its place.
-    chosen: bool,
+    renderer: Renderer,
 }
 
 impl RequireLayer {
     /// Lets every user with a session pass.
     pub fn new() -> Self {
-        Self {
-            requirement: Requirement::new(),
-            rejection: ProblemJson,
-            chosen: false,
-        }
+        Self::default()
     }
-}
 
-impl Default for RequireLayer {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-impl<R> RequireLayer<R> {
     /// See [`Requirement::role`].
     #[must_use]
     pub fn role(mut self, role: impl Into<String>) -> Self {
@@ -85,6 +72,13 @@ impl<R> RequireLayer<R> {
         self
     }
 
+    /// See [`Requirement::tenant_from`].
+    #[must_use]
+    pub fn tenant_from(mut self, source: TenantFrom) -> Self {
+        self.requirement = self.requirement.tenant_from(source);
+        self
+    }
+
     /// See [`Requirement::step_up`].
     #[must_use]
     pub fn step_up(mut self, max_age: impl Into<Option<Duration>>) -> Self {
@@ -92,14 +86,12 @@ impl<R> RequireLayer<R> {
         self
     }
 
-    /// Answers rejections with `rejection`, whatever the session layer says. Default: the renderer that is set on the
-    /// session layer, and a problem document (RFC 9457) if none is set there.
-    pub fn with_rejection<R2>(self, rejection: R2) -> RequireLayer<R2> {
-        RequireLayer {
-            requirement: self.requirement,
-            rejection,
-            chosen: true,
-        }
+    /// Answers rejections of this layer with `rejection`, whatever the session layer says. Default: the renderer that is
+    /// set on the session layer, and a problem document (RFC 9457) if none is set there.
+    #[must_use]
+    pub fn with_rejection(mut self, rejection: impl Reject) -> Self {
+        self.renderer = Renderer::new(rejection);
+        self
     }
 }
 
@@ -108,20 +100,16 @@ impl From<Requirement> for RequireLayer {
     fn from(requirement: Requirement) -> Self {
         Self {
             requirement,
-            ..Self::new()
+            renderer: Renderer::default(),
         }
     }
 }
 
-impl<S, R: Clone> Layer<S> for RequireLayer<R> {
-    type Service = RequireService<S, R>;
+impl<S> Layer<S> for RequireLayer {
+    type Service = RequireService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        RequireService::new(
-            inner,
-            self.requirement.clone(),
-            self.rejection.clone(),
-            self.chosen,
-        )
+        let requirement = Arc::new(self.requirement.clone());
+        RequireService::new(inner, requirement, self.renderer.clone())
     }
 }

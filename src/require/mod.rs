@@ -15,11 +15,13 @@
 mod layer;
 mod requirement;
 mod service;
+mod tenant;
 
 pub use self::layer::RequireLayer;
 pub use self::requirement::Requirement;
 pub use self::service::{RequireService, ResponseFuture};
+pub use self::tenant::TenantFrom;
+pub use crate::headers::RequestHead;
 pub use crate::reject::{
-    GrpcStatus, Inherit, Memo, NoBody, ProblemJson, RedirectToLogin, Reject, Rejected, Rerender,
-    With,
+    GrpcStatus, NoBody, ProblemJson, RedirectToLogin, Reject, Rejected, ResponseBody,
 };

@@ -2,7 +2,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::tenant::TenantFrom;
 use crate::error::{AuthError, AuthErrorKind};
+use crate::headers::RequestHead;
 use crate::token::Claims;
 use crate::user::User;
 
@@ -29,8 +31,13 @@ pub struct Requirement {
     predicates: Vec<Predicate>,
 }
 
+type MeetsRequest = dyn Fn(&User, &RequestHead<'_>) -> bool + Send + Sync;
+
 #[derive(Clone)]
-struct Predicate(Arc<dyn Fn(&User) -> bool + Send + Sync>);
+enum Predicate {
+    User(Arc<dyn Fn(&User) -> bool + Send + Sync>),
+    Request(Arc<MeetsRequest>),
+}
 
 impl fmt::Debug for Predicate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,6 +50,8 @@ impl fmt::Debug for Predicate {
 enum Refusal {
     /// The user lacks something of this kind.
     Lacks(&'static str),
+    /// The requirement is about the request, and there is none to look at.
+    NoRequest,
     StepUp(Option<Duration>),
 }
 
@@ -53,6 +62,7 @@ enum Scope {
     Project,
     Tenant(String),
     CurrentTenant,
+    RequestedTenant(TenantFrom),
 }
 
 impl Requirement {
@@ -89,6 +99,22 @@ impl Requirement {
     #[must_use]
     pub fn in_current_tenant(mut self) -> Self {
         self.scope = Scope::CurrentTenant;
+        self
+    }
+
+    /// Requires that the user belongs to the tenant that the request names; roles and permissions are then those in that
+    /// tenant. Replaces an earlier [`Self::tenant`].
+    ///
+    /// ```
+    /// use tower_descope::require::{Requirement, TenantFrom};
+    ///
+    /// // An owner of the tenant in `/t/{tenant}/settings`.
+    /// let owner = Requirement::new().tenant_from(TenantFrom::path_after("/t/")).role("owner");
+    /// # let _ = owner;
+    /// ```
+    #[must_use]
+    pub fn tenant_from(mut self, source: TenantFrom) -> Self {
+        self.scope = Scope::RequestedTenant(source);
         self
     }
 
@@ -146,24 +172,74 @@ impl Requirement {
     /// ```
     #[must_use]
     pub fn predicate(mut self, meets: impl Fn(&User) -> bool + Send + Sync + 'static) -> Self {
-        self.predicates.push(Predicate(Arc::new(meets)));
+        let predicate = Predicate::User(Arc::new(meets));
+        self.predicates.push(predicate);
+        self
+    }
+
+    /// Requires what a function of yours says of the user and the request, besides what is required already. It runs
+    /// with every request, so it must not block.
+    ///
+    /// ```
+    /// use tower_descope::require::Requirement;
+    ///
+    /// // Everybody may read, and editors may write.
+    /// let readers = Requirement::new()
+    ///     .request_predicate(|user, request| request.method().is_safe() || user.has_role("editor"));
+    /// # let _ = readers;
+    /// ```
+    #[must_use]
+    pub fn request_predicate(
+        mut self,
+        meets: impl Fn(&User, &RequestHead<'_>) -> bool + Send + Sync + 'static,
+    ) -> Self {
+        let predicate = Predicate::Request(Arc::new(meets));
+        self.predicates.push(predicate);
         self
     }
 
     /// Checks that the user meets all parts of the requirement.
+    ///
+    /// Nobody meets a requirement that is about the request, by [`Self::tenant_from`] or [`Self::request_predicate`], and
+    /// an event in the log says so; check that with [`Self::check_request`].
     ///
     /// # Errors
     ///
     /// [`AuthErrorKind::Forbidden`] for a missing tenant, role or permission, else
     /// [`AuthErrorKind::StepUpRequired`].
     pub fn check(&self, user: &User) -> Result<(), AuthError> {
-        match self.verdict(user) {
+        self.judge(user, None)
+    }
+
+    /// Checks that the user meets all parts of the requirement in this request, given as `&Request<B>` or `&Parts`.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::check`].
+    pub fn check_request<'a>(
+        &self,
+        user: &User,
+        request: impl Into<RequestHead<'a>>,
+    ) -> Result<(), AuthError> {
+        self.judge(user, Some(&request.into()))
+    }
+
+    fn judge(&self, user: &User, request: Option<&RequestHead<'_>>) -> Result<(), AuthError> {
+        match self.verdict(user, request) {
             Ok(()) => Ok(()),
             Err(Refusal::Lacks(rule)) => {
                 tracing::debug!(
                     event = "requirement.refused",
                     rule,
                     "the user does not meet a rule of this kind: {rule}"
+                );
+                Err(AuthErrorKind::Forbidden.into())
+            }
+            Err(Refusal::NoRequest) => {
+                tracing::error!(
+                    event = "requirement.refused",
+                    rule = "request",
+                    "the requirement is about the request: check it with `check_request`"
                 );
                 Err(AuthErrorKind::Forbidden.into())
             }
@@ -178,15 +254,23 @@ impl Requirement {
         }
     }
 
-    fn verdict(&self, user: &User) -> Result<(), Refusal> {
-        if let Some(rule) = self.refusing(user.claims()) {
-            return Err(Refusal::Lacks(rule));
+    fn verdict(&self, user: &User, request: Option<&RequestHead<'_>>) -> Result<(), Refusal> {
+        self.in_scope(user.claims(), request)?;
+        for other in &self.none {
+            match other.verdict(user, request) {
+                Ok(()) => return Err(Refusal::Lacks("not")),
+                Err(Refusal::NoRequest) => return Err(Refusal::NoRequest),
+                Err(_) => {}
+            }
         }
-        if self.none.iter().any(|other| other.verdict(user).is_ok()) {
-            return Err(Refusal::Lacks("not"));
-        }
-        if !self.predicates.iter().all(|meets| meets.0(user)) {
-            return Err(Refusal::Lacks("predicate"));
+        for predicate in &self.predicates {
+            let meets = match predicate {
+                Predicate::User(meets) => meets(user),
+                Predicate::Request(meets) => meets(user, request.ok_or(Refusal::NoRequest)?),
+            };
+            if !meets {
+                return Err(Refusal::Lacks("predicate"));
+            }
         }
         // What can be remedied comes last, so that nobody steps up in vain.
         let mut step_up = None;
@@ -198,10 +282,10 @@ impl Requirement {
             verdict => verdict,
         };
         for other in &self.all {
-            remember(other.verdict(user))?;
+            remember(other.verdict(user, request))?;
         }
         for alternatives in &self.any {
-            remember(one_of(alternatives, user))?;
+            remember(one_of(alternatives, user, request))?;
         }
         if let Some(max_age) = self.step_up
             && !user.stepped_up_within(max_age)
@@ -211,24 +295,29 @@ impl Requirement {
         step_up.map_or(Ok(()), |max_age| Err(Refusal::StepUp(max_age)))
     }
 
-    /// Which kind of thing the user lacks, if anything: `tenant`, `role` or `permission`.
-    fn refusing(&self, claims: &Claims) -> Option<&'static str> {
-        let in_tenant = |tenant| {
-            if claims.is_in_tenant(tenant) {
-                let (roles, permissions) = (
-                    claims.tenant_roles(tenant),
-                    claims.tenant_permissions(tenant),
-                );
-                self.lacking(roles, permissions)
-            } else {
-                Some("tenant")
+    /// Whether the user has the tenant, the roles and the permissions.
+    fn in_scope(&self, claims: &Claims, request: Option<&RequestHead<'_>>) -> Result<(), Refusal> {
+        let lacking = match &self.scope {
+            Scope::Project => self.lacking(claims.roles(), claims.permissions()),
+            Scope::Tenant(tenant) => self.lacking_in(claims, Some(tenant)),
+            Scope::CurrentTenant => self.lacking_in(claims, claims.dct()),
+            Scope::RequestedTenant(source) => {
+                let request = request.ok_or(Refusal::NoRequest)?;
+                self.lacking_in(claims, source.tenant_of(*request).as_deref())
             }
         };
-        match &self.scope {
-            Scope::Project => self.lacking(claims.roles(), claims.permissions()),
-            Scope::Tenant(tenant) => in_tenant(tenant.as_str()),
-            Scope::CurrentTenant => claims.dct().map_or(Some("tenant"), in_tenant),
-        }
+        lacking.map_or(Ok(()), |rule| Err(Refusal::Lacks(rule)))
+    }
+
+    /// Which kind of thing the user lacks in a tenant, if anything: `tenant`, `role` or `permission`.
+    fn lacking_in(&self, claims: &Claims, tenant: Option<&str>) -> Option<&'static str> {
+        let Some(tenant) = tenant.filter(|tenant| claims.is_in_tenant(tenant)) else {
+            return Some("tenant");
+        };
+        self.lacking(
+            claims.tenant_roles(tenant),
+            claims.tenant_permissions(tenant),
+        )
     }
 
     fn lacking<'a>(
@@ -247,11 +336,16 @@ impl Requirement {
 }
 
 /// The first alternative that is met, else the first that lacks nothing but a step-up.
-fn one_of(alternatives: &[Requirement], user: &User) -> Result<(), Refusal> {
+fn one_of(
+    alternatives: &[Requirement],
+    user: &User,
+    request: Option<&RequestHead<'_>>,
+) -> Result<(), Refusal> {
     let mut refusal = Refusal::Lacks("alternatives");
     for alternative in alternatives {
-        match alternative.verdict(user) {
+        match alternative.verdict(user, request) {
             Ok(()) => return Ok(()),
+            Err(Refusal::NoRequest) => return Err(Refusal::NoRequest),
             Err(step_up @ Refusal::StepUp(_)) if matches!(refusal, Refusal::Lacks(_)) => {
                 refusal = step_up;
             }

@@ -1,106 +1,117 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
+use bytes::Bytes;
 use http::{Request, Response};
 use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::requirement::Requirement;
-use crate::reject::{Memo, Reject, Rejected, RejectedBy};
+use crate::headers::RequestHead;
+use crate::reject::{Renderer, ResponseBody};
+use crate::session::Session;
 use crate::user::User;
 
 /// The service that [`RequireLayer`](super::RequireLayer) makes.
 #[derive(Clone, Debug)]
-pub struct RequireService<S, R> {
+pub struct RequireService<S> {
     inner: S,
     requirement: Arc<Requirement>,
-    rejection: R,
-    chosen: bool,
+    renderer: Renderer,
 }
 
-impl<S, R> RequireService<S, R> {
-    pub(super) fn new(inner: S, requirement: Requirement, rejection: R, chosen: bool) -> Self {
+impl<S> RequireService<S> {
+    pub(super) fn new(inner: S, requirement: Arc<Requirement>, renderer: Renderer) -> Self {
         Self {
             inner,
-            requirement: Arc::new(requirement),
-            rejection,
-            chosen,
+            requirement,
+            renderer,
         }
+    }
+
+    /// The response to this request if it is rejected.
+    fn rejection<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
+        let head = RequestHead::from(request);
+        let error = User::from_extensions(head.extensions())
+            .and_then(|user| self.requirement.check_request(&user, head))
+            .err()?;
+        let session = head.extensions().get::<Session>();
+        let renderer = session.map_or(&self.renderer, |session| {
+            self.renderer.or(session.renderer())
+        });
+        Some(renderer.render(&error, head))
     }
 }
 
-impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for RequireService<S, R>
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for RequireService<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>>,
-    R: Reject<ResBody>,
 {
-    type Response = Response<ResBody>;
+    type Response = Response<ResponseBody<ResBody>>;
     type Error = S::Error;
-    type Future = ResponseFuture<S::Future, ResBody>;
+    type Future = ResponseFuture<S::Future>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
     }
 
     fn call(&mut self, request: Request<ReqBody>) -> Self::Future {
-        let verdict = User::from_extensions(request.extensions())
-            .and_then(|user| self.requirement.check(&user));
-        match verdict {
-            Ok(()) => ResponseFuture::Inner {
+        let answer = match self.rejection(&request) {
+            None => Answer::Inner {
                 future: self.inner.call(request),
             },
-            Err(error) => {
-                let memo = self.rejection.wants_request().then(|| Memo::of(&request));
-                let mut response = self.rejection.reject(Rejected {
-                    error: &error,
-                    request: memo.as_ref(),
-                });
-                if !self.chosen {
-                    response.extensions_mut().insert(RejectedBy(error));
-                }
-                ResponseFuture::Rejected {
-                    response: Some(response),
-                }
-            }
-        }
+            Some(response) => Answer::Rejection {
+                response: Some(response),
+            },
+        };
+        ResponseFuture { answer }
     }
 }
 
 pin_project! {
     /// The future of [`RequireService`].
-    #[project = ResponseFutureProj]
-    pub enum ResponseFuture<F, B> {
-        #[doc(hidden)]
+    pub struct ResponseFuture<F> {
+        #[pin]
+        answer: Answer<F>,
+    }
+}
+
+pin_project! {
+    #[project = AnswerProj]
+    enum Answer<F> {
         Inner {
             #[pin]
             future: F,
         },
-        #[doc(hidden)]
-        Rejected {
-            response: Option<Response<B>>,
+        Rejection {
+            response: Option<Response<Bytes>>,
         },
     }
 }
 
-impl<F, B, E> Future for ResponseFuture<F, B>
+impl<F, B, E> Future for ResponseFuture<F>
 where
     F: Future<Output = Result<Response<B>, E>>,
 {
-    type Output = Result<Response<B>, E>;
+    type Output = Result<Response<ResponseBody<B>>, E>;
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        match self.project() {
-            ResponseFutureProj::Inner { future } => future.poll(cx),
-            ResponseFutureProj::Rejected { response } => {
-                Poll::Ready(Ok(response.take().expect("polled after completion")))
+        match self.project().answer.project() {
+            AnswerProj::Inner { future } => {
+                let response = ready!(future.poll(cx))?;
+                Poll::Ready(Ok(response.map(ResponseBody::inner)))
+            }
+            AnswerProj::Rejection { response } => {
+                let response = response.take().expect("polled after completion");
+                Poll::Ready(Ok(response.map(ResponseBody::rejection)))
             }
         }
     }
 }
 
-impl<F, B> std::fmt::Debug for ResponseFuture<F, B> {
+impl<F> std::fmt::Debug for ResponseFuture<F> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("ResponseFuture").finish_non_exhaustive()
     }

@@ -301,9 +301,7 @@ impl IntoResponse for RouteError {
             } else {
                 AuthErrorKind::MissingCredentials
             };
-            if let Some(challenge) = AuthError::new(kind).challenge()
-                && let Ok(challenge) = HeaderValue::try_from(challenge)
-            {
+            if let Some(challenge) = AuthError::new(kind).challenge_value() {
                 headers.insert(WWW_AUTHENTICATE, challenge);
             }
         }

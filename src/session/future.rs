@@ -12,19 +12,18 @@ use super::state::Session;
 use super::write_back::write_back;
 use crate::headers::CookieLines;
 use crate::project::Project;
-use crate::reject::{Memo, Rerender};
+use crate::reject::Renderer;
 
 pin_project! {
     /// The future of [`SessionService`](super::SessionService).
     ///
     /// It allocates only where the decision has to wait for the network.
-    pub struct ResponseFuture<S, B, R>
+    pub struct ResponseFuture<S, B>
     where
         S: Service<Request<B>>,
     {
         #[pin]
         phase: Phase<S, B, S::Future>,
-        rejection: Option<(R, Option<Memo>)>,
     }
 }
 
@@ -52,9 +51,10 @@ pub(super) struct Waiting<S, B> {
     pub(super) request: Request<B>,
     pub(super) cookies: CookieLines,
     pub(super) project: Arc<Project>,
+    pub(super) renderer: Renderer,
 }
 
-impl<S, B, R> ResponseFuture<S, B, R>
+impl<S, B> ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {
@@ -65,45 +65,31 @@ where
                 future,
                 session: None,
             },
-            rejection: None,
         }
     }
 
-    pub(super) fn call(
-        future: S::Future,
-        session: Session,
-        rejection: R,
-        memo: Option<Memo>,
-    ) -> Self {
+    pub(super) fn call(future: S::Future, session: Session) -> Self {
         Self {
             phase: Phase::Calling {
                 future,
                 session: Some(session),
             },
-            rejection: Some((rejection, memo)),
         }
     }
 
-    pub(super) fn wait(
-        decision: Decision,
-        waiting: Waiting<S, B>,
-        rejection: R,
-        memo: Option<Memo>,
-    ) -> Self {
+    pub(super) fn wait(decision: Decision, waiting: Waiting<S, B>) -> Self {
         Self {
             phase: Phase::Deciding {
                 decision,
                 waiting: Some(Box::new(waiting)),
             },
-            rejection: Some((rejection, memo)),
         }
     }
 }
 
-impl<S, B, R, ResBody> Future for ResponseFuture<S, B, R>
+impl<S, B, ResBody> Future for ResponseFuture<S, B>
 where
     S: Service<Request<B>, Response = Response<ResBody>>,
-    R: Rerender<ResBody>,
 {
     type Output = Result<Response<ResBody>, S::Error>;
 
@@ -115,6 +101,7 @@ where
                     let decided = ready!(decision.as_mut().poll(cx));
                     let mut waiting = *waiting.take().expect("polled after completion");
                     let session = Session::new(waiting.project, decided, waiting.cookies)
+                        .rendered_by(waiting.renderer)
                         .insert(&mut waiting.request);
                     Phase::Calling {
                         future: waiting.service.call(waiting.request),
@@ -126,9 +113,6 @@ where
                     let Some(session) = session.take() else {
                         return Poll::Ready(Ok(response));
                     };
-                    if let Some((rejection, memo)) = this.rejection.take() {
-                        response = rejection.rerender(response, memo);
-                    }
                     write_back(&session, response.headers_mut());
                     return Poll::Ready(Ok(response));
                 }
@@ -138,7 +122,7 @@ where
     }
 }
 
-impl<S, B, R> std::fmt::Debug for ResponseFuture<S, B, R>
+impl<S, B> std::fmt::Debug for ResponseFuture<S, B>
 where
     S: Service<Request<B>>,
 {

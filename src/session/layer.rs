@@ -4,43 +4,42 @@ use tower_layer::Layer;
 
 use super::service::SessionService;
 use crate::project::Project;
-use crate::reject::{Inherit, With};
+use crate::reject::{Reject, Renderer};
 
 /// A tower layer that finds out who sent a request, and renews sessions that have run out. See the
 /// [module](crate::session).
-///
-/// `R` renders the rejections of the extractors and layers inside; see [`with_rejection`](Self::with_rejection).
 #[derive(Clone, Debug)]
-pub struct SessionLayer<R = Inherit> {
+pub struct SessionLayer {
     project: Arc<Project>,
-    rejection: R,
+    renderer: Renderer,
 }
 
 impl SessionLayer {
     pub(crate) fn of(project: Arc<Project>) -> Self {
         Self {
             project,
-            rejection: Inherit,
+            renderer: Renderer::default(),
         }
     }
-}
 
-impl<R> SessionLayer<R> {
     /// Lets `rejection` make the response wherever an extractor, or a [`RequireLayer`](crate::RequireLayer) that has
-    /// no renderer of its own, rejects a request inside this layer. Default: the response that they made, a problem
-    /// document (RFC 9457).
-    pub fn with_rejection<R2>(self, rejection: R2) -> SessionLayer<With<R2>> {
-        SessionLayer {
-            project: self.project,
-            rejection: With(rejection),
-        }
+    /// no renderer of its own, rejects a request inside this layer. Default: that of a session layer further outside,
+    /// else a problem document (RFC 9457).
+    ///
+    /// Of layers inside each other the innermost with a renderer counts, also where they are of one handle, so a nested
+    /// router can have another renderer than the rest. The response is made where the request is rejected: layers in
+    /// between see it as any other response.
+    #[must_use]
+    pub fn with_rejection(mut self, rejection: impl Reject) -> Self {
+        self.renderer = Renderer::new(rejection);
+        self
     }
 }
 
-impl<S, R: Clone> Layer<S> for SessionLayer<R> {
-    type Service = SessionService<S, R>;
+impl<S> Layer<S> for SessionLayer {
+    type Service = SessionService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        SessionService::new(inner, self.project.clone(), self.rejection.clone())
+        SessionService::new(inner, self.project.clone(), self.renderer.clone())
     }
 }

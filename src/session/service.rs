@@ -10,34 +10,33 @@ use super::decide::{Evidence, Step, decide, decide_now, renew};
 use super::future::{Decision, ResponseFuture, Waiting};
 use super::state::Session;
 use crate::project::Project;
-use crate::reject::{Inherit, Rerender};
+use crate::reject::Renderer;
 
 /// The service that [`SessionLayer`](super::SessionLayer) makes.
 #[derive(Clone, Debug)]
-pub struct SessionService<S, R = Inherit> {
+pub struct SessionService<S> {
     inner: S,
     project: Arc<Project>,
-    rejection: R,
+    renderer: Renderer,
 }
 
-impl<S, R> SessionService<S, R> {
-    pub(super) fn new(inner: S, project: Arc<Project>, rejection: R) -> Self {
+impl<S> SessionService<S> {
+    pub(super) fn new(inner: S, project: Arc<Project>, renderer: Renderer) -> Self {
         Self {
             inner,
             project,
-            rejection,
+            renderer,
         }
     }
 }
 
-impl<S, R, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S, R>
+impl<S, ReqBody, ResBody> Service<Request<ReqBody>> for SessionService<S>
 where
     S: Service<Request<ReqBody>, Response = Response<ResBody>> + Clone,
-    R: Rerender<ResBody> + Clone,
 {
     type Response = Response<ResBody>;
     type Error = S::Error;
-    type Future = ResponseFuture<S, ReqBody, R>;
+    type Future = ResponseFuture<S, ReqBody>;
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
         self.inner.poll_ready(cx)
@@ -45,23 +44,32 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let project = &self.project;
-        if let Some(outer) = request.extensions().get::<Session>() {
+        let mut renderer = &self.renderer;
+        let outer = request.extensions().get::<Session>().cloned();
+        if let Some(outer) = &outer {
             if Arc::ptr_eq(outer.project(), project) {
                 // The layer was applied twice. The outer one has decided, and adds the cookies to the response.
+                if renderer.is_chosen() {
+                    outer
+                        .clone()
+                        .rendered_by(renderer.clone())
+                        .insert(&mut request);
+                }
                 return ResponseFuture::pass(self.inner.call(request));
             }
             outer.meet(project);
+            renderer = renderer.or(outer.renderer());
         }
-        let rerender = self.rejection.remember(&request);
         let cross_origin = project.origins.refuses(&request);
         let credentials = project.credentials(request.headers());
         let step = decide_now(project, &Evidence::new(project, &credentials, cross_origin));
         let cookies = credentials.cookie_lines();
         let decision: Decision = match step {
             Step::Decided(decided) => {
-                let session = Session::new(project.clone(), decided, cookies).insert(&mut request);
-                let future = self.inner.call(request);
-                return ResponseFuture::call(future, session, self.rejection.clone(), rerender);
+                let session = Session::new(project.clone(), decided, cookies)
+                    .rendered_by(renderer.clone())
+                    .insert(&mut request);
+                return ResponseFuture::call(self.inner.call(request), session);
             }
             Step::Renew(presented) => {
                 let project = project.clone();
@@ -81,8 +89,9 @@ where
             request,
             cookies,
             project: project.clone(),
+            renderer: renderer.clone(),
         };
-        ResponseFuture::wait(decision, waiting, self.rejection.clone(), rerender)
+        ResponseFuture::wait(decision, waiting)
     }
 }
 

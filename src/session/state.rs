@@ -13,12 +13,17 @@ use crate::error::{AuthError, AuthErrorKind};
 use crate::headers::CookieLines;
 use crate::project::Project;
 use crate::refresh::{self, Issued, Presented};
+use crate::reject::Renderer;
 use crate::token::{Times, TokenKind, Unverified, Verified};
 
 /// The outcome for one request. The layer keeps a clone, by which it learns at the response whether the handler asked
 /// for the user.
 #[derive(Clone)]
-pub(crate) struct Session(Arc<State>);
+pub(crate) struct Session {
+    state: Arc<State>,
+    /// What renders a rejection of this request, inside the layer that has chosen it.
+    renderer: Renderer,
+}
 
 struct State {
     project: Arc<Project>,
@@ -37,7 +42,7 @@ struct State {
 impl Session {
     pub(crate) fn new(project: Arc<Project>, decided: Decided, cookies: CookieLines) -> Self {
         events::tell(&decided);
-        Self(Arc::new(State {
+        let state = Arc::new(State {
             project,
             identity: decided.identity,
             renewal: decided.renewal,
@@ -46,7 +51,11 @@ impl Session {
             identity_read: AtomicBool::new(false),
             unclear_told: AtomicBool::new(decided.unclear),
             shares_cookies: AtomicBool::new(false),
-        }))
+        });
+        Self {
+            state,
+            renderer: Renderer::default(),
+        }
     }
 
     /// The session that a layer of this project has put into the request, else what its headers say without a renewal.
@@ -65,7 +74,16 @@ impl Session {
     }
 
     pub(crate) fn project(&self) -> &Arc<Project> {
-        &self.0.project
+        &self.state.project
+    }
+
+    pub(crate) fn renderer(&self) -> &Renderer {
+        &self.renderer
+    }
+
+    pub(super) fn rendered_by(mut self, renderer: Renderer) -> Self {
+        self.renderer = renderer;
+        self
     }
 
     /// Puts the outcome into the request, and returns it for use at the response.
@@ -75,16 +93,16 @@ impl Session {
     }
 
     pub(crate) fn renewal(&self) -> Option<&Renewal> {
-        self.0.renewal.as_deref()
+        self.state.renewal.as_deref()
     }
 
     pub(crate) fn early(&self) -> Option<&Presented> {
-        self.0.early.as_deref()
+        self.state.early.as_deref()
     }
 
     /// The verified session, without noting that the identity was read.
     pub(crate) fn peek(&self) -> Option<&Arc<Verified>> {
-        match &self.0.identity {
+        match &self.state.identity {
             Identity::SignedIn { session, .. } => Some(session),
             _ => None,
         }
@@ -93,7 +111,7 @@ impl Session {
     /// Whether cookies were ignored because another site sent the request.
     pub(crate) fn is_cross_origin(&self) -> bool {
         matches!(
-            &self.0.identity,
+            &self.state.identity,
             Identity::Failed { error, .. } if *error.kind() == AuthErrorKind::CrossOrigin
         )
     }
@@ -102,7 +120,7 @@ impl Session {
     /// on who asked.
     pub(crate) fn require(&self) -> Result<&Arc<Verified>, AuthError> {
         self.note_read();
-        match &self.0.identity {
+        match &self.state.identity {
             Identity::SignedIn { session, .. } => Ok(session),
             Identity::Anonymous => Err(AuthErrorKind::MissingCredentials.into()),
             Identity::Failed { error, .. } => Err(error.clone()),
@@ -113,7 +131,7 @@ impl Session {
     /// bearer that does not count is still an error, because the client that sent it must learn that it is bad.
     pub(crate) fn optional(&self) -> Result<Option<&Arc<Verified>>, AuthError> {
         self.note_read();
-        match &self.0.identity {
+        match &self.state.identity {
             Identity::SignedIn { session, .. } => Ok(Some(session)),
             Identity::Anonymous
             | Identity::Failed {
@@ -125,30 +143,30 @@ impl Session {
     }
 
     fn note_read(&self) {
-        self.0.identity_read.store(true, Ordering::Relaxed);
+        self.state.identity_read.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn identity_was_read(&self) -> bool {
-        self.0.identity_read.load(Ordering::Relaxed)
+        self.state.identity_read.load(Ordering::Relaxed)
     }
 
     /// Called when another handle takes part in the same request. If the cookies of both handles have the same names,
     /// logs that for both, and notes here that only one of them can write its cookies.
     pub(crate) fn meet(&self, other: &Project) {
-        let ours = &self.0.project;
+        let ours = &self.state.project;
         if let Some(name) = ours.cookies.name_shared_with(&other.cookies) {
-            self.0.shares_cookies.store(true, Ordering::Relaxed);
+            self.state.shares_cookies.store(true, Ordering::Relaxed);
             ours.tell_shared_cookies(name);
             other.tell_shared_cookies(name);
         }
     }
 
     pub(crate) fn shares_cookies(&self) -> bool {
-        self.0.shares_cookies.load(Ordering::Relaxed)
+        self.state.shares_cookies.load(Ordering::Relaxed)
     }
 
     pub(crate) fn cookie_lines(&self) -> &CookieLines {
-        &self.0.cookies
+        &self.state.cookies
     }
 
     /// The refresh JWT as the request carries it; of several refresh cookies, the one that counts.
@@ -164,11 +182,11 @@ impl Session {
         if self.ignores_cookies() {
             return Ok(None);
         }
-        if let Some(renewal) = &self.0.renewal {
+        if let Some(renewal) = &self.state.renewal {
             return Ok(Some(renewal.presented.clone()));
         }
-        let project = &self.0.project;
-        let sent = self.0.cookies.sent(&project.cookies);
+        let project = &self.state.project;
+        let sent = self.state.cookies.sent(&project.cookies);
         let choice = Choice::wait_for(&project.verifier, &sent.refresh).await;
         let unavailable = choice.retry_after();
         let chosen = match self.peek() {
@@ -178,7 +196,7 @@ impl Session {
                 Err(Unchosen::Missing) => None,
                 Err(Unchosen::Unjudged(retry_after)) => return Err(retry_after),
                 Err(Unchosen::Unclear(unclear)) => {
-                    if !self.0.unclear_told.swap(true, Ordering::Relaxed) {
+                    if !self.state.unclear_told.swap(true, Ordering::Relaxed) {
                         unclear.log();
                     }
                     return Ok(None);
@@ -198,8 +216,8 @@ impl Session {
         if self.ignores_cookies() {
             return Default::default();
         }
-        let project = &self.0.project;
-        let sent = self.0.cookies.sent(&project.cookies);
+        let project = &self.state.project;
+        let sent = self.state.cookies.sent(&project.cookies);
         let choice = Choice::wait_for(&project.verifier, &sent.refresh).await;
         let unverified = choice.unverified(&project.verifier);
         (choice.all().collect(), unverified)
@@ -208,7 +226,7 @@ impl Session {
     /// Whether cookies do not count: the request has a bearer, or another site sent it.
     fn ignores_cookies(&self) -> bool {
         let bearer = matches!(
-            &self.0.identity,
+            &self.state.identity,
             Identity::SignedIn {
                 credential: TokenSource::Bearer,
                 ..
@@ -231,9 +249,9 @@ impl Session {
             Ok(None) => return RefreshJwt::Missing,
             Err(retry_after) => return RefreshJwt::Unknown { retry_after },
         };
-        let outcome = match &self.0.renewal {
+        let outcome = match &self.state.renewal {
             Some(renewal) => Some(renewal.outcome.clone()),
-            None => self.0.project.renewer.follow(&presented).await,
+            None => self.state.project.renewer.follow(&presented).await,
         };
         let Some(outcome) = outcome else {
             return RefreshJwt::Live(presented);
@@ -256,8 +274,8 @@ impl Session {
         if self.is_cross_origin() {
             return Vec::new();
         }
-        let project = &self.0.project;
-        let sent = self.0.cookies.sent(&project.cookies);
+        let project = &self.state.project;
+        let sent = self.state.cookies.sent(&project.cookies);
         let candidates = match kind {
             TokenKind::Session => sent.session,
             TokenKind::Refresh => sent.refresh,
@@ -277,9 +295,9 @@ impl Session {
         if self.is_cross_origin() {
             return Vec::new();
         }
-        let project = &self.0.project;
+        let project = &self.state.project;
         let mut sessions = Vec::new();
-        for candidate in self.0.cookies.sent(&project.cookies).session.iter() {
+        for candidate in self.state.cookies.sent(&project.cookies).session.iter() {
             let verdict = project
                 .verifier
                 .verify(candidate, TokenKind::Session, Times::Check)

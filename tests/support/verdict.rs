@@ -8,6 +8,7 @@ use http::header::{CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, SET_COOKIE, WWW_AUT
 use http::{Request, Response};
 use http_body_util::{BodyExt, Full};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
+use tower_descope::require::ResponseBody;
 use tower_descope::{AuthError, Descope, RequireLayer, User};
 
 #[derive(Debug)]
@@ -41,7 +42,10 @@ pub async fn by_layer(descope: &Descope, headers: &[(&str, &str)]) -> Verdict {
 }
 
 /// What a protected service answers a request with these headers. Checks what every refusal has in common.
-pub async fn response(descope: &Descope, headers: &[(&str, &str)]) -> Response<Full<Bytes>> {
+pub async fn response(
+    descope: &Descope,
+    headers: &[(&str, &str)],
+) -> Response<ResponseBody<Full<Bytes>>> {
     let service = ServiceBuilder::new()
         .layer(descope.session_layer())
         .layer(RequireLayer::new())

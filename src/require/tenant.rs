@@ -1,0 +1,186 @@
+use std::borrow::Cow;
+use std::fmt;
+use std::sync::Arc;
+
+use http::HeaderName;
+
+use crate::headers::RequestHead;
+use crate::reject::percent_decoded;
+
+/// Where a request names the tenant that it is about, for [`Requirement::tenant_from`](super::Requirement::tenant_from).
+///
+/// A request that names no tenant is refused like one that names a tenant of others: empty or repeated values name none.
+/// What is named is compared with the ids of the user's tenants exactly.
+#[derive(Clone)]
+pub struct TenantFrom(Source);
+
+type Find = dyn Fn(&RequestHead<'_>) -> Option<String> + Send + Sync;
+
+#[derive(Clone)]
+enum Source {
+    PathAfter(Arc<str>),
+    SubdomainOf(Arc<str>),
+    Header(HeaderName),
+    Function(Arc<Find>),
+}
+
+impl TenantFrom {
+    /// The segment of the path that follows this prefix: `path_after("/t/")` for routes below `/t/{tenant}`.
+    ///
+    /// The path is the whole one, also inside nested routers of axum. A segment with percent-encoded bytes is decoded
+    /// once, as axum's `Path` does.
+    pub fn path_after(prefix: impl Into<Arc<str>>) -> Self {
+        Self(Source::PathAfter(prefix.into()))
+    }
+
+    /// The label in front of this domain: `subdomain_of("example.com")` for `acme.example.com`.
+    ///
+    /// Host names have no upper and lower case, so the label counts in lower case: a tenant whose id has capitals needs
+    /// [`Self::function`]. Deeper names, as `a.b.example.com`, name no tenant. Behind a proxy that rewrites `Host` this
+    /// sees the rewritten host.
+    pub fn subdomain_of(domain: impl Into<Arc<str>>) -> Self {
+        Self(Source::SubdomainOf(domain.into()))
+    }
+
+    /// The value of this header field.
+    pub fn header(name: HeaderName) -> Self {
+        Self(Source::Header(name))
+    }
+
+    /// What a function of yours finds in the request, for example by a table of names and ids. It runs with every
+    /// request, so it must not block.
+    pub fn function(
+        find: impl Fn(&RequestHead<'_>) -> Option<String> + Send + Sync + 'static,
+    ) -> Self {
+        Self(Source::Function(Arc::new(find)))
+    }
+
+    /// The tenant that a request names, as [`Requirement`](super::Requirement) reads it.
+    pub fn tenant_of<'a>(&self, request: impl Into<RequestHead<'a>>) -> Option<Cow<'a, str>> {
+        let request = request.into();
+        let tenant = match &self.0 {
+            Source::PathAfter(prefix) => {
+                let rest = request.uri().path().strip_prefix(&**prefix)?;
+                percent_decoded(rest.split('/').next()?)
+            }
+            Source::SubdomainOf(domain) => subdomain(request.host()?, domain),
+            Source::Header(name) => {
+                let mut values = request.headers().get_all(name).iter();
+                let value = values.next()?.to_str().ok()?;
+                values.next().is_none().then_some(Cow::Borrowed(value))
+            }
+            Source::Function(find) => find(&request).map(Cow::Owned),
+        };
+        tenant.filter(|tenant| !tenant.is_empty())
+    }
+}
+
+fn subdomain<'a>(host: &'a str, domain: &str) -> Option<Cow<'a, str>> {
+    // An IPv6 address has colons too, and is no subdomain anyway.
+    let name = host.split(':').next()?;
+    let name = name.strip_suffix('.').unwrap_or(name);
+    let (label, rest) = name.split_once('.')?;
+    if !rest.eq_ignore_ascii_case(domain) {
+        return None;
+    }
+    Some(match label.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        true => Cow::Owned(label.to_ascii_lowercase()),
+        false => Cow::Borrowed(label),
+    })
+}
+
+impl fmt::Debug for TenantFrom {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.0 {
+            Source::PathAfter(prefix) => f.debug_tuple("PathAfter").field(prefix).finish(),
+            Source::SubdomainOf(domain) => f.debug_tuple("SubdomainOf").field(domain).finish(),
+            Source::Header(name) => f.debug_tuple("Header").field(name).finish(),
+            Source::Function(_) => f.write_str("Function"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+
+    fn tenant(from: &TenantFrom, uri: &str, fields: &[(&str, &str)]) -> Option<String> {
+        let mut request = Request::get(uri);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(()).unwrap();
+        from.tenant_of(&request).map(Cow::into_owned)
+    }
+
+    #[test]
+    fn the_segment_after_a_prefix() {
+        let from = TenantFrom::path_after("/t/");
+        let huge = format!("/t/{}", "a".repeat(60_000));
+        for (path, found) in [
+            ("/t/acme", Some("acme")),
+            ("/t/acme/orders?t=other", Some("acme")),
+            ("/t/ac%6De", Some("acme")),
+            ("/t/a%2Fb/c", Some("a/b")),
+            ("/t/%", Some("%")),
+            ("/t/%FF", None),
+            ("/t/", None),
+            ("/t//acme", None),
+            ("/T/acme", None),
+            ("/%74/acme", None),
+            ("/x/t/acme", None),
+            (&huge, Some(&huge[3..])),
+        ] {
+            assert_eq!(tenant(&from, path, &[]).as_deref(), found, "{path:.20}");
+        }
+    }
+
+    #[test]
+    fn the_label_before_a_domain() {
+        let from = TenantFrom::subdomain_of("example.com");
+        for (host, found) in [
+            ("acme.example.com", Some("acme")),
+            ("ACME.Example.Com:8443", Some("acme")),
+            ("acme.example.com.", Some("acme")),
+            ("example.com", None),
+            (".example.com", None),
+            ("a.b.example.com", None),
+            ("acme.example.com.evil.example", None),
+            ("acmeexample.com", None),
+            ("[::1]:80", None),
+        ] {
+            assert_eq!(
+                tenant(&from, "/", &[("host", host)]).as_deref(),
+                found,
+                "{host}"
+            );
+        }
+        assert_eq!(tenant(&from, "/", &[]), None);
+        assert_eq!(
+            tenant(
+                &from,
+                "https://acme.example.com/",
+                &[("host", "b.example.com")]
+            )
+            .unwrap(),
+            "acme"
+        );
+    }
+
+    #[test]
+    fn one_header_field() {
+        let from = TenantFrom::header(HeaderName::from_static("x-tenant"));
+        assert_eq!(tenant(&from, "/", &[("x-tenant", "acme")]).unwrap(), "acme");
+        assert_eq!(tenant(&from, "/", &[("x-tenant", "")]), None);
+        let two = [("x-tenant", "acme"), ("x-tenant", "other")];
+        assert_eq!(tenant(&from, "/", &two), None);
+    }
+
+    #[test]
+    fn debug_shows_no_function() {
+        let from = TenantFrom::function(|_| None);
+        assert_eq!(format!("{from:?}"), "Function");
+    }
+}
