@@ -112,6 +112,7 @@
 //! | `axum` | yes | the extractors |
 //! | `routes` | yes | the mounted endpoints |
 //! | `utoipa` | | an OpenAPI 3.1 document of the mounted endpoints |
+//! | `testing` | | a handle for tests of an app, which needs neither network nor emulator; see the module `testing` |
 //! | `emulator` | | the local Descope; a dev-dependency with this feature keeps it out of release builds |
 //! | `redis` | | several replicas share renewals and revocations through Redis, see the module `store` |
 //! | `redis-tls` | | Redis over TLS (`rediss://`), with rustls and aws-lc-rs |
@@ -166,9 +167,13 @@ pub mod require;
 pub mod routes;
 mod seldom;
 pub mod session;
+#[cfg(any(feature = "emulator", feature = "testing"))]
+mod signed_in;
 mod single_flight;
 #[cfg(feature = "shared-store")]
 pub mod store;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod token;
 mod user;
 pub mod wire;

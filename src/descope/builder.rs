@@ -29,6 +29,8 @@ pub struct DescopeBuilder {
     transport: Option<SharedTransport>,
     clock: Arc<dyn Clock>,
     public_key: Option<String>,
+    #[cfg(feature = "testing")]
+    of_test_kit: bool,
     algorithms: Vec<SignatureAlgorithm>,
     issuers: Vec<String>,
     audience: Option<String>,
@@ -84,6 +86,8 @@ impl DescopeBuilder {
             transport: None,
             clock: Arc::new(SystemClock::new()),
             public_key: None,
+            #[cfg(feature = "testing")]
+            of_test_kit: false,
             algorithms: vec![SignatureAlgorithm::Rs256],
             issuers: Vec::new(),
             audience: None,
@@ -483,6 +487,13 @@ impl DescopeBuilder {
         self
     }
 
+    /// Lets the handle trust the key of the test kit, and no other one.
+    #[cfg(feature = "testing")]
+    pub(crate) fn of_test_kit(mut self) -> Self {
+        self.of_test_kit = true;
+        self
+    }
+
     /// Makes the handle. Does no network I/O.
     ///
     /// # Errors
@@ -531,6 +542,12 @@ impl DescopeBuilder {
         let client = client.build()?;
 
         let keys = match &self.public_key {
+            #[cfg(feature = "testing")]
+            _ if self.of_test_kit => {
+                let set = KeySet::of_test_kit().map_err(|_| ConfigError::PublicKey)?;
+                self.algorithms = vec![SignatureAlgorithm::Es256];
+                Keys::fixed(set, clock.clone())
+            }
             Some(jwk) => {
                 let set = KeySet::from_jwk_or_set(jwk, &self.algorithms)
                     .ok()

@@ -203,7 +203,7 @@ impl Descope {
         }
     }
 
-    #[cfg(any(feature = "routes", feature = "__fuzzing"))]
+    #[cfg(any(feature = "routes", feature = "testing", feature = "__fuzzing"))]
     pub(crate) fn project(&self) -> &Arc<Project> {
         &self.project
     }

@@ -13,8 +13,9 @@ use super::fault::Fault;
 use super::instance::Instance;
 use super::running::Running;
 use super::snapshot;
-use super::state::{Message, NewAccessKey};
-use crate::wire::UserProfile;
+use super::state::{Message, NewAccessKey, SignIn};
+use crate::signed_in::SignedIn;
+use crate::wire::{LoginOptions, UserProfile};
 
 /// A running emulator. It serves until this handle is dropped, whatever becomes of the runtime that started it; the
 /// one exception is described at [`EmulatorBuilder::on_this_runtime`]. Dropping the handle stops the server and
@@ -224,6 +225,59 @@ impl Emulator {
         })?;
         self.instance.changed.notify_one();
         Ok(profile)
+    }
+
+    /// Signs somebody in without a code, and creates the user if nobody has this login id: with it as e-mail address if
+    /// it has an `@`, as phone number if it begins with `+`.
+    ///
+    /// # Errors
+    ///
+    /// `Refused`, if the login id is empty, or the user is disabled.
+    ///
+    /// ```
+    /// # use tower_descope::emulator::{Emulator, EmulatorError};
+    /// # fn example(emulator: &Emulator) -> Result<(), EmulatorError> {
+    /// let ann = emulator.sign_in("ann@example.com")?;
+    /// let request = ann.get("/me"); // to be sent to the app under test
+    /// # let _ = request; Ok(()) }
+    /// ```
+    pub fn sign_in(&self, login_id: &str) -> Result<SignedIn, EmulatorError> {
+        let user = self.put_user(login_id, |user| {
+            let unnamed = user.email.is_empty() && user.phone.is_empty();
+            if unnamed && login_id.contains('@') {
+                user.email = login_id.to_owned();
+                user.verified_email = true;
+            } else if unnamed && login_id.starts_with('+') {
+                user.phone = login_id.to_owned();
+                user.verified_phone = true;
+            }
+        })?;
+        self.sign_in_as(&user)
+    }
+
+    /// Signs in a user who exists, for example one that [`put_user`](Self::put_user) has returned.
+    ///
+    /// # Errors
+    ///
+    /// `Refused`, if there is no such user, or the user is disabled.
+    pub fn sign_in_as(&self, user: &UserProfile) -> Result<SignedIn, EmulatorError> {
+        let grant = self.instance.state().sign_in(SignIn {
+            user_id: &user.user_id,
+            factor: "email",
+            options: &LoginOptions::default(),
+            base: None,
+            first_seen: false,
+            ip: "127.0.0.1",
+        })?;
+        let reply = grant.sign()?;
+        self.instance.changed.notify_one();
+        Ok(SignedIn {
+            user_id: user.user_id.clone(),
+            session_jwt: reply.session_jwt,
+            refresh_jwt: reply.refresh_jwt,
+            session_cookie: "DS".to_owned(),
+            refresh_cookie: "DSR".to_owned(),
+        })
     }
 
     /// All users. `GET /emulator/v1/users`

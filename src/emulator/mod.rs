@@ -112,3 +112,4 @@ pub use self::error::{EmulatorError, EmulatorErrorKind};
 pub use self::fault::Fault;
 pub use self::handle::Emulator;
 pub use self::state::{Message, NewAccessKey};
+pub use crate::signed_in::SignedIn;

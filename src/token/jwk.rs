@@ -17,7 +17,7 @@ use sha2::{Digest, Sha256};
 use super::algorithm::SignatureAlgorithm;
 use super::crypto::{PublicKey, UnusableKey};
 use super::header::{MAX_KID, Text};
-use super::roca;
+use super::{roca, test_key};
 
 /// Most keys that are held. Descope publishes two or three.
 const MAX_KEYS: usize = 100;
@@ -99,6 +99,21 @@ impl KeySet {
             return Ok(Self { keys: vec![entry] });
         }
         Self::from_json(json.as_bytes(), allowed)
+    }
+
+    /// The key of the test kit, which no document can bring.
+    #[cfg(feature = "testing")]
+    pub(crate) fn of_test_kit() -> Result<Self, UnusableKey> {
+        let algorithm = SignatureAlgorithm::Es256;
+        let material = ec_material(algorithm, test_key::public())?;
+        Ok(Self {
+            keys: vec![Entry {
+                kid: test_key::KID.into(),
+                key: material.key,
+                material: material.bytes.into_boxed_slice(),
+                publicly_known: true,
+            }],
+        })
     }
 
     /// The set without the emulator's development key, for a handle that talks to anything but this machine: with
@@ -287,6 +302,19 @@ fn ec_key(
     if x.len() != len || y.len() != len {
         return Err(UnusableKey);
     }
+    if test_key::is(&x) {
+        tracing::error!(
+            "key set has the key of the test kit, whose private half is public; it is ignored"
+        );
+        return Err(UnusableKey);
+    }
+    ec_material(algorithm, [x, y])
+}
+
+fn ec_material(
+    algorithm: SignatureAlgorithm,
+    [x, y]: [Vec<u8>; 2],
+) -> Result<Material, UnusableKey> {
     Ok(Material {
         key: PublicKey::ec(algorithm, &x, &y)?,
         publicly_known: false,

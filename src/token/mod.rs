@@ -18,6 +18,7 @@ mod nesting;
 mod revoked;
 mod roca;
 mod rules;
+pub(crate) mod test_key;
 mod unverified;
 mod verifier;
 

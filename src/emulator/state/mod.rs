@@ -43,7 +43,7 @@ pub(crate) use self::access_keys::SavedAccessKey;
 pub(crate) use self::grant::Grant;
 pub use self::inbox::Message;
 pub(crate) use self::notp::StartedFlow;
-pub(crate) use self::sessions::{Presented, SavedSessions};
+pub(crate) use self::sessions::{Presented, SavedSessions, SignIn};
 pub(crate) use self::totp_key::ShownKey;
 pub(crate) use self::update::NewAddress;
 pub(crate) use self::users::SavedUsers;

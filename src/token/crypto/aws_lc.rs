@@ -63,3 +63,15 @@ impl PublicKey {
         digest::digest(algorithm, message)
     }
 }
+
+/// Signs with a key of P-256.
+#[cfg(feature = "testing")]
+pub(crate) fn sign_p256(private: &[u8], x: &[u8], y: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+    use aws_lc_rs::rand::SystemRandom;
+    use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair};
+
+    let (algorithm, public) = (&ECDSA_P256_SHA256_FIXED_SIGNING, uncompressed_point(x, y));
+    let key = EcdsaKeyPair::from_private_key_and_public_key(algorithm, private, &public).ok()?;
+    let signature = key.sign(&SystemRandom::new(), message).ok()?;
+    Some(signature.as_ref().to_vec())
+}

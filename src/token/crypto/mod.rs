@@ -16,6 +16,8 @@ mod rust_crypto;
 use self::rust_crypto as backend;
 
 pub(crate) use self::backend::PublicKey;
+#[cfg(feature = "testing")]
+pub(crate) use self::backend::sign_p256;
 
 /// A digest of the signing input. It names a token: two tokens with the same digest carry the same header and
 /// claims, whatever was done to the signature (an ECDSA signature has a second valid form).

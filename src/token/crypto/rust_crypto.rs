@@ -70,3 +70,13 @@ impl PublicKey {
         Some(id)
     }
 }
+
+/// Signs with a key of P-256.
+#[cfg(feature = "testing")]
+pub(crate) fn sign_p256(private: &[u8], _: &[u8], _: &[u8], message: &[u8]) -> Option<Vec<u8>> {
+    use p256::ecdsa::signature::Signer as _;
+
+    let key = p256::ecdsa::SigningKey::from_slice(private).ok()?;
+    let signature: p256::ecdsa::Signature = key.sign(message);
+    Some(signature.to_bytes().to_vec())
+}

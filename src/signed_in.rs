@@ -1,0 +1,103 @@
+//! The tokens of somebody who is signed in, for tests.
+
+use std::fmt;
+
+use http::header::{ACCEPT, AUTHORIZATION, COOKIE};
+use http::{HeaderValue, Request};
+
+/// The tokens of somebody who is signed in, and requests that carry them. For tests.
+///
+/// Made by `Emulator::sign_in` (feature `emulator`) and by `TestUser::sign_in` (feature `testing`).
+#[derive(Clone)]
+pub struct SignedIn {
+    pub(crate) user_id: String,
+    pub(crate) session_jwt: String,
+    pub(crate) refresh_jwt: String,
+    pub(crate) session_cookie: String,
+    pub(crate) refresh_cookie: String,
+}
+
+impl SignedIn {
+    /// The id of the user.
+    pub fn user_id(&self) -> &str {
+        &self.user_id
+    }
+
+    /// The session JWT.
+    pub fn session_jwt(&self) -> &str {
+        &self.session_jwt
+    }
+
+    /// The refresh JWT.
+    pub fn refresh_jwt(&self) -> &str {
+        &self.refresh_jwt
+    }
+
+    /// The value of `Authorization` with which an API client sends the session JWT.
+    pub fn bearer(&self) -> HeaderValue {
+        secret(format!("Bearer {}", self.session_jwt))
+    }
+
+    /// The value of `Cookie` with which a browser sends both tokens.
+    pub fn cookies(&self) -> HeaderValue {
+        secret(format!(
+            "{}={}; {}={}",
+            self.session_cookie, self.session_jwt, self.refresh_cookie, self.refresh_jwt
+        ))
+    }
+
+    /// Puts the bearer into a request, in place of one that is there.
+    pub fn with_bearer<B>(&self, mut request: Request<B>) -> Request<B> {
+        request.headers_mut().insert(AUTHORIZATION, self.bearer());
+        request
+    }
+
+    /// Puts the cookies into a request, in place of those that are there.
+    pub fn with_cookies<B>(&self, mut request: Request<B>) -> Request<B> {
+        request.headers_mut().insert(COOKIE, self.cookies());
+        request
+    }
+
+    /// A GET with the bearer, as an API client sends it.
+    ///
+    /// # Panics
+    ///
+    /// If `uri` is none.
+    pub fn get(&self, uri: &str) -> Request<String> {
+        self.with_bearer(get(uri))
+    }
+
+    /// A GET with the cookies, as a browser sends it that is to show a page of this app.
+    ///
+    /// # Panics
+    ///
+    /// If `uri` is none.
+    pub fn browse(&self, uri: &str) -> Request<String> {
+        let mut request = self.with_cookies(get(uri));
+        let headers = request.headers_mut();
+        headers.insert(ACCEPT, HeaderValue::from_static("text/html,*/*;q=0.8"));
+        headers.insert("sec-fetch-mode", HeaderValue::from_static("navigate"));
+        headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
+        request
+    }
+}
+
+fn get(uri: &str) -> Request<String> {
+    Request::get(uri)
+        .body(String::new())
+        .unwrap_or_else(|_| panic!("not a URI: {uri:?}"))
+}
+
+fn secret(text: String) -> HeaderValue {
+    let mut value = HeaderValue::try_from(text).expect("tokens are visible ASCII");
+    value.set_sensitive(true);
+    value
+}
+
+impl fmt::Debug for SignedIn {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SignedIn")
+            .field("user_id", &self.user_id)
+            .finish_non_exhaustive()
+    }
+}
