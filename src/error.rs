@@ -53,6 +53,10 @@ pub enum AuthErrorKind {
     LoadFailed,
     /// What the handler asks for needs the refresh JWT, and the request has none, as with a bearer. 403.
     NoRefreshToken,
+    /// The app's hook has refused the sign-in, see [`on_sign_in`](crate::DescopeBuilder::on_sign_in). 403.
+    SignInRefused,
+    /// The app's hook for sign-ins has failed; its error is the source. 500.
+    SignInFailed,
     /// Descope cannot be reached, or a key is missing, so that nothing can be decided now. 503 with `Retry-After`.
     Unavailable {
         /// The time after which to ask again.
@@ -82,6 +86,11 @@ impl AuthError {
     #[must_use]
     pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
         self.source = Some(Arc::new(source));
+        self
+    }
+
+    pub(crate) fn with_shared_source(mut self, source: Arc<dyn StdError + Send + Sync>) -> Self {
+        self.source = Some(source);
         self
     }
 
@@ -262,6 +271,10 @@ impl AuthErrorKind {
                     "The server is not set up for sign-in"
                 )
             }
+            Self::SignInRefused => {
+                facts!(403, "sign_in_refused", None, "The sign-in was refused")
+            }
+            Self::SignInFailed => facts!(500, "sign_in_failed", None, "The sign-in has failed"),
             Self::Unavailable { .. } => {
                 facts!(
                     503,
@@ -311,6 +324,8 @@ impl fmt::Display for AuthError {
             AuthErrorKind::StepUpRequired { .. } => "a recent step-up is required",
             AuthErrorKind::NoAccount => "the app has no row for the user",
             AuthErrorKind::LoadFailed => "the row of the user could not be loaded",
+            AuthErrorKind::SignInRefused => "the app has refused the sign-in",
+            AuthErrorKind::SignInFailed => "the hook for sign-ins has failed",
             AuthErrorKind::NoRefreshToken => "the request carries no refresh token",
             AuthErrorKind::ClaimsMismatch => "the claims are not of the wanted type",
             AuthErrorKind::Unavailable { .. } => "descope cannot be reached",
@@ -367,6 +382,8 @@ mod tests {
             AuthErrorKind::LoadFailed,
             AuthErrorKind::CookieTooLarge { size: 1 },
             AuthErrorKind::MissingLayer,
+            AuthErrorKind::SignInRefused,
+            AuthErrorKind::SignInFailed,
             AuthErrorKind::Unavailable { retry_after },
         ] {
             let error = AuthError::new(kind);

@@ -189,13 +189,14 @@ pub mod guide {
 
 pub use self::client::{Client, ClientError, ProjectId};
 pub use self::descope::{
-    ConfigError, Descope, DescopeBuilder, Ended, Established, Revocation, Stats,
+    ConfigError, Descope, DescopeBuilder, Ended, Established, Revocation, SignIn, SignedOut, Stats,
 };
 #[cfg(feature = "emulator")]
 pub use self::emulator::Emulator;
 pub use self::error::{AuthError, AuthErrorKind};
 #[cfg(feature = "axum")]
 pub use self::extract::{Allowed, AuthRejection, Claims, CurrentUser, LoadUser, Policy};
+pub use self::project::hooks::HookError;
 pub use self::require::RequireLayer;
 pub use self::session::{SameSite, SessionLayer, SignOut};
 pub use self::token::{InvalidToken, SignatureAlgorithm, TokenCache};

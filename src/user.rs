@@ -9,7 +9,6 @@ use serde::de::DeserializeOwned;
 
 use crate::client::ClientError;
 use crate::error::{AuthError, AuthErrorKind};
-#[cfg(feature = "axum")]
 use crate::project::Project;
 use crate::session::{RefreshJwt, Session};
 use crate::token::{Claims, Verified};
@@ -82,6 +81,11 @@ impl User {
     pub(crate) fn from_session(session: Session) -> Result<Self, AuthError> {
         session.require()?;
         Ok(Self { session })
+    }
+
+    /// The user of a session JWT that did not come with a request.
+    pub(crate) fn of_tokens(project: &Arc<Project>, session: Arc<Verified>) -> Option<Self> {
+        Self::from_session(Session::of_tokens(project, session)).ok()
     }
 
     #[cfg(feature = "axum")]

@@ -8,6 +8,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::headers::{CookieConfig, OriginPolicy, SameSite};
 #[cfg(feature = "routes")]
 use crate::project::TokenDelivery;
+use crate::project::hooks::Hooks;
 use crate::project::{Profiles, Project};
 use crate::refresh::Renewer;
 #[cfg(feature = "shared-store")]
@@ -44,6 +45,7 @@ pub struct DescopeBuilder {
     host_cookies: bool,
     origins: Vec<String>,
     public_origin: Option<String>,
+    pub(super) hooks: Hooks,
     private_responses: bool,
     early_renewal: Duration,
     token_cache: TokenCache,
@@ -101,6 +103,7 @@ impl DescopeBuilder {
             host_cookies: false,
             origins: Vec::new(),
             public_origin: None,
+            hooks: Hooks::default(),
             private_responses: true,
             early_renewal: Duration::from_secs(20),
             token_cache: TokenCache::new(),
@@ -609,6 +612,7 @@ impl DescopeBuilder {
                 shared_cookies_told: AtomicBool::new(false),
                 #[cfg(feature = "axum")]
                 policies: Default::default(),
+                hooks: self.hooks,
                 private_responses: self.private_responses,
                 early_renewal: self.early_renewal,
                 #[cfg(feature = "routes")]

@@ -3,6 +3,7 @@
 mod builder;
 mod environment;
 mod error;
+mod hooks;
 mod options;
 mod own_handlers;
 mod revocation;
@@ -15,6 +16,7 @@ use http::HeaderMap;
 
 pub use self::builder::DescopeBuilder;
 pub use self::error::ConfigError;
+pub use self::hooks::{SignIn, SignedOut};
 pub use self::own_handlers::{Ended, Established};
 pub use self::revocation::Revocation;
 use crate::client::{Client, ProjectId};

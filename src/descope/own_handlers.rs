@@ -1,15 +1,21 @@
 //! Starting and ending sessions from an app's own handlers.
 
+use std::time::Duration;
+
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, Method, header::SET_COOKIE};
 
 use super::Descope;
 use crate::error::{AuthError, AuthErrorKind};
-use crate::headers::{CookieLines, Unwritable, forbid_caching};
-use crate::session::{Decided, Identity, NotStarted, Session, SignOut, Store, TokenSource};
+use crate::headers::{Unwritable, forbid_caching};
+use crate::project::hooks::Told;
+use crate::session::{NotStarted, Session, SignOut, Store};
 use crate::token::InvalidToken;
 use crate::user::User;
 use crate::wire::{JwtResponse, LogoutRequest};
+
+/// When to ask again for a session whose user cannot be told yet, because Descope's new key is not known.
+const ASK_AGAIN: Duration = Duration::from_secs(5);
 
 /// A session that was started, to be written onto the response. See [`Descope::establish`].
 ///
@@ -122,7 +128,9 @@ impl Descope {
     ///   verify, was revoked, or the two are of different users. That goes for a sign-in within the second of a
     ///   [`SignOut::Everywhere`], too, because tokens say only in which second they were issued;
     /// * [`Unavailable`](AuthErrorKind::Unavailable): there is no key to verify them with now;
-    /// * [`CookieTooLarge`](AuthErrorKind::CookieTooLarge): a token does not fit into a cookie.
+    /// * [`CookieTooLarge`](AuthErrorKind::CookieTooLarge): a token does not fit into a cookie;
+    /// * [`SignInRefused`](AuthErrorKind::SignInRefused) or [`SignInFailed`](AuthErrorKind::SignInFailed): by the hook of
+    ///   [`on_sign_in`](crate::DescopeBuilder::on_sign_in).
     pub async fn establish(
         &self,
         request: &Parts,
@@ -143,28 +151,23 @@ impl Descope {
             true => renewer.accept(tokens, None, None).await?,
             false => renewer.examine(tokens).await?,
         };
-        let started = session.start(&accepted, None, Store::Cookies).await;
-        let cookies = started.map_err(|not_started| match not_started {
+        let told = self.project.hooks.sign_in.as_ref().map(|_| Told {
+            profile: tokens.user.clone(),
+            first_seen: tokens.first_seen,
+            request: request.clone(),
+        });
+        let started = session.start(&accepted, None, Store::Cookies, told);
+        let cookies = started.await.map_err(|not_started| match not_started {
             NotStarted::Nobody => AuthErrorKind::MissingCredentials.into(),
             NotStarted::Unwritable(Unwritable::TooLarge { size }) => {
                 AuthErrorKind::CookieTooLarge { size }.into()
             }
+            NotStarted::Refused(error) => error.into(),
+            NotStarted::Undecided => AuthError::unavailable(ASK_AGAIN),
             NotStarted::Unwritable(Unwritable::Invalid) => AuthError::from(InvalidToken::Malformed),
         })?;
-        let user = accepted.tokens.session.and_then(|issued| {
-            let decided = Decided {
-                identity: Identity::SignedIn {
-                    session: issued.verified,
-                    credential: TokenSource::Cookie,
-                },
-                renewal: None,
-                early: None,
-                unclear: false,
-            };
-            let cookies = CookieLines::of(&HeaderMap::new());
-            let session = Session::new(self.project.clone(), decided, cookies);
-            User::from_session(session).ok()
-        });
+        let session = accepted.tokens.session.map(|issued| issued.verified);
+        let user = session.and_then(|session| User::of_tokens(&self.project, session));
         Ok(Established { user, cookies })
     }
 
@@ -205,8 +208,10 @@ impl Descope {
             };
         }
         let session = self.session_of(request).await;
+        let hook = self.project.hooks.sign_out.as_ref();
+        let head = hook.map(|_| request.clone());
         Ended {
-            confirmed: session.end(which, &LogoutRequest::default()).await,
+            confirmed: session.end(which, &LogoutRequest::default(), head).await,
             cookies: session.deletion(),
         }
     }

@@ -6,6 +6,7 @@
 
 #[cfg(feature = "routes")]
 mod delivery;
+pub(crate) mod hooks;
 mod profiles;
 mod token_cookies;
 
@@ -39,6 +40,7 @@ pub(crate) struct Project {
     /// What the policies of [`Allowed`](crate::Allowed) require.
     #[cfg(feature = "axum")]
     pub(crate) policies: PerType,
+    pub(crate) hooks: hooks::Hooks,
     pub(crate) private_responses: bool,
     pub(crate) early_renewal: Duration,
     #[cfg(feature = "routes")]

@@ -42,10 +42,14 @@ pub(super) async fn adopt(
     if tokens.session_jwt.is_empty() && tokens.refresh_jwt.is_empty() {
         return Err(RouteError::required("sessionJwt or refreshJwt"));
     }
+    let mut body = Map::new();
+    let told = caller.told(&body);
     let accepted = project.renewer.examine(&tokens).await;
     let accepted = accepted.map_err(AuthError::from)?;
-    let cookies = caller.0.start(&accepted, None, Store::Cookies).await?;
-    let mut body = Map::new();
+    let cookies = caller
+        .session
+        .start(&accepted, None, Store::Cookies, told)
+        .await?;
     rewrite(project, &mut body, &accepted.tokens);
     Ok(with_cookies(body, cookies))
 }

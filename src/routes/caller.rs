@@ -6,11 +6,13 @@ use axum::extract::FromRequestParts;
 use http::HeaderValue;
 use http::header::{AUTHORIZATION, COOKIE, HeaderMap};
 use http::request::Parts;
+use serde_json::{Map, Value};
 
 use super::TokenDelivery;
 use super::error::RouteError;
 use crate::client::has_token_characters;
 use crate::project::Project;
+use crate::project::hooks::Told;
 use crate::refresh::Presented;
 use crate::session::{RefreshJwt, Session};
 use crate::token::RevocationMark;
@@ -18,7 +20,12 @@ use crate::wire::LoginOptions;
 
 /// The outcome of the session layer, if one of this handle ran. Otherwise the credentials are read here by the same
 /// rules, without a renewal.
-pub(super) struct Caller(pub(super) Session, RevocationMark);
+pub(super) struct Caller {
+    pub(super) session: Session,
+    began: RevocationMark,
+    /// For the app's hooks, if it has any.
+    head: Option<Box<Parts>>,
+}
 
 impl FromRequestParts<Arc<Project>> for Caller {
     type Rejection = RouteError;
@@ -28,29 +35,49 @@ impl FromRequestParts<Arc<Project>> for Caller {
         project: &Arc<Project>,
     ) -> Result<Self, RouteError> {
         let began = project.verifier.revoked.mark();
-        if project.delivery == TokenDelivery::Body {
+        let session = if project.delivery == TokenDelivery::Body {
             let headers = body_mode_headers(&parts.headers, project);
-            let session = Session::without_renewal(project, &headers).await;
-            return Ok(Self(session, began));
-        }
-        let session = Session::of_request(project, &parts.extensions, &parts.headers).await;
-        Ok(Self(session, began))
+            Session::without_renewal(project, &headers).await
+        } else {
+            Session::of_request(project, &parts.extensions, &parts.headers).await
+        };
+        Ok(Self {
+            session,
+            began,
+            head: project.hooks.is_any().then(|| Box::new(parts.clone())),
+        })
     }
 }
 
 impl Caller {
     pub(super) fn project(&self) -> &Arc<Project> {
-        self.0.project()
+        self.session.project()
     }
 
     /// The moment before anything was done for this request. Users may have been revoked since.
     pub(super) fn began(&self) -> RevocationMark {
-        self.1
+        self.began
+    }
+
+    /// The head of the request, for the app's hooks.
+    pub(super) fn head(&self) -> Option<Parts> {
+        self.head.as_deref().cloned()
+    }
+
+    /// What the app's hook for sign-ins is told besides the tokens.
+    pub(super) fn told(&self, answer: &Map<String, Value>) -> Option<Told> {
+        let request = self.head()?;
+        let profile = answer.get("user").cloned();
+        Some(Told {
+            profile: profile.and_then(|user| serde_json::from_value(user).ok()),
+            first_seen: answer.get("firstSeen") == Some(&Value::Bool(true)),
+            request,
+        })
     }
 
     /// The refresh JWT for a call upstream.
     pub(super) async fn refresh_jwt(&self) -> Result<Presented, RouteError> {
-        match self.0.refresh_jwt().await {
+        match self.session.refresh_jwt().await {
             RefreshJwt::Live(presented) => Ok(presented),
             RefreshJwt::Missing => Err(RouteError::unauthorized(false)),
             RefreshJwt::Refused => Err(RouteError::unauthorized(true)),

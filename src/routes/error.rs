@@ -23,6 +23,10 @@ use crate::wire::{self, ErrorBody};
 pub mod code {
     /// 403: a request from a page of another origin.
     pub const CROSS_ORIGIN: &str = "cross_origin";
+    /// 403: the app's [hook](crate::DescopeBuilder::on_sign_in) has refused the sign-in.
+    pub const SIGN_IN_REFUSED: &str = "sign_in_refused";
+    /// 500: the app's hook for sign-ins has failed.
+    pub const SIGN_IN_FAILED: &str = "sign_in_failed";
     /// 404: no such route, delivery method or provider.
     pub const NOT_FOUND: &str = "not_found";
     /// 405: `Allow` names the methods of the route.
@@ -263,6 +267,8 @@ impl From<NotStarted> for RouteError {
         match not_started {
             NotStarted::Nobody => Self::upstream_invalid(),
             NotStarted::Unwritable(_) => Self::cookie_too_large(),
+            NotStarted::Undecided => Self::unavailable(None),
+            NotStarted::Refused(error) => AuthError::from(error).into(),
         }
     }
 }
@@ -275,6 +281,16 @@ impl From<AuthError> for RouteError {
             AuthErrorKind::MissingCredentials => Self::unauthorized(false),
             AuthErrorKind::CrossOrigin => Self::cross_origin(),
             AuthErrorKind::CookieTooLarge { .. } => Self::cookie_too_large(),
+            AuthErrorKind::SignInRefused => Self::new(
+                StatusCode::FORBIDDEN,
+                code::SIGN_IN_REFUSED,
+                "The sign-in was refused",
+            ),
+            AuthErrorKind::SignInFailed => Self::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                code::SIGN_IN_FAILED,
+                "The sign-in has failed",
+            ),
             _ => Self::unauthorized(true),
         }
     }

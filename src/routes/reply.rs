@@ -96,11 +96,15 @@ pub(super) async fn signed_in(
         .renewer
         .accept(&issued, parent, Some(caller.began()))
         .await?;
+    let told = caller.told(&body);
     let store = match project.delivery {
         TokenDelivery::Body => Store::Elsewhere,
         _ => Store::Cookies,
     };
-    let cookies = caller.0.start(&accepted, same_user, store).await?;
+    let cookies = caller
+        .session
+        .start(&accepted, same_user, store, told)
+        .await?;
 
     rewrite(project, &mut body, &accepted.tokens);
     if accepted.lacks_session && project.delivery != TokenDelivery::Body {
@@ -165,7 +169,7 @@ pub(super) fn sign_out_cookies(caller: &Caller) -> Vec<HeaderValue> {
     if project.delivery == TokenDelivery::Body {
         return Vec::new();
     }
-    caller.0.deletion()
+    caller.session.deletion()
 }
 
 fn writable(cookie: Result<HeaderValue, Unwritable>) -> Result<HeaderValue, RouteError> {

@@ -102,9 +102,9 @@ impl Unavailable {
 /// with all requests that carry the same refresh JWT.
 async fn renew(project: &Arc<Project>, caller: &Caller) -> Renewal {
     let renewer = &project.renewer;
-    let (presented, outcome) = match caller.0.renewal() {
+    let (presented, outcome) = match caller.session.renewal() {
         Some(renewal) => (renewal.presented.clone(), renewal.outcome.clone()),
-        None => match caller.0.presented().await {
+        None => match caller.session.presented().await {
             Ok(Some(presented)) => {
                 let outcome = renewer.renew(&presented).await;
                 (presented, outcome)
@@ -198,7 +198,7 @@ async fn sign_out(caller: &Caller, which: SignOut, input: SignOutInput) -> Respo
         SignOutInput::Json(request) => (request, None),
         SignOutInput::Form { next } => (LogoutRequest::default(), Some(next)),
     };
-    caller.0.end(which, &request).await;
+    caller.session.end(which, &request, caller.head()).await;
     let mut response = empty(sign_out_cookies(caller));
     if let Some(next) = next {
         *response.status_mut() = StatusCode::SEE_OTHER;
@@ -216,11 +216,11 @@ pub(super) async fn validate(
     caller: Caller,
     Input(request): Input<ValidateRequest>,
 ) -> Result<Response, RouteError> {
-    let verified = caller.0.require()?;
-    let renewed = caller.0.renewal();
+    let verified = caller.session.require()?;
+    let renewed = caller.session.renewal();
     let issued = match renewed.and_then(|renewal| renewal.outcome.tokens().session) {
         Some(session) => Some(session),
-        None => caller.0.session_cookies().await.into_iter().next(),
+        None => caller.session.session_cookies().await.into_iter().next(),
     };
     let token = match (&issued, project.credentials(&headers).bearer) {
         (Some(issued), _) => Some(&*issued.jwt),

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use http::request::Parts;
 use http::{HeaderValue, Method};
 use tokio::task::JoinSet;
 
@@ -11,6 +12,7 @@ use super::previous::Previous;
 use super::state::Session;
 use crate::client::ClientError;
 use crate::project::Project;
+use crate::project::hooks::SignOutFacts;
 use crate::refresh::{Issued, Presented};
 use crate::token::{Name, TokenKind, Unverified, Verified};
 use crate::wire::LogoutRequest;
@@ -39,9 +41,34 @@ impl SignOut {
 impl Session {
     /// Ends the session of this request. Answers whether Descope has confirmed it; the session is over here in any
     /// case. With [`SignOut::Everywhere`] over a shared store this takes up to a second.
-    pub(crate) async fn end(&self, which: SignOut, request: &LogoutRequest) -> bool {
-        let project = self.project();
+    ///
+    /// `head`: for the app's hook, if it has one.
+    pub(crate) async fn end(
+        &self,
+        which: SignOut,
+        request: &LogoutRequest,
+        head: Option<Parts>,
+    ) -> bool {
         let ended = Ended::of(self).await;
+        let user = ended
+            .sessions()
+            .next()
+            .map(|user| user.claims.id().to_owned());
+        let confirmed = self.end_all_of(&ended, which, request).await;
+        if let (Some(user_id), Some(request)) = (user, head) {
+            let facts = SignOutFacts {
+                user_id,
+                everywhere: which == SignOut::Everywhere,
+                confirmed,
+                request,
+            };
+            self.project().tell_of_sign_out(facts).await;
+        }
+        confirmed
+    }
+
+    async fn end_all_of(&self, ended: &Ended, which: SignOut, request: &LogoutRequest) -> bool {
+        let project = self.project();
         ended.end(project);
         if which == SignOut::ThisSession {
             return ended.tell_descope(project, which, request).await;
@@ -156,6 +183,15 @@ impl Ended {
         }
         confirmed
     }
+}
+
+/// Ends the session of a refresh JWT at Descope.
+pub(super) async fn end_at_descope(
+    project: &Project,
+    refresh_jwt: &str,
+) -> Result<(), ClientError> {
+    let request = LogoutRequest::default();
+    call(project, SignOut::ThisSession, &request, refresh_jwt).await
 }
 
 /// The refresh JWT need not be verified, because Descope is the one to know it.

@@ -92,7 +92,6 @@ mod write_back;
 pub(crate) use self::decide::{decide, decide_bearer};
 pub use self::end::SignOut;
 pub use self::future::ResponseFuture;
-pub(crate) use self::identity::{Decided, Identity, TokenSource};
 pub use self::layer::SessionLayer;
 pub use self::service::SessionService;
 pub(crate) use self::start::{NotStarted, Store};

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use http::HeaderValue;
 
+use super::end::end_at_descope;
 use super::previous::Previous;
 use super::state::Session;
 use crate::headers::Unwritable;
 use crate::project::Project;
+use crate::project::hooks::{HookError, SignInFacts, Told};
 use crate::refresh::{Accepted, Issued, Presented, Tokens};
 use crate::token::{Unverified, Verified};
 
@@ -27,17 +29,23 @@ pub(crate) enum NotStarted {
     /// There is no token.
     Nobody,
     Unwritable(Unwritable),
+    /// By the app's hook, or because it has failed.
+    Refused(HookError),
+    /// The app's hook cannot be asked, because it is not known yet who signs in.
+    Undecided,
 }
 
 impl Session {
     /// Replaces the session of this request. Answers the `Set-Cookie` values.
     ///
-    /// `same_user`: the refresh JWT of the session that the call has continued, for calls that do.
+    /// `same_user`: the refresh JWT of the session that the call has continued, for calls that do. `told`: for the app's
+    /// hook, if it has one.
     pub(crate) async fn start(
         &self,
         accepted: &Accepted,
         same_user: Option<&Presented>,
         store: Store,
+        told: Option<Told>,
     ) -> Result<Vec<HeaderValue>, NotStarted> {
         let project = self.project();
         let user = user_of(&accepted.tokens, same_user);
@@ -51,6 +59,12 @@ impl Session {
             Store::Cookies => cookies(project, accepted, &previous, &owner)?,
             Store::Elsewhere => Vec::new(),
         };
+        if let (Some(told), None) = (told, same_user)
+            && let Err(refused) = ask(project, accepted, &owner, told).await
+        {
+            end_refused(project, accepted).await;
+            return Err(refused);
+        }
         self.end_previous(accepted, &previous, &owner).await;
         if let Owner::Known(user) = owner {
             project.profiles.invalidate(user.claims.id());
@@ -89,6 +103,49 @@ impl Session {
         if let (Some(presented), Some(outcome)) = (&previous.presented, &previous.outcome) {
             project.renewer.delivered(presented, &outcome.tokens());
         }
+    }
+}
+
+/// Asks the app's hook whether this user may sign in.
+async fn ask(
+    project: &Arc<Project>,
+    accepted: &Accepted,
+    owner: &Owner<'_>,
+    told: Told,
+) -> Result<(), NotStarted> {
+    let profile_id = told.profile.as_ref().map(|profile| &*profile.user_id);
+    let user_id = match owner {
+        Owner::Known(user) => user.claims.id(),
+        // What Descope says of the user is worth as much as the token that it sends beside it.
+        Owner::Claimed(_) => profile_id
+            .filter(|id| !id.is_empty())
+            .ok_or(NotStarted::Undecided)?,
+    };
+    let session = accepted.tokens.session.as_ref();
+    let facts = SignInFacts {
+        session: session.map(|issued| issued.verified.clone()),
+        user_id: user_id.to_owned(),
+        told,
+    };
+    let answer = project.ask_about_sign_in(facts).await;
+    answer.map_err(|error| {
+        error.log();
+        NotStarted::Refused(error)
+    })
+}
+
+/// Ends the tokens of a sign-in that the app has refused, here and at Descope.
+async fn end_refused(project: &Arc<Project>, accepted: &Accepted) {
+    let tokens = &accepted.tokens;
+    let refresh = tokens.refresh.as_ref();
+    let refresh = refresh.map(|issued| Presented::new(&issued.jwt, issued.verified.clone()));
+    let session = tokens.session.as_ref().map(|issued| &*issued.verified);
+    project.end_session(refresh.as_ref(), session);
+    let unverified = accepted.unverified.as_ref().map(Unverified::jwt);
+    if let Some(jwt) = refresh.as_ref().map(|token| &*token.jwt).or(unverified)
+        && let Err(error) = end_at_descope(project, jwt).await
+    {
+        tracing::warn!(%error, "a sign-in was refused, but upstream did not confirm that its session is over");
     }
 }
 

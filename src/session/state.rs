@@ -58,6 +58,15 @@ impl Session {
         }
     }
 
+    /// The session of a session JWT that did not come with a request.
+    pub(crate) fn of_tokens(project: &Arc<Project>, session: Arc<Verified>) -> Self {
+        let decided = Identity::SignedIn {
+            session,
+            credential: TokenSource::Cookie,
+        };
+        Self::new(project.clone(), decided.into(), CookieLines::default())
+    }
+
     /// The session that a layer of this project has put into the request, else what its headers say without a renewal.
     pub(crate) async fn of_request(
         project: &Arc<Project>,

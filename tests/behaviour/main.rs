@@ -13,6 +13,7 @@ mod emulator;
 mod endpoints;
 mod events;
 mod examples;
+mod hooks;
 mod keys_lifecycle;
 mod keys_missing;
 mod openapi;
