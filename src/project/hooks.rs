@@ -127,6 +127,7 @@ pub(crate) struct Hooks {
 
 impl Hooks {
     /// Whether a sign-in or sign-out has to keep its request for them.
+    #[cfg(feature = "routes")]
     pub(crate) fn is_any(&self) -> bool {
         self.sign_in.is_some() || self.sign_out.is_some()
     }
