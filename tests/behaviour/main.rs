@@ -33,6 +33,7 @@ mod routes_session;
 mod routes_upstream;
 mod same_user;
 mod security_page;
+mod session_jwt;
 mod session_layer;
 mod sign_out;
 mod token_smoke;
