@@ -13,6 +13,8 @@
 //!   user's session. [`ClientError::is_definite_refusal`] tells whether Descope refused the token itself.
 //! * **Both ways of delivery.** For a project that manages tokens in cookies Descope leaves the token members of the
 //!   body empty and sends `Set-Cookie`. The client copies the tokens into the members.
+//! * **Machines sign in with access keys**: [`AccessKeyLayer`] adds the session of a key to the calls of any HTTP client
+//!   that is a tower service.
 //! * **Secrets stay hidden**: `Debug`, errors and traces do not show them. Each call logs one `tracing` event of
 //!   level debug, with path, status and elapsed time.
 //!
@@ -50,6 +52,7 @@
 //! # }
 //! ```
 
+mod access_key_layer;
 mod base_url;
 mod builder;
 mod call;
@@ -74,6 +77,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::access_key_layer::{
+    AccessKeyError, AccessKeyFuture, AccessKeyLayer, AccessKeyService,
+};
 pub use self::base_url::{BaseUrl, InvalidBaseUrl};
 pub use self::builder::ClientBuilder;
 pub use self::error::{ClientError, ClientErrorKind, UnavailableReason};

@@ -42,4 +42,4 @@ pub use self::session::{
 pub use self::totp::{TotpEnrolment, TotpSignUpRequest, TotpUpdateRequest, TotpVerifyRequest};
 pub use self::user::{SignUpUser, UserProfile, UserTenant};
 
-pub(crate) use self::lenient::{is_default, nullable};
+pub(crate) use self::lenient::{is_default, nullable, seconds};

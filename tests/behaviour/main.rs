@@ -2,6 +2,7 @@
 //!
 //! One program rather than one for each file: thirty of them would link everything thirty times.
 
+mod access_key_layer;
 mod allocations;
 mod client_calls;
 mod client_faults;
