@@ -23,7 +23,7 @@ pub struct LoginOptions {
     pub mfa: bool,
     /// Claims chosen by the caller. They arrive under `nsec` in the JWTs and must not be trusted.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
-    pub claims_as: Map<String, Value>,
+    pub custom_claims: Map<String, Value>,
     /// The id of the template of the message.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub template_id: String,

@@ -382,7 +382,7 @@ pub struct AccessKeyExchangeRequest {
 pub struct AccessKeyLoginOptions {
     /// Claims chosen by the caller. They arrive under `nsec` in the JWT and must not be trusted.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "Map::is_empty")]
-    pub claims_as: Map<String, Value>,
+    pub custom_claims: Map<String, Value>,
     /// The id of the tenant in which the access key is to act.
     #[serde(deserialize_with = "nullable", skip_serializing_if = "is_default")]
     pub selected_tenant: String,

@@ -361,6 +361,14 @@ async fn options_choose_the_tenant_and_have_a_session_of_their_own() {
     let machine = Machine::with_rights(rights).await;
     let mut options = AccessKeyLoginOptions::default();
     options.selected_tenant = "T2".to_owned();
+    options
+        .custom_claims
+        .insert("job".to_owned(), serde_json::json!("night"));
+    // The emulator reads with the same type as the client writes, so the names of the API are spelled out here.
+    assert_eq!(
+        serde_json::to_value(&options).unwrap(),
+        serde_json::json!({"customClaims": {"job": "night"}, "selectedTenant": "T2"})
+    );
     let in_tenant = machine.layer.clone().login_options(options);
     let tenant = |body: String| body.split(' ').nth(1).unwrap().to_owned();
     let called = call(in_tenant.layer(machine.receiver())).await.unwrap();

@@ -147,8 +147,8 @@ impl State {
         claims.insert("iat".to_owned(), json!(now));
         claims.insert("iss".to_owned(), json!(self.project_id));
         claims.insert("jti".to_owned(), json!(random::alphanumeric(22)?));
-        if !options.claims_as.is_empty() {
-            claims.insert("nsec".to_owned(), Value::Object(options.claims_as));
+        if !options.custom_claims.is_empty() {
+            claims.insert("nsec".to_owned(), Value::Object(options.custom_claims));
         }
         claims.insert("permissions".to_owned(), json!(rights.permissions));
         claims.insert("roles".to_owned(), json!(rights.role_names));

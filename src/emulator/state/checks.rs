@@ -14,7 +14,7 @@ pub(super) fn require_login_id(login_id: &str) -> Result<(), ApiError> {
 
 /// Descope's documented limits: 60 characters for a name, 500 for a value.
 pub(super) fn check_custom_claims(options: &LoginOptions) -> Result<(), ApiError> {
-    let too_long = options.claims_as.iter().any(|(name, value)| {
+    let too_long = options.custom_claims.iter().any(|(name, value)| {
         name.chars().count() > 60
             || value
                 .as_str()

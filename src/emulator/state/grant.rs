@@ -86,8 +86,11 @@ impl State {
         }
         common.insert("iss".to_owned(), json!(self.project_id));
         // The caller's own claims stay below `nsec`, where they can forge nothing.
-        if !session.claims_as.is_empty() {
-            common.insert("nsec".to_owned(), Value::Object(session.claims_as.clone()));
+        if !session.custom_claims.is_empty() {
+            common.insert(
+                "nsec".to_owned(),
+                Value::Object(session.custom_claims.clone()),
+            );
         }
         common.insert("permissions".to_owned(), json!(user.profile.permissions));
         common.insert("roles".to_owned(), json!(user.profile.role_names));

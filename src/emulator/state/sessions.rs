@@ -49,7 +49,7 @@ pub(crate) struct Session {
     pub(crate) user_id: String,
     /// Authentication methods, RFC 8176.
     pub(crate) amr: Vec<String>,
-    pub(crate) claims_as: Claims,
+    pub(crate) custom_claims: Claims,
     /// The tenant that the session was moved into; may be empty.
     pub(crate) tenant: String,
     pub(crate) expires: i64,
@@ -260,7 +260,7 @@ impl State {
                 if options.mfa {
                     add_mfa(&mut session.amr);
                 }
-                session.claims_as.extend(options.claims_as.clone());
+                session.custom_claims.extend(options.custom_claims.clone());
                 if !tenant.is_empty() {
                     session.tenant = tenant;
                 }
@@ -274,7 +274,7 @@ impl State {
                     Session {
                         user_id: user_id.to_owned(),
                         amr: vec![factor.to_owned()],
-                        claims_as: options.claims_as.clone(),
+                        custom_claims: options.custom_claims.clone(),
                         tenant,
                         expires: now + i64::from(self.config.refresh_ttl_seconds),
                         revoked: false,
