@@ -158,6 +158,7 @@ mod error;
 mod extract;
 mod headers;
 mod ledger;
+mod names;
 mod project;
 mod refresh;
 mod reject;
@@ -191,6 +192,7 @@ pub use self::emulator::Emulator;
 pub use self::error::{AuthError, AuthErrorKind};
 #[cfg(feature = "axum")]
 pub use self::extract::{Allowed, AuthRejection, Claims, CurrentUser, LoadUser, Policy};
+pub use self::names::UnknownName;
 pub use self::require::RequireLayer;
 pub use self::session::{SameSite, SessionLayer, SignOut};
 pub use self::token::{InvalidToken, SignatureAlgorithm, TokenCache};

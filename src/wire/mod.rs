@@ -32,7 +32,7 @@ pub use self::notp::{
 pub use self::options::LoginOptions;
 pub use self::otp::{
     DeliveryMethod, MaskedAddress, OtpSignInRequest, OtpSignUpRequest, OtpUpdateEmailRequest,
-    OtpUpdatePhoneRequest, OtpVerifyRequest, UnknownDeliveryMethod, UpdateOptions,
+    OtpUpdatePhoneRequest, OtpVerifyRequest, UpdateOptions,
 };
 pub use self::session::{
     AccessKeyExchangeRequest, AccessKeyExchangeResponse, AccessKeyLoginOptions, HistoryEntry,

@@ -16,6 +16,7 @@ mod events;
 mod examples;
 mod keys_lifecycle;
 mod keys_missing;
+mod names;
 mod openapi;
 mod own_handlers;
 mod policies;
