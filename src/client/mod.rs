@@ -154,6 +154,40 @@ impl Client {
     pub fn base_url(&self) -> &BaseUrl {
         &self.inner.base_url
     }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        self.inner.deadline
+    }
+
+    /// The same client, which also finds tokens in cookies of these names. They come before the names that it has.
+    pub(crate) fn with_cookie_names(&self, session: &[String], refresh: &[String]) -> Self {
+        let ClientState {
+            project,
+            base_url,
+            transport,
+            deadline,
+            max_body,
+            clock,
+            management_key,
+            cookies,
+        } = &*self.inner;
+        Self {
+            inner: Arc::new(ClientState {
+                project: project.clone(),
+                base_url: base_url.clone(),
+                transport: transport.clone(),
+                deadline: *deadline,
+                max_body: *max_body,
+                clock: clock.clone(),
+                management_key: management_key.clone(),
+                cookies: cookies.after(session, refresh),
+            }),
+        }
+    }
 }
 
 impl fmt::Debug for Client {

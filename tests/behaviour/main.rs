@@ -6,6 +6,7 @@ mod access_key_layer;
 mod allocations;
 mod client_calls;
 mod client_faults;
+mod client_of_app;
 mod client_traces;
 mod cookie_names;
 mod cookie_store;

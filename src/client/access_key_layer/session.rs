@@ -119,7 +119,7 @@ impl KeySession {
     }
 
     fn now(&self) -> Moment {
-        Moment::of(&*self.client.inner.clock)
+        Moment::of(&**self.client.clock())
     }
 
     fn control(&self) -> MutexGuard<'_, Control> {
