@@ -146,10 +146,11 @@ pub(super) mod tests {
 
     fn answer(claims: Value, expiration: i64) -> AccessKeyExchangeResponse {
         let payload = BASE64_URL_SAFE_NO_PAD.encode(claims.to_string());
-        let mut answer = AccessKeyExchangeResponse::default();
-        answer.session_jwt = format!("e30.{payload}.c2ln");
-        answer.expiration = expiration;
-        answer
+        AccessKeyExchangeResponse {
+            session_jwt: format!("e30.{payload}.c2ln"),
+            expiration,
+            ..Default::default()
+        }
     }
 
     pub(in super::super) fn token(life: u64, asked: Moment) -> Token {
