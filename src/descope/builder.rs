@@ -388,7 +388,7 @@ impl DescopeBuilder {
     /// ```
     /// # fn main() -> Result<(), tower_descope::ConfigError> {
     /// // Was `.cookie_domain("example.com")`; now only this host sees the cookies.
-    /// let descope = tower_descope::Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")?
+    /// let descope = tower_descope::Descope::builder("P2abcdefghijklmnopqrstuvwxyz1")
     ///     .former_cookie_domain("example.com")
     ///     .build()?;
     /// # Ok(())

@@ -48,7 +48,11 @@ async fn sessions_are_verified_and_renewed_through_it() {
             .unwrap();
         world.app = world::app(&world.descope);
         let before = world.refreshes();
-        let ann = world.sign_in_long_ago("ann@example.com").await;
+        let ann = world.sign_in("ann@example.com").await;
+        world.clock.advance(Duration::from_secs(7200));
+        // By the client's clock the session is over, which the system's clock does not know.
+        let over = format!("app_session={}", ann.session);
+        assert_eq!(world.get("/me", &over).await.status(), 401);
         let cookie = format!("app_refresh={}", ann.refresh);
         let reply = world.get("/me", &cookie).await;
         assert_eq!(reply.status(), 200, "{}", reply.body);
