@@ -6,7 +6,8 @@
 //!   own row for that user; [`RequireLayer`] protects routes of any tower stack.
 //! * [`Descope::routes`] mounts sign-up, sign-in, verify, update and session endpoints. They have Descope's own paths,
 //!   so that its browser SDK works against them, and keep the tokens in first-party cookies.
-//! * [`Client`] makes typed calls of the API, also without an HTTP server.
+//! * [`Client`] makes typed calls of the API, also without an HTTP server. [`client::AccessKeyLayer`] signs a machine in
+//!   that calls other services.
 #![cfg_attr(
     feature = "emulator",
     doc = "* [`Emulator`] is a Descope on this machine: demo, development and tests need no account and no network."
@@ -97,6 +98,7 @@
 //! | `renewal.failed` | Descope gave no answer about the refresh JWT (warn) | `error` |
 //! | `renewal.paused` | no call was made, because earlier calls have failed | `seconds` |
 //! | `renewal.circuit_open` | from now on nobody's session is renewed for a while (warn) | `seconds` |
+//! | `access_key.exchange_failed` | an [`AccessKeyLayer`](client::AccessKeyLayer) got no session for its key (warn) | `error`, `seconds` until the next attempt |
 //! | `user.load_failed` | the app's own [`LoadUser`] has failed (error) | `error` |
 //! | `sign_out.cross_origin` | a page of another site has sent a sign-out to [`Descope::end`]; nothing was ended (warn) | |
 //!
@@ -157,6 +159,7 @@ mod error;
 mod extract;
 mod headers;
 mod ledger;
+mod names;
 #[cfg(feature = "axum")]
 mod per_type;
 mod project;
@@ -196,6 +199,7 @@ pub use self::emulator::Emulator;
 pub use self::error::{AuthError, AuthErrorKind};
 #[cfg(feature = "axum")]
 pub use self::extract::{Allowed, AuthRejection, Claims, CurrentUser, LoadUser, Policy};
+pub use self::names::UnknownName;
 pub use self::project::hooks::HookError;
 pub use self::require::RequireLayer;
 pub use self::session::{SameSite, SessionLayer, SignOut};

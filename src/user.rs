@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::Extensions;
 use serde::de::DeserializeOwned;
 
-use crate::client::ClientError;
+use crate::client::{ClientError, SessionToken};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::project::Project;
 use crate::session::{RefreshJwt, Session};
@@ -213,6 +213,44 @@ impl User {
         self.verified()
             .decode()
             .map_err(|error| AuthError::new(AuthErrorKind::ClaimsMismatch).with_source(error))
+    }
+
+    /// The session JWT of this request, for calling another service of yours in the user's name.
+    ///
+    /// It is the token that decided who the user is: the bearer, of several session cookies the one that counts, or,
+    /// if the session was renewed for this request, the new session JWT and not the one that the request carries.
+    /// A request that was served while an early renewal runs beside it has the old one, which is still good.
+    ///
+    /// **When it is right to forward it.** The receiver is yours, is reached over TLS, verifies session JWTs of this
+    /// Descope project itself, and has to know on whose behalf it is called. A service that is called without a user
+    /// should get a session of its own from an access key, see [`AccessKeyLayer`](crate::client::AccessKeyLayer).
+    ///
+    /// **The risk.** Whoever has the JWT can act as the user, with all of the user's roles and in every service that
+    /// accepts session JWTs of the project, until [`expires_at`](Self::expires_at). A sign-out does not shorten that
+    /// for services that do not know of it. So do not forward it to other parties, do not put it into a URL or a
+    /// queue, and do not log it; `Debug` of the returned type shows nothing of it. The refresh JWT, which could renew
+    /// the session, cannot be had here.
+    ///
+    /// The token may expire on the way: it is good now, but its rest may be seconds, and the receiver cannot renew it.
+    ///
+    /// Each call copies the token. A request whose handler does not call this method pays nothing for it.
+    ///
+    /// ```
+    /// use http::header::{AUTHORIZATION, HeaderValue, InvalidHeaderValue};
+    /// use tower_descope::User;
+    ///
+    /// fn invoices_of(user: &User) -> Result<http::Request<()>, InvalidHeaderValue> {
+    ///     let mut bearer =
+    ///         HeaderValue::try_from(format!("Bearer {}", user.session_jwt().expose()))?;
+    ///     bearer.set_sensitive(true); // HTTP/2 does not index it, and `Debug` of the header does not show it
+    ///     let mut request = http::Request::new(());
+    ///     *request.uri_mut() = http::Uri::from_static("https://invoices.internal.example/mine");
+    ///     request.headers_mut().insert(AUTHORIZATION, bearer);
+    ///     Ok(request)
+    /// }
+    /// ```
+    pub fn session_jwt(&self) -> SessionToken {
+        SessionToken::of_verified(self.verified().jwt())
     }
 
     /// The full user object of the API (`GET /v1/auth/me`). It is cached for a minute. Requests that ask for the same

@@ -8,6 +8,7 @@ use http::Uri;
 use http::uri::Scheme;
 
 use super::project::ProjectId;
+use crate::names::serde_as_text;
 
 /// The base URL of the API: `https://host[:port][/path]`, without a trailing slash.
 ///
@@ -130,6 +131,8 @@ impl fmt::Display for BaseUrl {
         f.write_str(&self.url)
     }
 }
+
+serde_as_text!(BaseUrl, "base URL");
 
 /// Why a text is not a valid [`BaseUrl`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

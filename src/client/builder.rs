@@ -75,8 +75,9 @@ impl ClientBuilder {
         self
     }
 
-    /// The clock against which dates in `Retry-After` are read. Default: the system's clock. The deadline does not use
-    /// it, but a timer of tokio.
+    /// The clock against which dates in `Retry-After` are read, and by which an
+    /// [`AccessKeyLayer`](super::AccessKeyLayer) knows when its session expires. Default: the system's clock. The
+    /// deadline does not use it, but a timer of tokio.
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
         self.clock = clock;
         self

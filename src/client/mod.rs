@@ -13,6 +13,8 @@
 //!   user's session. [`ClientError::is_definite_refusal`] tells whether Descope refused the token itself.
 //! * **Both ways of delivery.** For a project that manages tokens in cookies Descope leaves the token members of the
 //!   body empty and sends `Set-Cookie`. The client copies the tokens into the members.
+//! * **Machines sign in with access keys**: [`AccessKeyLayer`] adds the session of a key to the calls of any HTTP client
+//!   that is a tower service.
 //! * **Secrets stay hidden**: `Debug`, errors and traces do not show them. Each call logs one `tracing` event of
 //!   level debug, with path, status and elapsed time.
 //!
@@ -50,6 +52,7 @@
 //! # }
 //! ```
 
+mod access_key_layer;
 mod base_url;
 mod builder;
 mod call;
@@ -74,6 +77,9 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use self::access_key_layer::{
+    AccessKeyError, AccessKeyFuture, AccessKeyLayer, AccessKeyService,
+};
 pub use self::base_url::{BaseUrl, InvalidBaseUrl};
 pub use self::builder::ClientBuilder;
 pub use self::error::{ClientError, ClientErrorKind, UnavailableReason};
@@ -147,6 +153,40 @@ impl Client {
     /// The base URL to which calls go.
     pub fn base_url(&self) -> &BaseUrl {
         &self.inner.base_url
+    }
+
+    pub(crate) fn clock(&self) -> &Arc<dyn Clock> {
+        &self.inner.clock
+    }
+
+    pub(crate) fn deadline(&self) -> Duration {
+        self.inner.deadline
+    }
+
+    /// The same client, which also finds tokens in cookies of these names. They come before the names that it has.
+    pub(crate) fn with_cookie_names(&self, session: &[String], refresh: &[String]) -> Self {
+        let ClientState {
+            project,
+            base_url,
+            transport,
+            deadline,
+            max_body,
+            clock,
+            management_key,
+            cookies,
+        } = &*self.inner;
+        Self {
+            inner: Arc::new(ClientState {
+                project: project.clone(),
+                base_url: base_url.clone(),
+                transport: transport.clone(),
+                deadline: *deadline,
+                max_body: *max_body,
+                clock: clock.clone(),
+                management_key: management_key.clone(),
+                cookies: cookies.after(session, refresh),
+            }),
+        }
     }
 }
 

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::names::serde_as_text;
+
 /// The id of a Descope project, from the console: `P` and 27 or 31 characters.
 ///
 /// Accepted are 1 to 64 characters of `A-Z a-z 0-9 _ -`. This covers more than the ids of the console, but no id that
@@ -79,6 +81,8 @@ impl fmt::Display for ProjectId {
         f.write_str(&self.0)
     }
 }
+
+serde_as_text!(ProjectId, "project id");
 
 /// Why a text is not a valid [`ProjectId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

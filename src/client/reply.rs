@@ -99,6 +99,18 @@ pub(super) struct CookieNames {
 }
 
 impl CookieNames {
+    /// These names, after others.
+    pub(super) fn after(&self, session: &[String], refresh: &[String]) -> Self {
+        let joined = |first: &[String], then: &[String]| {
+            let new = then.iter().filter(|name| !first.contains(name));
+            first.iter().chain(new).cloned().collect()
+        };
+        Self {
+            session: joined(session, &self.session),
+            refresh: joined(refresh, &self.refresh),
+        }
+    }
+
     /// Copies the tokens of `Set-Cookie` into those token members of `body` that are empty. Returns whether it copied
     /// any.
     pub(super) fn move_tokens(&self, headers: &HeaderMap, body: &mut Map<String, Value>) -> bool {

@@ -9,7 +9,8 @@ use std::fmt;
 #[derive(Clone, PartialEq, Eq)]
 pub struct RefreshToken(String);
 
-/// A session JWT, for [`Sessions::validate`](super::Sessions::validate).
+/// A session JWT: for [`Sessions::validate`](super::Sessions::validate), and what
+/// [`User::session_jwt`](crate::User::session_jwt) returns.
 ///
 /// `Debug` never shows it. The accepted characters are those of [`RefreshToken`].
 #[derive(Clone, PartialEq, Eq)]
@@ -81,6 +82,15 @@ macro_rules! secret {
             }
         }
     };
+}
+
+impl SessionToken {
+    /// Wraps a JWT whose signature was verified. Its length is not checked here, because
+    /// [`DescopeBuilder::max_token_bytes`](crate::DescopeBuilder::max_token_bytes) has decided on it.
+    pub(crate) fn of_verified(jwt: &[u8]) -> Self {
+        // Only ASCII passes the verification, so that nothing is replaced.
+        Self(String::from_utf8_lossy(jwt).into_owned())
+    }
 }
 
 secret!(RefreshToken, has_token_characters);

@@ -2,9 +2,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use super::connection::{Connection, SharedTransport};
 use super::{ConfigError, Descope, options};
-use crate::client::{AccessKey, BaseUrl, Client, ProjectId, Transport};
-use crate::clock::{Clock, SystemClock};
+use crate::client::{AccessKey, Client, ProjectId, Transport};
+use crate::clock::Clock;
 use crate::headers::{CookieConfig, OriginPolicy, SameSite};
 #[cfg(feature = "routes")]
 use crate::project::TokenDelivery;
@@ -25,10 +26,7 @@ use crate::token::{
 #[derive(Debug)]
 pub struct DescopeBuilder {
     project: String,
-    base_url: Option<String>,
-    management_key: Option<AccessKey>,
-    transport: Option<SharedTransport>,
-    clock: Arc<dyn Clock>,
+    connection: Connection,
     public_key: Option<String>,
     #[cfg(feature = "testing")]
     of_test_kit: bool,
@@ -38,7 +36,6 @@ pub struct DescopeBuilder {
     leeway: Duration,
     accept_missing_drn: bool,
     max_token_bytes: usize,
-    deadline: Duration,
     key_times: KeyTimes,
     keep_renewals_for: Duration,
     cookies: CookieConfig,
@@ -61,14 +58,6 @@ pub struct DescopeBuilder {
     serve_openapi: bool,
 }
 
-struct SharedTransport(Arc<dyn Transport>);
-
-impl std::fmt::Debug for SharedTransport {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Transport")
-    }
-}
-
 #[cfg(feature = "shared-store")]
 struct BoxedStore(Box<dyn SharedStore>);
 
@@ -83,10 +72,7 @@ impl DescopeBuilder {
     pub(super) fn new(project: String) -> Self {
         Self {
             project,
-            base_url: None,
-            management_key: None,
-            transport: None,
-            clock: Arc::new(SystemClock::new()),
+            connection: Connection::default(),
             public_key: None,
             #[cfg(feature = "testing")]
             of_test_kit: false,
@@ -96,7 +82,6 @@ impl DescopeBuilder {
             leeway: Duration::from_secs(5),
             accept_missing_drn: false,
             max_token_bytes: 16 * 1024,
-            deadline: Duration::from_secs(5),
             key_times: KeyTimes::default(),
             keep_renewals_for: Duration::from_secs(10),
             cookies: CookieConfig::default(),
@@ -120,6 +105,41 @@ impl DescopeBuilder {
         }
     }
 
+    /// The client that the app has already, for the calls of this handle: renewals, keys, profiles, the mounted routes
+    /// and [`Descope::client`]. Default: the handle makes a client of its own from the options here.
+    ///
+    /// The handle uses the client's base URL, transport with its connections, deadline, limit for bodies, auth
+    /// management key and clock. [`build`](Self::build) refuses a client of another project, and each of
+    /// [`base_url`](Self::base_url), [`transport`](Self::transport), [`deadline`](Self::deadline) and
+    /// [`auth_management_key`](Self::auth_management_key) beside it, also where
+    /// [`from_env`](Self::from_env) has set them, and a [`clock`](Self::clock) that is not the client's: set them on the
+    /// client's builder. The order of the calls does not matter.
+    ///
+    /// The names of [`session_cookies`](Self::session_cookies) and [`refresh_cookies`](Self::refresh_cookies) count
+    /// for the handle as always. Where Descope delivers tokens in cookies, the handle looks for them under these names
+    /// and then under those of the client, which itself stays as it is.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use tower_descope::client::{AccessKey, AccessKeyLayer};
+    /// use tower_descope::{Client, Descope};
+    ///
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let client = Client::builder("P2abcdefghijklmnopqrstuvwxyz1".parse()?)
+    ///     .deadline(Duration::from_secs(2))
+    ///     .build()?;
+    /// // A machine's calls and the users' sessions share the connections to Descope.
+    /// let to_billing = AccessKeyLayer::new(client.clone(), AccessKey::new("K2key")?);
+    /// let descope = Descope::builder(client.project_id().as_str()).client(client).build()?;
+    /// # let _ = (to_billing, descope);
+    /// # Ok(()) }
+    /// ```
+    #[must_use]
+    pub fn client(mut self, client: Client) -> Self {
+        self.connection.client = Some(client);
+        self
+    }
+
     /// The base URL of the API. Default: Descope's host for the project's region. Plain `http` is accepted only for
     /// this machine.
     ///
@@ -127,7 +147,7 @@ impl DescopeBuilder {
     /// to another machine.
     #[must_use]
     pub fn base_url(mut self, url: impl Into<String>) -> Self {
-        self.base_url = Some(url.into());
+        self.connection.base_url = Some(url.into());
         self
     }
 
@@ -135,7 +155,7 @@ impl DescopeBuilder {
     /// with calls of this handle's client and of the mounted routes. Default: none.
     #[must_use]
     pub fn auth_management_key(mut self, key: AccessKey) -> Self {
-        self.management_key = Some(key);
+        self.connection.management_key = Some(key);
         self
     }
 
@@ -143,14 +163,14 @@ impl DescopeBuilder {
     /// uses no proxy for loopback.
     #[must_use]
     pub fn transport(mut self, transport: impl Transport) -> Self {
-        self.transport = Some(SharedTransport(Arc::new(transport)));
+        self.connection.transport = Some(SharedTransport(Arc::new(transport)));
         self
     }
 
     /// The source of time. Default: the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: Arc<dyn Clock>) -> Self {
-        self.clock = clock;
+        self.connection.clock = Some(clock);
         self
     }
 
@@ -222,7 +242,7 @@ impl DescopeBuilder {
     /// Longest duration of one call of the API, including a repetition of the call. Default 5 s.
     #[must_use]
     pub fn deadline(mut self, deadline: Duration) -> Self {
-        self.deadline = deadline;
+        self.connection.deadline = Some(deadline);
         self
     }
 
@@ -505,7 +525,6 @@ impl DescopeBuilder {
     /// transport cannot be built because there is no TLS, or no CA certificates on this machine.
     pub fn build(mut self) -> Result<Descope, ConfigError> {
         let project = ProjectId::new(self.project)?;
-        let base_url: Option<BaseUrl> = self.base_url.map(|url| url.parse()).transpose()?;
         let origins = self.origins.iter().map(|origin| options::origin(origin));
         let origins = origins.collect::<Result<Vec<_>, _>>()?;
         let public_origin = self.public_origin.as_deref().map(options::origin);
@@ -523,26 +542,8 @@ impl DescopeBuilder {
             self.cookies.longest = usize::MAX;
         }
 
-        let clock = self.clock;
-        let mut client = Client::builder(project)
-            .clock(clock.clone())
-            .deadline(self.deadline);
-        for name in &self.cookies.session {
-            client = client.session_cookie_name(name);
-        }
-        for name in &self.cookies.refresh {
-            client = client.refresh_cookie_name(name);
-        }
-        if let Some(base_url) = base_url {
-            client = client.base_url(base_url);
-        }
-        if let Some(key) = self.management_key {
-            client = client.auth_management_key(key);
-        }
-        if let Some(SharedTransport(transport)) = self.transport {
-            client = client.transport(transport);
-        }
-        let client = client.build()?;
+        let client = self.connection.client(project, &self.cookies)?;
+        let clock = client.clock().clone();
 
         let keys = match &self.public_key {
             #[cfg(feature = "testing")]
@@ -589,7 +590,7 @@ impl DescopeBuilder {
             client.clone(),
             verifier.clone(),
             self.keep_renewals_for,
-            self.deadline,
+            client.deadline(),
         );
         #[cfg(feature = "shared-store")]
         if let Some(BoxedStore(store)) = self.store {

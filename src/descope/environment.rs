@@ -113,6 +113,21 @@ mod tests {
         assert!(handle(&[PROJECT, ("DESCOPE_BASE_URL", "nonsense")]).is_err());
     }
 
+    #[test]
+    fn what_is_set_contradicts_a_client_of_the_app() {
+        for name in ["DESCOPE_BASE_URL", "DESCOPE_AUTH_MANAGEMENT_KEY"] {
+            let get = |asked: &str| match asked {
+                _ if asked == name => Some("K2abc".into()),
+                "DESCOPE_PROJECT_ID" => Some("P2abc".into()),
+                _ => None,
+            };
+            let client = crate::Client::builder("P2abc".parse().unwrap());
+            let client = client.build().unwrap();
+            let error = from(get).unwrap().client(client).build().unwrap_err();
+            assert!(error.to_string().contains(name), "{error}");
+        }
+    }
+
     #[cfg(unix)]
     #[test]
     fn a_value_that_is_not_utf8_is_an_error() {

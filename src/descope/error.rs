@@ -22,6 +22,9 @@ pub enum ConfigError {
     Cookie(String),
     /// An option has a value that is not allowed: a leeway of more than 60 s, or no signature algorithm.
     OutOfRange(&'static str),
+    /// An option contradicts the client that was given to
+    /// [`DescopeBuilder::client`](crate::DescopeBuilder::client), or the client is of another project.
+    Client(String),
     /// A variable of the environment is malformed, or has a name that is not read.
     Environment(String),
 }
@@ -41,7 +44,7 @@ impl fmt::Display for ConfigError {
             Self::Origin(origin) => {
                 write!(f, "not an origin: {origin:?}, expected https://host[:port]")
             }
-            Self::Cookie(why) => f.write_str(why),
+            Self::Cookie(why) | Self::Client(why) => f.write_str(why),
             Self::OutOfRange(what) => f.write_str(what),
             Self::Environment(what) => f.write_str(what),
         }

@@ -1,6 +1,7 @@
 //! The [`Descope`] handle, which makes the layer and the routes, and its builder.
 
 mod builder;
+mod connection;
 mod environment;
 mod error;
 mod hooks;

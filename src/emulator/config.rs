@@ -4,6 +4,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use super::error::ApiError;
+use crate::names::names;
 
 /// What an operator sets in Descope's console, and a few switches for tests.
 ///
@@ -94,6 +95,12 @@ pub enum RefreshRotation {
     ReuseInterval,
 }
 
+names!(
+    RefreshRotation,
+    "refresh rotation",
+    [None => "none", SingleUse => "single-use", ReuseInterval => "reuse-interval"]
+);
+
 impl Serialize for RefreshRotation {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self {
@@ -109,13 +116,14 @@ impl<'de> Deserialize<'de> for RefreshRotation {
         match Value::deserialize(deserializer)? {
             Value::Bool(false) => Ok(Self::None),
             Value::Bool(true) => Ok(Self::SingleUse),
-            Value::String(name) if name == "none" => Ok(Self::None),
-            Value::String(name) if name == "single-use" => Ok(Self::SingleUse),
-            Value::String(name) if name == "reuse-interval" => Ok(Self::ReuseInterval),
-            _ => Err(serde::de::Error::custom(
-                "refreshRotation: expected a boolean, \"none\", \"single-use\" or \"reuse-interval\"",
-            )),
+            Value::String(name) => name.parse().map_err(|_| ()),
+            _ => Err(()),
         }
+        .map_err(|()| {
+            serde::de::Error::custom(
+                "refreshRotation: expected a boolean, \"none\", \"single-use\" or \"reuse-interval\"",
+            )
+        })
     }
 }
 
@@ -129,6 +137,8 @@ pub enum TokenDelivery {
     /// As `Set-Cookie` headers `DS` and `DSR`; the members of the body are `""`.
     Cookies,
 }
+
+names!(TokenDelivery, "token delivery", [Body => "body", Cookies => "cookies"]);
 
 #[cfg(test)]
 mod tests {

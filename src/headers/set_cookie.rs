@@ -6,6 +6,8 @@ use std::time::Duration;
 use http::HeaderValue;
 use http::header::{HeaderMap, SET_COOKIE};
 
+use crate::names::{names, serde_as_text};
+
 /// Largest cookie that browsers keep, in bytes of name and value together (RFC 6265bis section 5.6). They drop a larger
 /// one silently.
 pub(crate) const MAX_COOKIE: usize = 4096;
@@ -15,6 +17,8 @@ pub(crate) const MAX_COOKIE: usize = 4096;
 pub(crate) const HOST_PREFIX: &str = "__Host-";
 
 /// Whether a cookie travels with requests that other sites start (RFC 6265bis section 4.1.2.7).
+///
+/// The names, in configuration files too, are those of `Set-Cookie`: `Lax`, `Strict`, `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SameSite {
@@ -29,15 +33,8 @@ pub enum SameSite {
     None,
 }
 
-impl SameSite {
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::Lax => "Lax",
-            Self::Strict => "Strict",
-            Self::None => "None",
-        }
-    }
-}
+names!(SameSite, "SameSite attribute", [Lax => "Lax", Strict => "Strict", None => "None"]);
+serde_as_text!(SameSite, "SameSite attribute");
 
 /// The names and attributes of the cookies: which are read, and how they are written.
 #[derive(Clone, Debug)]

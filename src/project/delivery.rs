@@ -1,8 +1,11 @@
 //! Where the mounted routes put tokens.
 
+use crate::names::{names, serde_as_text};
+
 /// Where the routes put the tokens that Descope issues.
 ///
-/// Set with [`DescopeBuilder::token_delivery`](crate::DescopeBuilder::token_delivery).
+/// Set with [`DescopeBuilder::token_delivery`](crate::DescopeBuilder::token_delivery). The names, for
+/// configuration files, are `cookies`, `cookies-and-session` and `body`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TokenDelivery {
@@ -19,3 +22,10 @@ pub enum TokenDelivery {
     /// not checked, because no credential counts that a browser attaches by itself.
     Body,
 }
+
+names!(
+    TokenDelivery,
+    "token delivery",
+    [Cookies => "cookies", CookiesAndSession => "cookies-and-session", Body => "body"]
+);
+serde_as_text!(TokenDelivery, "token delivery");

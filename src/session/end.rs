@@ -11,6 +11,7 @@ use tokio::task::JoinSet;
 use super::previous::Previous;
 use super::state::Session;
 use crate::client::ClientError;
+use crate::names::{names, serde_as_text};
 use crate::project::Project;
 use crate::project::hooks::SignOutFacts;
 use crate::refresh::{Issued, Presented};
@@ -20,6 +21,8 @@ use crate::wire::endpoint::Call;
 use crate::wire::session::{Logout, LogoutAll};
 
 /// Which sessions a sign-out ends.
+///
+/// The names are the last segments of the calls' paths: `logout`, `logoutall`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SignOut {
@@ -28,6 +31,9 @@ pub enum SignOut {
     /// All sessions of the user, in every browser and app (`POST /v1/auth/logoutall`).
     Everywhere,
 }
+
+names!(SignOut, "kind of sign-out", [ThisSession => "logout", Everywhere => "logoutall"]);
+serde_as_text!(SignOut, "kind of sign-out");
 
 impl SignOut {
     fn path(self) -> &'static str {

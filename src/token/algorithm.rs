@@ -1,11 +1,12 @@
 //! The supported signature algorithms. The configuration says which of them are accepted, by default RS256 alone. The
 //! verifier compares the algorithm of a token with that list and with its key.
 
-use std::fmt;
+use crate::names::{names, serde_as_text};
 
 /// A signature algorithm of a session JWT (RFC 7518 section 3.1).
 ///
-/// Descope signs with RS256. Some projects of 2022 signed with ES384.
+/// Descope signs with RS256. Some projects of 2022 signed with ES384. The names, in configuration files too, are those of
+/// a JWT's header: `RS256`, `ES256`, `ES384`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum SignatureAlgorithm {
@@ -19,27 +20,14 @@ pub enum SignatureAlgorithm {
 
 impl SignatureAlgorithm {
     pub(crate) const ALL: [Self; 3] = [Self::Rs256, Self::Es256, Self::Es384];
-
-    /// The name in a JWT header.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Rs256 => "RS256",
-            Self::Es256 => "ES256",
-            Self::Es384 => "ES384",
-        }
-    }
-
-    /// Compares exactly: a name in another case or with a blank is unknown.
-    pub(crate) fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|alg| alg.as_str() == name)
-    }
 }
 
-impl fmt::Display for SignatureAlgorithm {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+names!(
+    SignatureAlgorithm,
+    "signature algorithm",
+    [Rs256 => "RS256", Es256 => "ES256", Es384 => "ES384"]
+);
+serde_as_text!(SignatureAlgorithm, "signature algorithm");
 
 impl From<SignatureAlgorithm> for jsonwebtoken::Algorithm {
     fn from(algorithm: SignatureAlgorithm) -> Self {

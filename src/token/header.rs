@@ -48,7 +48,7 @@ pub(crate) fn parse(json: &[u8]) -> Result<Header<'_>, InvalidToken> {
             return Err(InvalidToken::WrongType);
         }
     }
-    let algorithm = SignatureAlgorithm::from_name(&raw.alg).ok_or(InvalidToken::Algorithm)?;
+    let algorithm = raw.alg.parse().map_err(|_| InvalidToken::Algorithm)?;
     if raw.kid.is_empty() || raw.kid.len() > MAX_KID {
         return Err(InvalidToken::UnknownKey);
     }

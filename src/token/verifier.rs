@@ -26,6 +26,11 @@ pub(crate) struct Verified {
 }
 
 impl Verified {
+    /// The token itself.
+    pub(crate) fn jwt(&self) -> &[u8] {
+        &self.jwt
+    }
+
     /// The claims as a type of the caller's.
     pub(crate) fn decode<T: DeserializeOwned>(&self) -> Result<T, serde_json::Error> {
         let payload = self.jwt.split(|byte| *byte == b'.').nth(1);

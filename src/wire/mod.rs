@@ -32,7 +32,7 @@ pub use self::notp::{
 pub use self::options::LoginOptions;
 pub use self::otp::{
     DeliveryMethod, MaskedAddress, OtpSignInRequest, OtpSignUpRequest, OtpUpdateEmailRequest,
-    OtpUpdatePhoneRequest, OtpVerifyRequest, UnknownDeliveryMethod, UpdateOptions,
+    OtpUpdatePhoneRequest, OtpVerifyRequest, UpdateOptions,
 };
 pub use self::session::{
     AccessKeyExchangeRequest, AccessKeyExchangeResponse, AccessKeyLoginOptions, HistoryEntry,
@@ -42,4 +42,4 @@ pub use self::session::{
 pub use self::totp::{TotpEnrolment, TotpSignUpRequest, TotpUpdateRequest, TotpVerifyRequest};
 pub use self::user::{SignUpUser, UserProfile, UserTenant};
 
-pub(crate) use self::lenient::{is_default, nullable};
+pub(crate) use self::lenient::{is_default, nullable, seconds};

@@ -8,6 +8,7 @@ use super::endpoint::{
     Answer, Call, Credential, Endpoint, LOGIN_ID, PENDING_REF, PHONE, Purpose, Request, Required,
 };
 use super::{JwtResponse, LoginOptions, SignUpUser, UpdateOptions, is_default, nullable, path};
+use crate::names::{names, serde_as_text};
 
 /// Makes a link for somebody who is not registered.
 pub(crate) enum SignUp {}
@@ -82,7 +83,8 @@ impl Call for PendingSession {
     );
 }
 
-/// The messenger through which the user sends the message. It is a segment of the path. Default: WhatsApp.
+/// The messenger through which the user sends the message. Its name (`whatsapp`) is a segment of the
+/// path. Default: WhatsApp.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 #[non_exhaustive]
 pub enum NotpProvider {
@@ -91,20 +93,8 @@ pub enum NotpProvider {
     Whatsapp,
 }
 
-impl NotpProvider {
-    /// The path segment.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Whatsapp => "whatsapp",
-        }
-    }
-}
-
-impl fmt::Display for NotpProvider {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
+names!(NotpProvider, "nOTP provider", [Whatsapp => "whatsapp"]);
+serde_as_text!(NotpProvider, "nOTP provider");
 
 /// The templates of the messages that the user sends and receives.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]

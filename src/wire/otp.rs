@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
 
@@ -10,6 +9,7 @@ use super::endpoint::{
     Answer, CODE, Call, Credential, EMAIL, Endpoint, LOGIN_ID, PHONE, Purpose, Request, Required,
 };
 use super::{JwtResponse, LoginOptions, SignUpUser, is_default, nullable, path};
+use crate::names::{names, serde_as_text};
 
 /// Sends a code to somebody who is not registered.
 pub(crate) enum SignUp {}
@@ -99,7 +99,8 @@ impl Call for UpdatePhone {
     .with(Credential::Refresh);
 }
 
-/// How a one-time code reaches the user. It is the last segment of the path.
+/// How a one-time code reaches the user. Its name (`email`, `sms`, `voice`, `whatsapp`, `im`) is the last segment of the
+/// path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[non_exhaustive]
 pub enum DeliveryMethod {
@@ -125,51 +126,18 @@ impl DeliveryMethod {
         Self::Im,
     ];
 
-    /// The path segment.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Email => "email",
-            Self::Sms => "sms",
-            Self::Voice => "voice",
-            Self::Whatsapp => "whatsapp",
-            Self::Im => "im",
-        }
-    }
-
     /// Whether the code goes to a phone number.
     pub fn is_phone(self) -> bool {
         self != Self::Email
     }
 }
 
-impl fmt::Display for DeliveryMethod {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.as_str())
-    }
-}
-
-impl FromStr for DeliveryMethod {
-    type Err = UnknownDeliveryMethod;
-
-    fn from_str(s: &str) -> Result<Self, Self::Err> {
-        Self::ALL
-            .into_iter()
-            .find(|method| method.as_str() == s)
-            .ok_or(UnknownDeliveryMethod)
-    }
-}
-
-/// The error for a text that names no [`DeliveryMethod`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct UnknownDeliveryMethod;
-
-impl fmt::Display for UnknownDeliveryMethod {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("unknown delivery method, expected email, sms, voice, whatsapp or im")
-    }
-}
-
-impl std::error::Error for UnknownDeliveryMethod {}
+names!(
+    DeliveryMethod,
+    "delivery method",
+    [Email => "email", Sms => "sms", Voice => "voice", Whatsapp => "whatsapp", Im => "im"]
+);
+serde_as_text!(DeliveryMethod, "delivery method");
 
 /// The body of `POST /v1/auth/otp/signup/{method}`.
 #[cfg_attr(feature = "utoipa", derive(utoipa::ToSchema))]

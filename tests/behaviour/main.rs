@@ -2,9 +2,11 @@
 //!
 //! One program rather than one for each file: thirty of them would link everything thirty times.
 
+mod access_key_layer;
 mod allocations;
 mod client_calls;
 mod client_faults;
+mod client_of_app;
 mod client_traces;
 mod cookie_names;
 mod cookie_store;
@@ -16,6 +18,7 @@ mod examples;
 mod hooks;
 mod keys_lifecycle;
 mod keys_missing;
+mod names;
 mod openapi;
 mod own_handlers;
 mod policies;
@@ -36,6 +39,7 @@ mod routes_session;
 mod routes_upstream;
 mod same_user;
 mod security_page;
+mod session_jwt;
 mod session_layer;
 mod sign_out;
 mod stacks;
