@@ -128,7 +128,7 @@ mod tests {
 
     use super::*;
     use crate::store::link::ReplicaTimes;
-    use crate::store::{Count, Notices, SharedStore, StoreFuture, Stored};
+    use crate::store::{Notices, SharedStore, StoreFuture, Stored};
 
     /// A store without notices that records the cursors with which it was asked for them.
     #[derive(Clone, Default)]
@@ -167,14 +167,6 @@ mod tests {
                     notices: Vec::new(),
                     cursor: Cursor("1".to_owned()),
                     more: false,
-                })
-            })
-        }
-        fn count<'a>(&'a self, _: &'a StoreKey, resets_in: Duration) -> StoreFuture<'a, Count> {
-            Box::pin(async move {
-                Ok(Count {
-                    events: 1,
-                    resets_in,
                 })
             })
         }

@@ -1,6 +1,6 @@
 //! What several replicas of an app share, so that they act as one.
 //!
-//! Alone, a process needs none of this: one renewal per refresh JWT, revocations and counters are kept in memory.
+//! Alone, a process needs none of this: one renewal per refresh JWT and revocations are kept in memory.
 //! Behind a balancer the requests of one browser reach several processes. With rotating refresh JWTs the first to
 //! renew spends the token and the others are refused; a sign-out reaches one process only. A [`SharedStore`]
 //! lets them take turns and tells each what the others ended.
@@ -118,6 +118,10 @@ pub type StoreFuture<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>>
 ///
 /// Any error, and an answer that takes longer than a second, is an outage: this replica then goes on by itself and
 /// tries again four times a second. So report what is wrong at once instead of retrying inside.
+///
+/// # Later releases
+///
+/// A method that is added later has a default, with which an implementation of today does without it.
 pub trait SharedStore: Send + Sync + 'static {
     /// Takes the lock of this name for `owner`, unless anybody holds it, `owner` included. The lock ends with
     /// [`unlock`](Self::unlock) or when the lease is over. Returns whether it was taken.
@@ -147,9 +151,6 @@ pub trait SharedStore: Send + Sync + 'static {
     /// The notices that were published after this cursor was handed out; without a cursor, or if the store can no
     /// longer tell, all notices that are still kept. In any order, and possibly more than once.
     fn notices<'a>(&'a self, since: Option<&'a Cursor>) -> StoreFuture<'a, Notices>;
-
-    /// Counts one more event of this name. The first one opens a window, at whose end the count starts again.
-    fn count<'a>(&'a self, key: &'a StoreKey, window: Duration) -> StoreFuture<'a, Count>;
 }
 
 /// The name of a lock, a value or a counter: 32 bytes that are derived from secrets and do not reveal them.
@@ -184,11 +185,22 @@ impl fmt::Debug for StoreKey {
 
 /// A value that was found.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Stored {
     /// The value as it was put.
     pub value: Vec<u8>,
     /// How long the value will be kept from now on.
     pub expires_in: Duration,
+}
+
+impl Stored {
+    /// A value, and how long it will be kept from now on.
+    pub fn new(value: impl Into<Vec<u8>>, expires_in: Duration) -> Self {
+        Self {
+            value: value.into(),
+            expires_in,
+        }
+    }
 }
 
 impl fmt::Debug for Stored {
@@ -206,22 +218,25 @@ pub struct Cursor(pub String);
 
 /// Notices that were found.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Notices {
     /// The notices as they were published.
     pub notices: Vec<Vec<u8>>,
     /// The cursor to ask for the next notices with.
     pub cursor: Cursor,
-    /// Whether there are more at this moment.
+    /// Whether there are more at this moment. Default of [`Self::new`]: no.
     pub more: bool,
 }
 
-/// A counter after an event.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Count {
-    /// Events in this window, the new one included.
-    pub events: u64,
-    /// Until the window ends.
-    pub resets_in: Duration,
+impl Notices {
+    /// These notices, and no more at this moment.
+    pub fn new(notices: Vec<Vec<u8>>, cursor: Cursor) -> Self {
+        Self {
+            notices,
+            cursor,
+            more: false,
+        }
+    }
 }
 
 /// The store could not do what it was asked for.

@@ -241,10 +241,7 @@ async fn debug_output_names_the_type_and_shows_no_secret() {
     let user = world.descope.validate_session(&ann.session).await.unwrap();
     let redis = "redis://:hunter2@127.0.0.1:1/";
     let key = StoreKey::new([0xab; 32]);
-    let stored = Stored {
-        value: b"hunter2".to_vec(),
-        expires_in: std::time::Duration::from_secs(7),
-    };
+    let stored = Stored::new(b"hunter2".to_vec(), std::time::Duration::from_secs(7));
     let mut layered =
         world
             .descope

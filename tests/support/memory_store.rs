@@ -13,7 +13,7 @@ use serde_json::Value;
 use sha2::Sha256;
 use tower_descope::clock::{Clock, ManualClock};
 use tower_descope::store::{
-    Count, Cursor, Notices, SharedStore, StoreError, StoreFuture, StoreKey, Stored,
+    Cursor, Notices, SharedStore, StoreError, StoreFuture, StoreKey, Stored,
 };
 
 /// Clones are the same store.
@@ -36,7 +36,6 @@ struct State {
     locks: HashMap<StoreKey, (Vec<u8>, Duration)>,
     values: HashMap<StoreKey, (Vec<u8>, Duration)>,
     notices: Vec<(Vec<u8>, Duration)>,
-    counts: HashMap<StoreKey, (u64, Duration)>,
 }
 
 impl MemoryStore {
@@ -194,10 +193,7 @@ impl SharedStore for MemoryStore {
     fn get<'a>(&'a self, key: &'a StoreKey) -> StoreFuture<'a, Option<Stored>> {
         self.ask(|state, now| {
             let (value, until) = state.values.get(key)?;
-            (*until > now).then(|| Stored {
-                value: value.clone(),
-                expires_in: *until - now,
-            })
+            (*until > now).then(|| Stored::new(value.clone(), *until - now))
         })
     }
 
@@ -224,25 +220,8 @@ impl SharedStore for MemoryStore {
         self.ask(move |state, now| {
             let new = state.notices.iter().skip(since);
             let live = new.filter(|(_, until)| *until > now);
-            Notices {
-                notices: live.map(|(notice, _)| notice.clone()).collect(),
-                cursor: Cursor(state.notices.len().to_string()),
-                more: false,
-            }
-        })
-    }
-
-    fn count<'a>(&'a self, key: &'a StoreKey, window: Duration) -> StoreFuture<'a, Count> {
-        self.write(|state, now| {
-            let (events, until) = state.counts.entry(*key).or_insert((0, now + window));
-            if *until <= now {
-                (*events, *until) = (0, now + window);
-            }
-            *events += 1;
-            Count {
-                events: *events,
-                resets_in: *until - now,
-            }
+            let live = live.map(|(notice, _)| notice.clone()).collect();
+            Notices::new(live, Cursor(state.notices.len().to_string()))
         })
     }
 }

@@ -18,7 +18,7 @@ pub use self::tls::InvalidRedisCertificates;
 pub use self::url::InvalidRedisUrl;
 use self::url::Target;
 use super::timeout::within;
-use super::{Count, Cursor, Notices, SharedStore, StoreError, StoreFuture, StoreKey, Stored};
+use super::{Cursor, Notices, SharedStore, StoreError, StoreFuture, StoreKey, Stored};
 
 /// Most notices that are kept in order, for replicas that look several times a second. A replica that missed more reads
 /// all notices again.
@@ -75,7 +75,6 @@ struct Scripts {
     unlock: Script,
     shorten: Script,
     publish: Script,
-    count: Script,
 }
 
 impl RedisStore {
@@ -330,19 +329,6 @@ impl SharedStore for RedisStore {
             }
         })
     }
-
-    fn count<'a>(&'a self, key: &'a StoreKey, window: Duration) -> StoreFuture<'a, Count> {
-        let name = self.name("count", key);
-        Box::pin(self.ask(async move |mut connection| {
-            let mut call = self.scripts.count.key(name);
-            let call = call.arg(millis(window));
-            let (events, left): (u64, u64) = call.invoke_async(&mut connection).await?;
-            Ok(Count {
-                events,
-                resets_in: Duration::from_millis(left),
-            })
-        }))
-    }
 }
 
 impl fmt::Debug for RedisStore {
@@ -378,15 +364,6 @@ impl Scripts {
                  end
                  redis.call('XADD', KEYS[2], 'MAXLEN', '~', ARGV[3], '*', 'n', ARGV[1])
                  redis.call('PEXPIRE', KEYS[2], 3600000)",
-            ),
-            count: Script::new(
-                "local events = redis.call('INCR', KEYS[1])
-                 local left = redis.call('PTTL', KEYS[1])
-                 if left < 0 then
-                   left = tonumber(ARGV[1])
-                   redis.call('PEXPIRE', KEYS[1], left)
-                 end
-                 return {events, left}",
             ),
         }
     }
