@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::StatusCode;
 
 use super::transport::{TransportError, TransportErrorKind};
-use crate::wire::{ErrorBody, code};
+use crate::wire::{ErrorBody, api_code};
 
 /// The error of a failed call.
 ///
@@ -83,7 +83,7 @@ impl ClientError {
         self.inner.status
     }
 
-    /// Descope's error code (see [`wire::code`](crate::wire::code)), if the answer had one. It is never `None` for
+    /// Descope's error code (see [`wire::api_code`](crate::wire::api_code)), if the answer had one. It is never `None` for
     /// [`ClientErrorKind::Api`].
     pub fn code(&self) -> Option<&str> {
         non_empty(&self.inner.body.error_code)
@@ -110,13 +110,13 @@ impl ClientError {
     /// Whether Descope refused the token itself: the status is 401 or 403, and the error code is about the token. An
     /// app should end a session only if this is true.
     ///
-    /// The error codes about the token are [`INVALID_TOKEN`](code::INVALID_TOKEN) (`E061005`) and
-    /// [`TOKEN_LOGGED_OUT`](code::TOKEN_LOGGED_OUT) (`E064001`). No other error ends a session:
+    /// The error codes about the token are [`INVALID_TOKEN`](api_code::INVALID_TOKEN) (`E061005`) and
+    /// [`TOKEN_LOGGED_OUT`](api_code::TOKEN_LOGGED_OUT) (`E064001`). No other error ends a session:
     ///
     /// - Firewalls send a 403 without an error code.
     /// - A 403 with another error code may mean that the project is disabled, an address is blocked or a limit of the
     ///   plan is exceeded. Such an error affects all users at once, and would sign all of them out.
-    /// - [`UNAUTHORIZED`](code::UNAUTHORIZED) (`E111119`) says only that the caller may not make the call. For a
+    /// - [`UNAUTHORIZED`](api_code::UNAUTHORIZED) (`E111119`) says only that the caller may not make the call. For a
     ///   disabled user it means that no new session is issued; the refresh JWT works again once the user is enabled.
     /// - An error code that this crate does not know does not end a session either, not even with status 401. If the
     ///   code is in fact about the token, one user cannot renew the session (503) until they sign in again. If it is
@@ -130,13 +130,13 @@ impl ClientError {
             )
             && matches!(
                 self.code(),
-                Some(code::INVALID_TOKEN | code::TOKEN_LOGGED_OUT)
+                Some(api_code::INVALID_TOKEN | api_code::TOKEN_LOGGED_OUT)
             )
     }
 
     /// Whether the call failed because the user has not sent the nOTP message yet.
     pub fn is_notp_pending(&self) -> bool {
-        self.inner.kind == ClientErrorKind::Api && self.code() == Some(code::NOTP_PENDING)
+        self.inner.kind == ClientErrorKind::Api && self.code() == Some(api_code::NOTP_PENDING)
     }
 
     fn new(kind: ClientErrorKind) -> Self {

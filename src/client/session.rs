@@ -9,7 +9,7 @@ use crate::wire::session::{NoBody, ValidateRequest};
 use crate::wire::{
     AccessKeyExchangeRequest, AccessKeyExchangeResponse, AccessKeyLoginOptions, HistoryEntry,
     JwtResponse, LogoutRequest, MyTenantsRequest, RefreshRequest, TenantSelectRequest,
-    TenantsResponse, UserProfile, code, session,
+    TenantsResponse, UserProfile, api_code, session,
 };
 
 /// Calls for sessions and their users, and for access keys; see [`Client::session`].
@@ -192,7 +192,7 @@ impl Sessions<'_> {
         let token = Some(token.expose());
         let response = self.client.respond::<C>(None, &request, token).await;
         let response = response.inspect_err(|error| {
-            let is_spent = error.code() == Some(code::TOKEN_LOGGED_OUT);
+            let is_spent = error.code() == Some(api_code::TOKEN_LOGGED_OUT);
             if is_spent && error.is_definite_refusal() {
                 tracing::warn!(
                     path = C::ENDPOINT.path,

@@ -481,7 +481,7 @@ impl DescopeBuilder {
 
     /// Longest time in which the whole body of a request to the mounted routes has to arrive, counted from the moment
     /// at which the route begins to read it. Default 10 s. A request that takes longer is answered with 408
-    /// [`request_timeout`](crate::routes::code::REQUEST_TIMEOUT); nothing is sent to Descope then. This crate does
+    /// [`request_timeout`](crate::routes::route_code::REQUEST_TIMEOUT); nothing is sent to Descope then. This crate does
     /// not limit the time for the head of a request; the server has to.
     #[cfg(feature = "routes")]
     #[must_use]

@@ -26,7 +26,7 @@ use super::control;
 use super::error::ApiError;
 use super::fault::{Fault, FaultKind};
 use super::instance::Instance;
-use crate::wire::code;
+use crate::wire::api_code;
 
 /// There is no answer: the connection is to be reset.
 #[derive(Debug)]
@@ -221,7 +221,7 @@ fn own_reply(fault: &Fault) -> Response {
         None if status == StatusCode::TOO_MANY_REQUESTS => {
             ApiError::rate_limited(None).into_response()
         }
-        None => ApiError::new(status, code::BAD_REQUEST, "Injected fault").into_response(),
+        None => ApiError::new(status, api_code::BAD_REQUEST, "Injected fault").into_response(),
     };
     *response.status_mut() = status;
     response

@@ -5,7 +5,7 @@ use std::fmt;
 
 use http::StatusCode;
 
-use crate::wire::{ErrorBody, code};
+use crate::wire::{ErrorBody, api_code};
 
 /// Why the emulator did not start, or did not do what its handle was told.
 #[derive(Debug)]
@@ -102,7 +102,7 @@ impl ApiError {
     pub(crate) fn bad_request(message: impl Into<String>) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
-            code::BAD_REQUEST,
+            api_code::BAD_REQUEST,
             "Request is malformed",
         )
         .with_message(message)
@@ -111,7 +111,7 @@ impl ApiError {
     pub(crate) fn missing(field: &str) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
-            code::VALIDATION_FAILURE,
+            api_code::VALIDATION_FAILURE,
             "Request is invalid",
         )
         .with_message(format!("The {field} field is required"))
@@ -120,21 +120,25 @@ impl ApiError {
     pub(crate) fn invalid(message: impl Into<String>) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
-            code::INVALID_ARGUMENTS,
+            api_code::INVALID_ARGUMENTS,
             "Invalid arguments",
         )
         .with_message(message)
     }
 
     pub(crate) fn not_found(description: impl Into<String>) -> Self {
-        Self::new(StatusCode::NOT_FOUND, code::INVALID_ARGUMENTS, description)
+        Self::new(
+            StatusCode::NOT_FOUND,
+            api_code::INVALID_ARGUMENTS,
+            description,
+        )
     }
 
     /// The credential is missing, broken, expired, or not of the kind that the call needs.
     pub(crate) fn invalid_token(message: impl Into<String>) -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
-            code::INVALID_TOKEN,
+            api_code::INVALID_TOKEN,
             "Invalid token",
         )
         .with_message(message)
@@ -144,7 +148,7 @@ impl ApiError {
     pub(crate) fn logged_out() -> Self {
         Self::new(
             StatusCode::UNAUTHORIZED,
-            code::TOKEN_LOGGED_OUT,
+            api_code::TOKEN_LOGGED_OUT,
             "Token expired",
         )
         .with_message("The session was logged out, or the refresh JWT was replaced by a newer one")
@@ -153,7 +157,7 @@ impl ApiError {
     pub(crate) fn user_not_found() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
-            code::USER_NOT_FOUND,
+            api_code::USER_NOT_FOUND,
             "Cannot find user",
         )
     }
@@ -161,7 +165,7 @@ impl ApiError {
     pub(crate) fn user_exists() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
-            code::USER_ALREADY_EXISTS,
+            api_code::USER_ALREADY_EXISTS,
             "User already exists",
         )
     }
@@ -169,19 +173,24 @@ impl ApiError {
     pub(crate) fn user_disabled() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
-            code::UNAUTHORIZED,
+            api_code::UNAUTHORIZED,
             "User is disabled",
         )
     }
 
     pub(crate) fn forbidden(message: impl Into<String>) -> Self {
-        Self::new(StatusCode::FORBIDDEN, code::UNAUTHORIZED, "Unauthorized").with_message(message)
+        Self::new(
+            StatusCode::FORBIDDEN,
+            api_code::UNAUTHORIZED,
+            "Unauthorized",
+        )
+        .with_message(message)
     }
 
     pub(crate) fn wrong_code() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
-            code::WRONG_OTP_CODE,
+            api_code::WRONG_OTP_CODE,
             "Invalid one time code",
         )
     }
@@ -189,7 +198,7 @@ impl ApiError {
     pub(crate) fn too_many_attempts() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
-            code::TOO_MANY_OTP_ATTEMPTS,
+            api_code::TOO_MANY_OTP_ATTEMPTS,
             "Too many attempts",
         )
     }
@@ -199,7 +208,7 @@ impl ApiError {
             retry_after,
             ..Self::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                code::RATE_LIMIT_EXCEEDED,
+                api_code::RATE_LIMIT_EXCEEDED,
                 "API rate limit exceeded",
             )
         }
@@ -208,7 +217,7 @@ impl ApiError {
     pub(crate) fn code_expired() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
-            code::OTP_EXPIRED,
+            api_code::OTP_EXPIRED,
             "One time code has expired",
         )
     }

@@ -17,10 +17,10 @@ use crate::wire::{self, ErrorBody};
 
 /// Values of `errorCode` that are this crate's own, and the status that each comes with.
 ///
-/// Descope's codes are `E` and digits, see [`wire::code`](crate::wire::code). The routes also answer with some of those
+/// Descope's codes are `E` and digits, see [`wire::api_code`](crate::wire::api_code). The routes also answer with some of those
 /// without asking Descope: `E011001` (400, the request is malformed), `E011003` (400, a member is missing) and
 /// `E061005` (401, there is no token that counts).
-pub mod code {
+pub mod route_code {
     /// 403: a request from a page of another origin.
     pub const CROSS_ORIGIN: &str = "cross_origin";
     /// 403: the app's [hook](crate::DescopeBuilder::on_sign_in) has refused the sign-in.
@@ -81,19 +81,23 @@ impl RouteError {
     pub(super) fn cross_origin() -> Self {
         Self::new(
             StatusCode::FORBIDDEN,
-            code::CROSS_ORIGIN,
+            route_code::CROSS_ORIGIN,
             "The request came from another site",
         )
     }
 
     pub(super) fn not_found() -> Self {
-        Self::new(StatusCode::NOT_FOUND, code::NOT_FOUND, "No such route")
+        Self::new(
+            StatusCode::NOT_FOUND,
+            route_code::NOT_FOUND,
+            "No such route",
+        )
     }
 
     pub(super) fn method_not_allowed() -> Self {
         Self::new(
             StatusCode::METHOD_NOT_ALLOWED,
-            code::METHOD_NOT_ALLOWED,
+            route_code::METHOD_NOT_ALLOWED,
             "The route has another method",
         )
     }
@@ -101,7 +105,7 @@ impl RouteError {
     pub(super) fn request_timeout() -> Self {
         Self::new(
             StatusCode::REQUEST_TIMEOUT,
-            code::REQUEST_TIMEOUT,
+            route_code::REQUEST_TIMEOUT,
             "The request body did not arrive in time",
         )
     }
@@ -109,7 +113,7 @@ impl RouteError {
     pub(super) fn body_too_large() -> Self {
         Self::new(
             StatusCode::PAYLOAD_TOO_LARGE,
-            code::BODY_TOO_LARGE,
+            route_code::BODY_TOO_LARGE,
             "The request body is too large",
         )
     }
@@ -117,7 +121,7 @@ impl RouteError {
     pub(super) fn unsupported_media_type() -> Self {
         Self::new(
             StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            code::UNSUPPORTED_MEDIA_TYPE,
+            route_code::UNSUPPORTED_MEDIA_TYPE,
             "The content type must be application/json",
         )
     }
@@ -125,7 +129,7 @@ impl RouteError {
     pub(super) fn malformed() -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
-            wire::code::BAD_REQUEST,
+            wire::api_code::BAD_REQUEST,
             "The request is malformed",
         )
     }
@@ -133,7 +137,7 @@ impl RouteError {
     pub(super) fn required(member: &str) -> Self {
         Self::new(
             StatusCode::BAD_REQUEST,
-            wire::code::VALIDATION_FAILURE,
+            wire::api_code::VALIDATION_FAILURE,
             "The request is invalid",
         )
         .message(&format!("The {member} field is required"))
@@ -144,7 +148,7 @@ impl RouteError {
     pub(super) fn unauthorized(token_was_bad: bool) -> Self {
         let mut error = Self::new(
             StatusCode::UNAUTHORIZED,
-            wire::code::INVALID_TOKEN,
+            wire::api_code::INVALID_TOKEN,
             "Invalid token",
         );
         error.0.token_was_bad = token_was_bad;
@@ -154,7 +158,7 @@ impl RouteError {
     pub(super) fn cookie_too_large() -> Self {
         Self::new(
             StatusCode::INTERNAL_SERVER_ERROR,
-            code::COOKIE_TOO_LARGE,
+            route_code::COOKIE_TOO_LARGE,
             "The session does not fit into a cookie",
         )
     }
@@ -162,7 +166,7 @@ impl RouteError {
     pub(super) fn upstream_invalid() -> Self {
         Self::new(
             StatusCode::BAD_GATEWAY,
-            code::UPSTREAM_INVALID,
+            route_code::UPSTREAM_INVALID,
             "The sign-in service gave no usable answer",
         )
     }
@@ -170,7 +174,7 @@ impl RouteError {
     pub(super) fn unavailable(retry_after: Option<Duration>) -> Self {
         let mut error = Self::new(
             StatusCode::SERVICE_UNAVAILABLE,
-            code::UNAVAILABLE,
+            route_code::UNAVAILABLE,
             "Sign-in is not available right now",
         );
         error.0.retry_after = Some(retry_after.unwrap_or(DEFAULT_RETRY_AFTER));
@@ -187,7 +191,7 @@ impl RouteError {
             ClientErrorKind::RateLimited => {
                 let mut limited = Self::new(
                     StatusCode::TOO_MANY_REQUESTS,
-                    wire::code::RATE_LIMIT_EXCEEDED,
+                    wire::api_code::RATE_LIMIT_EXCEEDED,
                     "Rate limit exceeded",
                 );
                 limited.0.retry_after = error.retry_after();
@@ -203,7 +207,7 @@ impl RouteError {
                     }
                     (Some(UnavailableReason::Timeout), _) => Self::new(
                         StatusCode::GATEWAY_TIMEOUT,
-                        code::UPSTREAM_TIMEOUT,
+                        route_code::UPSTREAM_TIMEOUT,
                         "The sign-in service did not answer in time",
                     ),
                     _ => Self::upstream_invalid(),
@@ -231,7 +235,7 @@ impl RouteError {
     /// that has a token in it is left out.
     fn api(error: &ClientError) -> Self {
         let status = error.status().unwrap_or(StatusCode::BAD_REQUEST);
-        let code = error.code().unwrap_or(wire::code::BAD_REQUEST);
+        let code = error.code().unwrap_or(wire::api_code::BAD_REQUEST);
         let [description, message] =
             [error.description(), error.message()].map(|text| text.filter(|it| !has_token(it)));
         let described = Self::new(status, code, description.unwrap_or_default());
@@ -283,12 +287,12 @@ impl From<AuthError> for RouteError {
             AuthErrorKind::CookieTooLarge { .. } => Self::cookie_too_large(),
             AuthErrorKind::SignInRefused => Self::new(
                 StatusCode::FORBIDDEN,
-                code::SIGN_IN_REFUSED,
+                route_code::SIGN_IN_REFUSED,
                 "The sign-in was refused",
             ),
             AuthErrorKind::SignInFailed => Self::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                code::SIGN_IN_FAILED,
+                route_code::SIGN_IN_FAILED,
                 "The sign-in has failed",
             ),
             _ => Self::unauthorized(true),

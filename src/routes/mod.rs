@@ -51,11 +51,11 @@
 //!
 //! * A body is `application/json`, at most 16 KiB, and an object. It has to arrive within
 //!   [10 seconds](crate::DescopeBuilder::body_timeout), else the answer is 408
-//!   [`request_timeout`](code::REQUEST_TIMEOUT) and nothing is sent upstream. Only members of the API's own types
+//!   [`request_timeout`](route_code::REQUEST_TIMEOUT) and nothing is sent upstream. Only members of the API's own types
 //!   ([`wire`](crate::wire)) are sent to Descope. White space around login ids is removed. `refresh`, `logout` and
 //!   other calls whose body may be empty accept a request without a body.
 //! * A request that may change something must not come from another origin: 403
-//!   [`cross_origin`](code::CROSS_ORIGIN), whatever token it carries, because a sign-in sets cookies. See
+//!   [`cross_origin`](route_code::CROSS_ORIGIN), whatever token it carries, because a sign-in sets cookies. See
 //!   [`allow_origin`](crate::DescopeBuilder::allow_origin) and
 //!   [`public_origin`](crate::DescopeBuilder::public_origin).
 //! * `Authorization: Bearer <project id>`, which the SDK sends with every call, is no token. The JWT in
@@ -107,7 +107,7 @@
 //! * If an answer of Descope lacks a member that the call is made for, or has it with another type, the route answers
 //!   502 (503 where a session is read).
 //! * Of an error of Descope, the status, code, description and message are passed on, and nothing else. A text with a
-//!   JWT in it is left out. All other errors have the same form and a [`code`] of this crate, and contain no text of
+//!   JWT in it is left out. All other errors have the same form and a [`code`](route_code) of this crate, and contain no text of
 //!   Descope.
 //! * `refresh`, `try-refresh`, `me` and `me/history` answer 401 or 403 only when the session is over: the SDK takes
 //!   every 4xx answer to these calls for a sign-out. So a rate limit is answered with 503, and in an outage the cookies
@@ -184,7 +184,7 @@ use http::HeaderValue;
 use http::header::CACHE_CONTROL;
 
 use self::error::RouteError;
-pub use self::error::code;
+pub use self::error::route_code;
 #[cfg(feature = "utoipa")]
 pub use self::openapi::openapi;
 pub use self::service::{RoutesFuture, RoutesService};

@@ -13,7 +13,7 @@ use super::{is_default, nullable};
 #[serde(rename_all = "camelCase", default)]
 #[non_exhaustive]
 pub struct ErrorBody {
-    /// Descope's error code: `E` and six digits. The module [`code`] names the known ones.
+    /// Descope's error code: `E` and six digits. The module [`api_code`] names the known ones.
     #[serde(deserialize_with = "nullable")]
     pub error_code: String,
     /// What the error code means, in a few words.
@@ -56,7 +56,7 @@ impl fmt::Debug for ErrorBody {
 }
 
 /// Descope's error codes, those that its public SDKs and documentation name.
-pub mod code {
+pub mod api_code {
     /// The request is malformed.
     pub const BAD_REQUEST: &str = "E011001";
     /// An argument is missing.

@@ -24,7 +24,7 @@ pub(crate) mod totp;
 mod user;
 
 pub use self::endpoint::{Credential, Endpoint, Purpose};
-pub use self::error::{ErrorBody, code};
+pub use self::error::{ErrorBody, api_code};
 pub use self::notp::{
     NotpLinkResponse, NotpProvider, NotpSignInRequest, NotpSignUpRequest, NotpTemplates,
     NotpUpdateRequest, PendingSessionRequest,

@@ -22,7 +22,7 @@ use tower_descope::client::{
     AccessKey, AccessKeyError, AccessKeyLayer, AccessKeyService, ClientErrorKind,
 };
 use tower_descope::emulator::{Fault, NewAccessKey};
-use tower_descope::wire::{AccessKeyLoginOptions, code};
+use tower_descope::wire::{AccessKeyLoginOptions, api_code};
 
 use crate::support::fake::{Answer, Fake, Gate};
 use crate::support::log::Log;
@@ -257,7 +257,7 @@ async fn a_refused_key_is_a_typed_error_and_asked_about_ever_more_rarely() {
                 refusal(called),
                 (
                     ClientErrorKind::Api,
-                    Some(code::INVALID_ACCESS_KEY.to_owned())
+                    Some(api_code::INVALID_ACCESS_KEY.to_owned())
                 )
             );
         }
@@ -508,7 +508,7 @@ async fn errors_have_a_text_and_a_source_and_nothing_shows_a_secret() {
         "the access key could not be exchanged for a session"
     );
     let source = error.source().unwrap().to_string();
-    assert!(source.contains(code::INVALID_ACCESS_KEY), "{source}");
+    assert!(source.contains(api_code::INVALID_ACCESS_KEY), "{source}");
 
     let mut waiting = machine.layer.layer(Polled::default());
     let future = waiting.ready().await.unwrap().call(request());

@@ -11,7 +11,7 @@ pub enum AccessKeyError<E> {
     /// There is no session, so the call was not sent: the access key could not be exchanged. The error is that of the
     /// latest exchange; while the layer pauses after a failure, calls get the error of that failure again. A refused
     /// key is [`ClientErrorKind::Api`](crate::client::ClientErrorKind::Api) with the code
-    /// [`INVALID_ACCESS_KEY`](crate::wire::code::INVALID_ACCESS_KEY).
+    /// [`INVALID_ACCESS_KEY`](crate::wire::api_code::INVALID_ACCESS_KEY).
     Exchange(ClientError),
     /// The error of the inner service.
     Call(E),

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::super::error::ApiError;
 use super::super::server::TooSlow;
-use crate::wire::code;
+use crate::wire::api_code;
 
 /// The longest body that is read.
 const LIMIT: usize = 16 * 1024;
@@ -37,7 +37,7 @@ async fn read<T: DeserializeOwned>(body: Body) -> Result<T, ApiError> {
         } else {
             (StatusCode::PAYLOAD_TOO_LARGE, "Request body is too large")
         };
-        ApiError::new(status, code::BAD_REQUEST, description)
+        ApiError::new(status, api_code::BAD_REQUEST, description)
     })?;
     let value = if bytes.is_empty() {
         Value::Object(serde_json::Map::new())

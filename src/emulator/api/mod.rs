@@ -122,7 +122,7 @@ pub(super) async fn not_found() -> ApiError {
 pub(super) async fn method_not_allowed() -> ApiError {
     ApiError::new(
         http::StatusCode::METHOD_NOT_ALLOWED,
-        crate::wire::code::BAD_REQUEST,
+        crate::wire::api_code::BAD_REQUEST,
         "Method not allowed",
     )
 }

@@ -112,7 +112,7 @@ impl State {
         text: Option<&str>,
         request: AccessKeyExchangeRequest,
     ) -> Result<MachineGrant, ApiError> {
-        use crate::wire::code::{INVALID_ACCESS_KEY, MISSING_ACCESS_KEY};
+        use crate::wire::api_code::{INVALID_ACCESS_KEY, MISSING_ACCESS_KEY};
         let unauthorized = http::StatusCode::UNAUTHORIZED;
         let text = text
             .ok_or_else(|| ApiError::new(unauthorized, MISSING_ACCESS_KEY, "Missing access key"))?;

@@ -218,7 +218,7 @@ impl fmt::Debug for Codes {
 mod tests {
     use super::super::digest_key;
     use super::*;
-    use crate::wire::code;
+    use crate::wire::api_code;
 
     const EMAIL: DeliveryMethod = DeliveryMethod::Email;
 
@@ -284,7 +284,7 @@ mod tests {
         assert!(codes.redeem("ann", tried(EMAIL, "042917", 5, 1)).is_ok());
         assert_eq!(
             refusal(codes.redeem("ann", tried(EMAIL, "042917", 5, 1))),
-            code::WRONG_OTP_CODE
+            api_code::WRONG_OTP_CODE
         );
     }
 
@@ -316,12 +316,12 @@ mod tests {
         for _ in 0..3 {
             assert_eq!(
                 refusal(codes.redeem("ann", tried(EMAIL, "000000", 3, 1))),
-                code::WRONG_OTP_CODE
+                api_code::WRONG_OTP_CODE
             );
         }
         assert_eq!(
             refusal(codes.redeem("ann", tried(EMAIL, "042917", 3, 1))),
-            code::TOO_MANY_OTP_ATTEMPTS
+            api_code::TOO_MANY_OTP_ATTEMPTS
         );
     }
 
@@ -335,7 +335,7 @@ mod tests {
         codes.insert("ann", sent(EMAIL, sign_up(), "042917", 100, 10_000));
         assert_eq!(
             refusal(codes.redeem("ann", tried(EMAIL, "042917", 5, 100))),
-            code::TOO_MANY_OTP_ATTEMPTS
+            api_code::TOO_MANY_OTP_ATTEMPTS
         );
         assert!(
             codes
@@ -350,7 +350,7 @@ mod tests {
         codes.insert("ann", sent(EMAIL, sign_up(), "042917", 0, 100));
         assert_eq!(
             refusal(codes.redeem("ann", tried(EMAIL, "042917", 5, 100))),
-            code::OTP_EXPIRED
+            api_code::OTP_EXPIRED
         );
         assert!(codes.redeem("ann", tried(EMAIL, "042917", 5, 99)).is_ok());
     }
@@ -361,7 +361,7 @@ mod tests {
         codes.insert("ann", sent(EMAIL, Purpose::Decoy, "042917", 0, 100));
         assert_eq!(
             refusal(codes.redeem("ann", tried(EMAIL, "042917", 5, 1))),
-            code::WRONG_OTP_CODE
+            api_code::WRONG_OTP_CODE
         );
     }
 }

@@ -13,7 +13,7 @@ use super::sessions::{Presented, SignIn};
 use super::{Grant, State};
 use crate::wire::{
     LoginOptions, NotpSignInRequest, NotpSignUpRequest, NotpUpdateRequest, SignUpUser,
-    UpdateOptions, code,
+    UpdateOptions, api_code,
 };
 
 enum FlowKind {
@@ -204,7 +204,7 @@ impl State {
         };
         if !is_completed {
             return Err(
-                ApiError::new(StatusCode::UNAUTHORIZED, code::NOTP_PENDING, "Pending")
+                ApiError::new(StatusCode::UNAUTHORIZED, api_code::NOTP_PENDING, "Pending")
                     .with_message("The message has not been sent yet"),
             );
         }
@@ -333,7 +333,7 @@ mod tests {
         let pending_ref = sign_up(&mut state, ANN);
         assert_eq!(
             error_code(state.notp_pending_session(&pending_ref, "")),
-            code::NOTP_PENDING
+            api_code::NOTP_PENDING
         );
         state.complete_notp(&pending_ref, None).unwrap();
         assert_eq!(
@@ -344,7 +344,7 @@ mod tests {
         assert!(grant.first_seen && grant.user.unwrap().verified_phone);
         assert_eq!(
             error_code(state.notp_pending_session(&pending_ref, "")),
-            code::INVALID_TOKEN
+            api_code::INVALID_TOKEN
         );
     }
 
@@ -366,7 +366,7 @@ mod tests {
         state.complete_notp(&pending_ref, Some(BOB)).unwrap();
         assert_eq!(
             error_code(state.notp_pending_session(&pending_ref, "")),
-            code::USER_NOT_FOUND
+            api_code::USER_NOT_FOUND
         );
     }
 
@@ -378,7 +378,7 @@ mod tests {
         assert_eq!(refused.status, 403);
         assert_eq!(
             error_code(state.notp_pending_session(&pending_ref, "")),
-            code::NOTP_PENDING
+            api_code::NOTP_PENDING
         );
     }
 

@@ -5,7 +5,7 @@ use serde::Serialize;
 
 use super::super::error::ApiError;
 use super::State;
-use crate::wire::code;
+use crate::wire::api_code;
 
 /// What the messenger's page shows.
 #[derive(Serialize)]
@@ -32,7 +32,7 @@ impl State {
         if flow.completed_by.is_some() || now >= flow.expires {
             return Err(ApiError::new(
                 StatusCode::CONFLICT,
-                code::INVALID_ARGUMENTS,
+                api_code::INVALID_ARGUMENTS,
                 "Already completed or expired",
             ));
         }

@@ -211,7 +211,7 @@ mod tests {
     use super::super::tests::state;
     use super::super::totp_key::tests::code_at;
     use super::*;
-    use crate::wire::code;
+    use crate::wire::api_code;
 
     #[test]
     fn a_new_key_replaces_the_old_one_when_it_is_verified() {
@@ -260,13 +260,13 @@ mod tests {
         for _ in 0..5 {
             assert_eq!(
                 verify(&mut state, "no").as_deref(),
-                Some(code::WRONG_OTP_CODE)
+                Some(api_code::WRONG_OTP_CODE)
             );
         }
         let right = code_at(&base32, state.now());
         assert_eq!(
             verify(&mut state, &right).as_deref(),
-            Some(code::TOO_MANY_OTP_ATTEMPTS)
+            Some(api_code::TOO_MANY_OTP_ATTEMPTS)
         );
         state.advance(30);
         let right = code_at(&base32, state.now());

@@ -114,7 +114,7 @@ mod tests {
     use super::super::Grant;
     use super::super::tests::{last_code, sign_up, state, verify};
     use super::*;
-    use crate::wire::{OtpVerifyRequest, code};
+    use crate::wire::{OtpVerifyRequest, api_code};
 
     const EMAIL: DeliveryMethod = DeliveryMethod::Email;
 
@@ -212,7 +212,7 @@ mod tests {
         let code = last_code(&state, "bob@example.com");
         sign_up(&mut state, "bob@example.com");
         let refused = verify(&mut state, "ann@example.com", &code).unwrap_err();
-        assert_eq!(refused.body.error_code, code::USER_ALREADY_EXISTS);
+        assert_eq!(refused.body.error_code, api_code::USER_ALREADY_EXISTS);
         assert!(start(&mut state).is_err());
         assert_eq!(state.users().len(), 2);
     }
