@@ -63,6 +63,11 @@
 //! typed [`Client`] or a Descope Flow has brought, and [`Descope::end`] ends it in this process, in every replica, at
 //! Descope and in the browser. Calling [`Client`]'s `session().logout` instead does not sign a browser out.
 //!
+//! # Connections that stay open
+//!
+//! The layer decides about a request once. A WebSocket or a stream of events that stays open learns from [`User::ended`]
+//! or [`User::watch`] when its session is over, also if the sign-out happens at another replica: see [`connection`].
+//!
 //! # What a request costs
 //!
 //! A request with a session that is in the cache costs about half a microsecond and three allocations more than the
@@ -129,7 +134,7 @@
 //! # Foreign types in the public API
 //!
 //! `http`, `http-body`, `bytes`, `tower-layer`, `tower-service`, `axum-core`, `axum` (`Router`), `serde`,
-//! `serde_json`, `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as a transport). A new
+//! `serde_json`, `futures-core` (`Stream`), `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as a transport). A new
 //! major version of one of them is a new major version of this crate.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
@@ -148,6 +153,7 @@ pub mod __fuzzing;
 mod bounded;
 pub mod client;
 pub mod clock;
+pub mod connection;
 mod descope;
 #[cfg(feature = "emulator")]
 pub mod emulator;
@@ -169,6 +175,7 @@ mod single_flight;
 pub mod store;
 mod token;
 mod user;
+mod wakeups;
 pub mod wire;
 
 /// Pages about the crate as a whole.
@@ -190,6 +197,6 @@ pub use self::error::{AuthError, AuthErrorKind};
 #[cfg(feature = "axum")]
 pub use self::extract::{Allowed, AuthRejection, Claims, CurrentUser, LoadUser, Policy};
 pub use self::require::RequireLayer;
-pub use self::session::{SameSite, SessionLayer, SignOut};
+pub use self::session::{SameSite, SessionEnd, SessionLayer, SignOut};
 pub use self::token::{InvalidToken, SignatureAlgorithm, TokenCache};
 pub use self::user::{ProfileError, User};

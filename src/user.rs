@@ -82,6 +82,10 @@ impl User {
         Ok(Self { session })
     }
 
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
     pub(crate) fn claims(&self) -> &Claims {
         &self.verified().claims
     }

@@ -20,8 +20,11 @@
 //! Whoever can write to a shared store can send as many revocations as they like. They can deny any token and any
 //! user, and flush what this process knows: the warning and the count are what shows it.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::Duration;
 
 use super::claims::Claims;
@@ -30,6 +33,7 @@ use super::rules::MAX_LEEWAY;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::seldom::Seldom;
+use crate::wakeups::Wakeups;
 
 /// How much is remembered at most. An entry takes up to 256 bytes, and that of a user the name in addition.
 #[derive(Clone, Copy)]
@@ -66,6 +70,9 @@ pub(crate) struct Revoked {
     revocations: AtomicU64,
     /// Whether anything was ever revoked. While nothing was, a check costs one load.
     used: AtomicBool,
+    /// Those who wait for the revocation of a token or of a user. Every revocation, also one that another replica has
+    /// announced, goes through [`Self::token`] or [`Self::subject`], which wake them.
+    wakeups: Wakeups,
     clock: Arc<dyn Clock>,
     warning: Seldom,
 }
@@ -104,6 +111,7 @@ impl Revoked {
             spared: Ledger::new(capacity.spared),
             revocations: AtomicU64::new(0),
             used: AtomicBool::new(false),
+            wakeups: Wakeups::default(),
             clock,
             warning: Seldom::default(),
         }
@@ -115,6 +123,7 @@ impl Revoked {
         self.used.store(true, Ordering::Release);
         let now = self.clock.monotonic();
         let evicts = self.tokens.write(id, over(now, remaining), now, |_| ());
+        self.wakeups.wake(&id);
         self.warn_if(evicts, now);
     }
 
@@ -143,6 +152,7 @@ impl Revoked {
         };
         let end = over(now, LONGEST_TOKEN);
         let evicts = self.subjects.write(user.into(), end, now, latest);
+        self.wakeups.wake(user);
         self.warn_if(evicts, now);
     }
 
@@ -216,6 +226,32 @@ impl Revoked {
                 let spared = |since: RevocationMark| subject.mark <= since;
                 !self.spared.get(id).is_some_and(spared)
             })
+    }
+
+    /// Resolves when this token may have been denied, from this call on: call this first, then [`Self::contains`], then
+    /// wait. It also resolves for no reason now and then.
+    pub(crate) fn change(&self, id: &TokenId, claims: &Claims) -> impl Future<Output = ()> + Send {
+        let (sub, user) = (claims.sub(), claims.id());
+        let by_token = self.wakeups.wait(id);
+        let by_user = self.wakeups.wait(user);
+        let by_sub = (sub != user).then(|| self.wakeups.wait(sub));
+        async move {
+            let mut by_token = pin!(by_token);
+            let mut by_user = pin!(by_user);
+            let mut by_sub = pin!(by_sub);
+            poll_fn(|context| {
+                let by_sub = by_sub.as_mut().as_pin_mut();
+                let is_ready = by_token.as_mut().poll(context).is_ready()
+                    || by_user.as_mut().poll(context).is_ready()
+                    || by_sub.is_some_and(|by_sub| by_sub.poll(context).is_ready());
+                if is_ready {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
+                }
+            })
+            .await;
+        }
     }
 
     /// Revocations that cover the token: those of its user id, and those of its `sub` if they were meant to cover names

@@ -15,6 +15,7 @@ mod events;
 mod examples;
 mod keys_lifecycle;
 mod keys_missing;
+mod long_lived;
 mod openapi;
 mod own_handlers;
 mod policies;

@@ -1,0 +1,583 @@
+//! Connections that outlive their request: when they learn that their session is over, and how they go on.
+
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::sse::{Event, Sse};
+use axum::routing::get;
+use futures_core::Stream;
+use http::header::COOKIE;
+use http::{HeaderMap, Request};
+use http_body_util::BodyExt;
+use serde_json::json;
+use tokio::sync::mpsc;
+use tower::ServiceExt;
+use tower_descope::emulator::{Fault, RefreshRotation};
+use tower_descope::{AuthErrorKind, Descope, Revocation, SessionEnd, SignOut, User};
+
+use crate::support::live::{Browser, Live};
+use crate::support::memory_store::MemoryStore;
+use crate::support::signer::{PROJECT, Signer, jwks, session};
+use crate::support::world::{self, Session, World};
+
+const LOGOUT: &str = "/v1/auth/logout";
+const LOGOUT_ALL: &str = "/v1/auth/logoutall";
+/// Of the emulator.
+const SESSION_LIFE: Duration = Duration::from_secs(600);
+/// The default.
+const LEEWAY: Duration = Duration::from_secs(5);
+
+/// The user of a connection that was opened with these cookies.
+async fn user(descope: &Descope, cookies: &str) -> User {
+    let mut headers = HeaderMap::new();
+    headers.insert(COOKIE, cookies.parse().unwrap());
+    descope.authenticate(&headers).await.unwrap().unwrap()
+}
+
+fn cookies(browser: &Browser) -> String {
+    format!("DS={}; DSR={}", browser.cookie("DS"), browser.cookie("DSR"))
+}
+
+/// Nothing here has to wait for a timer, so a second is long.
+async fn soon<T>(future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(1), future)
+        .await
+        .expect("within a second")
+}
+
+/// Lets everything run that can run, and says whether the future is still pending.
+async fn goes_on<T>(mut future: Pin<&mut impl Future<Output = T>>) -> bool {
+    for _ in 0..20 {
+        tokio::task::yield_now().await;
+        let mut context = Context::from_waker(Waker::noop());
+        if future.as_mut().poll(&mut context).is_ready() {
+            return false;
+        }
+    }
+    true
+}
+
+#[tokio::test]
+async fn a_session_ends_at_the_moment_at_which_requests_are_refused() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let user = user(&world.descope, &format!("DS={}", ann.session)).await;
+    let mut ended = pin!(user.ended());
+    world
+        .clock
+        .advance(SESSION_LIFE + LEEWAY - Duration::from_millis(1));
+    assert!(goes_on(ended.as_mut()).await);
+    assert_eq!(world.get_bearer("/me", &ann.session).await.status(), 200);
+    world.clock.advance(Duration::from_millis(1));
+    assert_eq!(soon(ended).await, SessionEnd::Expired);
+    assert_eq!(world.get_bearer("/me", &ann.session).await.status(), 401);
+    // Whoever asks later is told at once.
+    assert_eq!(soon(user.ended()).await, SessionEnd::Expired);
+}
+
+#[tokio::test]
+async fn without_a_clock_that_wakes_a_timer_does() {
+    let world = World::in_real_time().await;
+    world
+        .emulator
+        .configure(|config| config.session_ttl_seconds = 2);
+    let ann = world.sign_in("ann@example.com").await;
+    let descope = Descope::builder(world.emulator.project_id())
+        .base_url(world.emulator.base_url())
+        .leeway(Duration::ZERO)
+        .build()
+        .unwrap();
+    let user = descope.validate_session(&ann.session).await.unwrap();
+    let end = tokio::time::timeout(Duration::from_secs(3), user.ended()).await;
+    assert_eq!(end.unwrap(), SessionEnd::Expired);
+    assert!(user.expires_at() <= std::time::SystemTime::now());
+}
+
+#[tokio::test]
+async fn the_mounted_sign_out_ends_the_connections_of_its_session_and_no_others() {
+    let live = Live::start().await;
+    let mut ann = live.signed_in("ann@example.com").await;
+    let elsewhere = live.signed_in("ann@example.com").await;
+    let bob = live.signed_in("bob@example.com").await;
+    let ended = user(&live.descope, &cookies(&ann)).await.ended();
+    let mut of_elsewhere = pin!(user(&live.descope, &cookies(&elsewhere)).await.ended());
+    let mut of_bob = pin!(user(&live.descope, &cookies(&bob)).await.ended());
+    let ended = tokio::spawn(ended);
+    tokio::task::yield_now().await;
+    ann.post(LOGOUT, json!({})).await.ok();
+    assert_eq!(soon(ended).await.unwrap(), SessionEnd::SignedOut);
+    assert!(goes_on(of_elsewhere.as_mut()).await);
+    assert!(goes_on(of_bob.as_mut()).await);
+}
+
+#[tokio::test]
+async fn a_sign_out_everywhere_ends_every_connection_of_the_user() {
+    let live = Live::start().await;
+    let mut ann = live.signed_in("ann@example.com").await;
+    let elsewhere = live.signed_in("ann@example.com").await;
+    let bob = live.signed_in("bob@example.com").await;
+    let mut of_bob = pin!(user(&live.descope, &cookies(&bob)).await.ended());
+    let of_ann = tokio::spawn(user(&live.descope, &cookies(&ann)).await.ended());
+    let of_elsewhere = user(&live.descope, &cookies(&elsewhere)).await.ended();
+    let of_elsewhere = tokio::spawn(of_elsewhere);
+    tokio::task::yield_now().await;
+    ann.post(LOGOUT_ALL, json!({})).await.ok();
+    assert_eq!(soon(of_ann).await.unwrap(), SessionEnd::SignedOut);
+    assert_eq!(soon(of_elsewhere).await.unwrap(), SessionEnd::SignedOut);
+    assert!(goes_on(of_bob.as_mut()).await);
+}
+
+#[tokio::test]
+async fn an_end_by_the_handle_ends_connections() {
+    let world = World::new().await;
+    for which in [SignOut::ThisSession, SignOut::Everywhere] {
+        let ann = world.sign_in("ann@example.com").await;
+        let ended = tokio::spawn(user(&world.descope, &ann.cookies()).await.ended());
+        tokio::task::yield_now().await;
+        let request = Request::post("/").header(COOKIE, ann.cookies());
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let _ = world.descope.end(&parts, which).await;
+        assert_eq!(soon(ended).await.unwrap(), SessionEnd::SignedOut);
+        // The next sign-in is not of the same second.
+        world.clock.advance(Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn every_kind_of_revocation_ends_connections() {
+    let world = World::new().await;
+    for n in 0..3 {
+        let ann = world.sign_in("ann@example.com").await;
+        let bob = world.sign_in("bob@example.com").await;
+        let mut of_bob = pin!(user(&world.descope, &bob.cookies()).await.ended());
+        let ended = tokio::spawn(user(&world.descope, &ann.cookies()).await.ended());
+        tokio::task::yield_now().await;
+        let revocation = match n {
+            0 => Revocation::session_jwt(&ann.session),
+            1 => Revocation::refresh_jwt(&ann.refresh),
+            _ => Revocation::user(&ann.user_id),
+        };
+        world.descope.revoke(revocation).await.unwrap();
+        assert_eq!(soon(ended).await.unwrap(), SessionEnd::SignedOut, "{n}");
+        assert!(goes_on(of_bob.as_mut()).await);
+    }
+}
+
+// The refresh JWT is all that this replica and the one of the sign-out both know of the session.
+#[tokio::test]
+async fn a_sign_out_that_names_the_refresh_jwt_alone_ends_connections() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    // This handle has issued nothing.
+    let other = world::handle(&world.emulator, world.clock.clone(), |builder| builder);
+    let user = user(&other, &ann.cookies()).await;
+    let ended = tokio::spawn(user.ended());
+    tokio::task::yield_now().await;
+    other
+        .revoke(Revocation::refresh_jwt(&ann.refresh))
+        .await
+        .unwrap();
+    assert_eq!(soon(ended).await.unwrap(), SessionEnd::SignedOut);
+    // It is known also to whoever asks too late.
+    assert_eq!(soon(user.ended()).await, SessionEnd::SignedOut);
+}
+
+#[tokio::test]
+async fn what_another_replica_ends_ends_connections_within_a_second() {
+    let world = World::new().await;
+    let store = MemoryStore::new(world.clock.clone());
+    let replica = || {
+        world::handle(&world.emulator, world.clock.clone(), |builder| {
+            builder.shared_store(store.clone())
+        })
+    };
+    let (here, there) = (replica(), replica());
+    here.ready().await.unwrap();
+    there.ready().await.unwrap();
+    for n in 0..4 {
+        let ann = world.sign_in("ann@example.com").await;
+        let ended = tokio::spawn(user(&here, &ann.cookies()).await.ended());
+        tokio::task::yield_now().await;
+        let began = Instant::now();
+        match n {
+            0 => {
+                let request = Request::post("/").header(COOKIE, ann.cookies());
+                let (parts, ()) = request.body(()).unwrap().into_parts();
+                let _ = there.end(&parts, SignOut::ThisSession).await;
+            }
+            1 => {
+                let revocation = Revocation::refresh_jwt(&ann.refresh);
+                there.revoke(revocation).await.unwrap();
+            }
+            2 => {
+                let revocation = Revocation::session_jwt(&ann.session);
+                there.revoke(revocation).await.unwrap();
+            }
+            _ => {
+                let revocation = Revocation::user(&ann.user_id);
+                there.revoke(revocation).await.unwrap();
+            }
+        }
+        assert_eq!(soon(ended).await.unwrap(), SessionEnd::SignedOut, "{n}");
+        assert!(began.elapsed() < Duration::from_secs(1));
+    }
+}
+
+#[tokio::test]
+async fn of_many_connections_all_of_the_user_end_and_only_those() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let bob = world.sign_in("bob@example.com").await;
+    let (of_ann, of_bob) = (
+        user(&world.descope, &ann.cookies()).await,
+        user(&world.descope, &bob.cookies()).await,
+    );
+    let wait = |user: &User| tokio::spawn(user.ended());
+    let of_ann: Vec<_> = (0..5000).map(|_| wait(&of_ann)).collect();
+    let of_bob: Vec<_> = (0..5000).map(|_| wait(&of_bob)).collect();
+    tokio::task::yield_now().await;
+    let began = Instant::now();
+    world
+        .descope
+        .revoke(Revocation::session_jwt(&ann.session))
+        .await
+        .unwrap();
+    for ended in of_ann {
+        assert_eq!(ended.await.unwrap(), SessionEnd::SignedOut);
+    }
+    println!("5,000 of 10,000 connections end in {:?}", began.elapsed());
+    assert!(of_bob.iter().all(|ended| !ended.is_finished()));
+    of_bob.iter().for_each(|ended| ended.abort());
+}
+
+// The revocation comes before, between and after the steps of a task that begins to wait.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_revocation_that_races_with_the_call_is_not_missed() {
+    let signer = Signer::new("SK1");
+    let descope = Descope::builder(PROJECT)
+        .public_key(jwks([&signer]).to_string())
+        .build()
+        .unwrap();
+    let issued = std::time::UNIX_EPOCH.elapsed().unwrap().as_secs() as i64;
+    for n in 0..1000 {
+        let jwt = signer.sign(&session(&format!("U{n}"), issued));
+        let user = descope.validate_session(&jwt).await.unwrap();
+        let barrier = Arc::new(std::sync::Barrier::new(2));
+        let waiting = tokio::spawn({
+            let barrier = barrier.clone();
+            async move {
+                barrier.wait();
+                user.ended().await
+            }
+        });
+        let revoking = tokio::spawn({
+            let descope = descope.clone();
+            async move {
+                barrier.wait();
+                (0..n * 10).for_each(|_| std::hint::spin_loop());
+                descope.revoke(Revocation::session_jwt(jwt)).await
+            }
+        });
+        revoking.await.unwrap().unwrap();
+        assert_eq!(soon(waiting).await.unwrap(), SessionEnd::SignedOut, "{n}");
+    }
+}
+
+#[tokio::test]
+async fn what_happens_between_the_call_and_the_first_poll_counts() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let user = user(&world.descope, &ann.cookies()).await;
+    let ended = user.ended();
+    let revocation = Revocation::user(&ann.user_id);
+    world.descope.revoke(revocation).await.unwrap();
+    assert_eq!(soon(ended).await, SessionEnd::SignedOut);
+}
+
+#[tokio::test]
+async fn fifty_connections_are_renewed_by_one_call_and_the_browser_gets_the_cookies() {
+    for rotation in [RefreshRotation::None, RefreshRotation::SingleUse] {
+        let world = World::new().await;
+        world.rotation(rotation);
+        let ann = world.sign_in("ann@example.com").await;
+        let mut users = Vec::new();
+        for _ in 0..50 {
+            users.push(user(&world.descope, &ann.cookies()).await);
+        }
+        let still = users[0].renewed().await.unwrap();
+        assert_eq!(
+            (still.expires_at(), world.refreshes()),
+            (users[0].expires_at(), 0)
+        );
+        for round in 1..=3 {
+            world.clock.advance(SESSION_LIFE + LEEWAY);
+            let renewing: Vec<_> = users
+                .drain(..)
+                .map(|user| tokio::spawn(async move { user.renewed().await }))
+                .collect();
+            for renewed in renewing {
+                let renewed = renewed.await.unwrap().unwrap();
+                assert_eq!(renewed.id(), ann.user_id);
+                assert!(renewed.expires_at() > std::time::SystemTime::UNIX_EPOCH);
+                users.push(renewed);
+            }
+            assert_eq!(world.refreshes(), round, "{rotation:?}");
+        }
+        // The browser comes back with what it had.
+        let reply = world.get("/me", &ann.cookies()).await;
+        assert_eq!(
+            (reply.status(), world.refreshes()),
+            (200, 3),
+            "{rotation:?}"
+        );
+        assert!(reply.cookie("DS").is_some());
+        let has_refresh = reply.cookie("DSR").is_some();
+        assert_eq!(has_refresh, rotation == RefreshRotation::SingleUse);
+    }
+}
+
+#[tokio::test]
+async fn after_a_sign_out_nothing_is_renewed() {
+    let live = Live::start().await;
+    let mut ann = live.signed_in("ann@example.com").await;
+    let user = user(&live.descope, &cookies(&ann)).await;
+    live.advance(700);
+    let renewed = user.renewed().await.unwrap();
+    ann.post(LOGOUT, json!({})).await.ok();
+    let refreshes = live.emulator.calls(world::REFRESH);
+    for user in [&user, &renewed] {
+        let error = user.renewed().await.unwrap_err();
+        assert_eq!(*error.kind(), AuthErrorKind::InvalidToken, "{user:?}");
+        assert_eq!(soon(user.ended()).await, SessionEnd::SignedOut);
+    }
+    live.advance(700);
+    let error = renewed.renewed().await.unwrap_err();
+    assert_eq!(*error.kind(), AuthErrorKind::InvalidToken);
+    assert_eq!(live.emulator.calls(world::REFRESH), refreshes);
+}
+
+#[tokio::test]
+async fn what_descope_has_ended_is_not_renewed() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let user = user(&world.descope, &ann.cookies()).await;
+    let mut watch = user.watch();
+    let token = tower_descope::client::RefreshToken::new(&*ann.refresh).unwrap();
+    // At Descope alone: this handle has no part in it.
+    let other = world::handle(&world.emulator, world.clock.clone(), |builder| builder);
+    other.client().session().logout(&token).await.unwrap();
+    world.clock.advance(SESSION_LIFE + LEEWAY);
+    let error = user.renewed().await.unwrap_err();
+    assert_eq!(*error.kind(), AuthErrorKind::SessionEnded);
+    assert_eq!(soon(watch.over()).await, SessionEnd::SignedOut);
+    assert_eq!(soon(watch.over()).await, SessionEnd::SignedOut);
+}
+
+#[tokio::test]
+async fn a_bearer_is_not_renewed() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let mut headers = HeaderMap::new();
+    headers.insert(COOKIE, ann.cookies().parse().unwrap());
+    let bearer = format!("Bearer {}", ann.session).parse().unwrap();
+    headers.insert("authorization", bearer);
+    let user = world.descope.authenticate(&headers).await.unwrap().unwrap();
+    let mut watch = user.watch();
+    assert_eq!(user.renewed().await.unwrap().id(), ann.user_id);
+    world.clock.advance(SESSION_LIFE + LEEWAY);
+    let error = user.renewed().await.unwrap_err();
+    assert_eq!(*error.kind(), AuthErrorKind::ExpiredToken);
+    assert_eq!(soon(watch.over()).await, SessionEnd::Expired);
+    assert_eq!(world.refreshes(), 0);
+}
+
+#[tokio::test]
+async fn an_outage_closes_a_connection_whose_session_has_run_out_and_no_other() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let user = user(&world.descope, &ann.cookies()).await;
+    let mut watch = user.watch();
+    world.emulator.fault(Fault::status(world::REFRESH, 503));
+    assert!(goes_on(pin!(watch.over())).await);
+    world.clock.advance(SESSION_LIFE + LEEWAY);
+    let end = soon(watch.over()).await;
+    assert!(matches!(end, SessionEnd::Unavailable { .. }), "{end:?}");
+    assert_eq!(end.close_code(), 1013);
+    // Whoever would rather stay asks again.
+    world.clock.advance(Duration::from_secs(60));
+    assert_eq!(user.renewed().await.unwrap().id(), ann.user_id);
+}
+
+#[tokio::test]
+async fn a_watch_goes_on_until_the_sign_out() {
+    for rotation in [RefreshRotation::None, RefreshRotation::SingleUse] {
+        let world = World::new().await;
+        world.rotation(rotation);
+        let ann = world.sign_in("ann@example.com").await;
+        let mut watch = user(&world.descope, &ann.cookies()).await.watch();
+        for round in 1..=3 {
+            world.clock.advance(SESSION_LIFE + LEEWAY);
+            // As `select!` in a loop drops it.
+            while world.refreshes() < round {
+                assert!(goes_on(pin!(watch.over())).await);
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        }
+        while watch.user().claims_as::<serde_json::Value>().unwrap()["exp"]
+            .as_i64()
+            .unwrap()
+            < now(&world)
+        {
+            assert!(goes_on(pin!(watch.over())).await);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        assert_eq!(world.refreshes(), 3);
+        // The browser knows only of its first cookies, and signs out with them.
+        let request = Request::post("/").header(COOKIE, ann.cookies());
+        let (parts, ()) = request.body(()).unwrap().into_parts();
+        let _ = world.descope.end(&parts, SignOut::ThisSession).await;
+        assert_eq!(
+            soon(watch.over()).await,
+            SessionEnd::SignedOut,
+            "{rotation:?}"
+        );
+    }
+}
+
+fn now(world: &World) -> i64 {
+    use tower_descope::clock::Clock;
+    world.clock.unix().as_secs() as i64
+}
+
+// Its own refresh JWT is spent then, and forgotten ten seconds after the browser has the new one.
+#[tokio::test]
+async fn a_watch_goes_on_with_the_session_that_a_request_has_renewed() {
+    let world = World::new().await;
+    world.rotation(RefreshRotation::SingleUse);
+    let ann = world.sign_in("ann@example.com").await;
+    let mut watch = user(&world.descope, &ann.cookies()).await.watch();
+    assert!(goes_on(pin!(watch.over())).await);
+    world.clock.advance(SESSION_LIFE - Duration::from_secs(5));
+    // Starts an early renewal; the second response carries the cookies.
+    world.get("/me", &ann.cookies()).await;
+    world.descope.renewals_finished().await;
+    let reply = world.get("/me", &ann.cookies()).await;
+    let refresh = reply.cookie("DSR").unwrap();
+    assert!(goes_on(pin!(watch.over())).await);
+    let exp = watch.user().expires_at();
+    world.clock.advance(Duration::from_secs(60));
+    assert!(goes_on(pin!(watch.over())).await);
+    assert!(exp > std::time::UNIX_EPOCH + Duration::from_secs(now(&world) as u64));
+    assert_eq!(world.refreshes(), 1, "the watch has asked for nothing");
+    let renewed = Session {
+        refresh,
+        session: reply.cookie("DS").unwrap(),
+        ..ann
+    };
+    let request = Request::post("/").header(COOKIE, renewed.cookies());
+    let (parts, ()) = request.body(()).unwrap().into_parts();
+    let _ = world.descope.end(&parts, SignOut::ThisSession).await;
+    assert_eq!(soon(watch.over()).await, SessionEnd::SignedOut);
+}
+
+/// What a handler sends, as long as its end is not dropped.
+struct Feed(mpsc::UnboundedReceiver<u32>, #[allow(dead_code)] Arc<()>);
+
+impl Stream for Feed {
+    type Item = Result<Event, std::convert::Infallible>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let next = self.0.poll_recv(context);
+        next.map(|next| next.map(|number| Ok(Event::default().data(number.to_string()))))
+    }
+}
+
+#[tokio::test]
+async fn server_sent_events_end_with_the_session() {
+    for until_over in [false, true] {
+        let world = World::new().await;
+        let ann = world.sign_in("ann@example.com").await;
+        let (sender, receiver) = mpsc::unbounded_channel();
+        let kept = Arc::new(());
+        let feed = std::sync::Mutex::new(Some(Feed(receiver, kept.clone())));
+        let feed = Arc::new(feed);
+        let app = Router::new()
+            .route(
+                "/events",
+                get(async move |user: User| {
+                    let feed = feed.lock().unwrap().take().unwrap();
+                    Sse::new(match until_over {
+                        true => user.watch().until_over(feed),
+                        false => user.until_ended(feed),
+                    })
+                }),
+            )
+            .layer(world.descope.session_layer());
+        let request = Request::get("/events").header(COOKIE, ann.cookies());
+        let request = request.body(Body::empty()).unwrap();
+        let response = app.oneshot(request).await.unwrap();
+        let mut body = response.into_body();
+        sender.send(1).unwrap();
+        let frame = soon(body.frame()).await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "data: 1\n\n");
+        if until_over {
+            world.clock.advance(SESSION_LIFE + LEEWAY);
+            sender.send(2).unwrap();
+            let frame = loop {
+                let mut frame = pin!(body.frame());
+                if let Ok(frame) = tokio::time::timeout(Duration::from_secs(1), &mut frame).await {
+                    break frame;
+                }
+            };
+            assert_eq!(frame.unwrap().unwrap().into_data().unwrap(), "data: 2\n\n");
+        }
+        let rest = tokio::spawn(async move { body.frame().await.is_none() });
+        tokio::task::yield_now().await;
+        let revocation = Revocation::user(&ann.user_id);
+        if until_over {
+            let request = Request::post("/").header(COOKIE, ann.cookies());
+            let (parts, ()) = request.body(()).unwrap().into_parts();
+            let _ = world.descope.end(&parts, SignOut::ThisSession).await;
+        } else {
+            world.descope.revoke(revocation).await.unwrap();
+        }
+        assert!(soon(rest).await.unwrap(), "no more events");
+        assert_eq!(Arc::strong_count(&kept), 1, "and nothing of them is kept");
+    }
+}
+
+#[tokio::test]
+async fn whoever_stops_waiting_leaves_nothing_behind() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let user = user(&world.descope, &ann.cookies()).await;
+    let before = Arc::strong_count(&world.clock);
+    for _ in 0..100 {
+        let mut ended = Box::pin(user.ended());
+        assert!(goes_on(ended.as_mut()).await);
+        let mut watch = user.watch();
+        assert!(goes_on(pin!(watch.over())).await);
+        let task = tokio::spawn(user.ended());
+        tokio::task::yield_now().await;
+        task.abort();
+        let _ = task.await;
+    }
+    assert_eq!(Arc::strong_count(&world.clock), before);
+    // The handle, and all that it holds, goes with the last future.
+    let World {
+        descope,
+        app,
+        clock,
+        emulator,
+    } = world;
+    let ended = user.ended();
+    drop((descope, app, emulator, user));
+    let held = Arc::strong_count(&clock);
+    drop(ended);
+    assert!(held > 1);
+    assert_eq!(Arc::strong_count(&clock), 1);
+}
