@@ -65,8 +65,8 @@
 //!
 //! # Connections that stay open
 //!
-//! The layer decides about a request once. A WebSocket or a stream of events that stays open learns from [`User::ended`]
-//! or [`User::watch`] when its session is over, also if the sign-out happens at another replica: see [`connection`].
+//! The layer decides about a request once. A WebSocket or a stream of events that stays open learns when its session is
+//! over from [`User::ended`] or [`User::watch`], also if the sign-out happens at another replica: see [`connection`].
 //!
 //! # What a request costs
 //!
@@ -134,8 +134,8 @@
 //! # Foreign types in the public API
 //!
 //! `http`, `http-body`, `bytes`, `tower-layer`, `tower-service`, `axum-core`, `axum` (`Router`), `serde`,
-//! `serde_json`, `futures-core` (`Stream`), `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as a transport). A new
-//! major version of one of them is a new major version of this crate.
+//! `serde_json`, `futures-core` (`Stream`), `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as
+//! a transport). A new major version of one of them is a new major version of this crate.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
