@@ -45,3 +45,32 @@ impl Wakeups {
         &self.places[(hash % PLACES as u64) as usize]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::pin::pin;
+    use std::task::{Context, Waker};
+
+    use super::*;
+
+    #[test]
+    fn an_event_wakes_those_who_wait_for_it_and_few_others() {
+        let wakeups = Wakeups::default();
+        let mut waiting: Vec<_> = (0..10_000).map(|n| Box::pin(wakeups.wait(&n))).collect();
+        wakeups.wake(&7);
+        let mut context = Context::from_waker(Waker::noop());
+        let mut woken = |n: usize| waiting[n].as_mut().poll(&mut context).is_ready();
+        assert!(woken(7));
+        let others = (0..10_000).filter(|n| *n != 7 && woken(*n)).count();
+        assert!(others < 200, "{others}");
+    }
+
+    #[test]
+    fn an_event_between_the_call_and_the_first_poll_counts() {
+        let wakeups = Wakeups::default();
+        let mut waiting = pin!(wakeups.wait("a"));
+        wakeups.wake("a");
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(waiting.as_mut().poll(&mut context).is_ready());
+    }
+}
