@@ -58,21 +58,28 @@
 //! * **The browser's cookies cannot be set** on a connection that is open. The new tokens are kept for the next response
 //!   to this browser, as [`Descope::authenticate`](crate::Descope::authenticate) says.
 //! * **A bearer cannot be renewed.** Only the client can get another one: close, and let it connect again.
-//! * **A refresh JWT that can be used once only** (a setting of the project) may have been replaced meanwhile, by a
-//!   request of the browser. A [`Watch`] goes on with the session of a renewal that it sees in its own process. Where
-//!   it has not seen the renewal, because another replica made it, Descope refuses the old refresh JWT, and the
-//!   connection closes with [`SessionEnd::SignedOut`]. The browser connects again with its new cookies.
+//! * **With refresh JWTs that can be used once only** (a setting of the project) [`User::ended`] is the better choice: let
+//!   the connection close with the session JWT, and the client connect again. The response to its handshake sets the
+//!   new cookies, so that browser and server have the same. A [`Watch`] works, too, if the page makes a request now and
+//!   then. Until it does, every renewal adds an outcome that is kept for the browser, and there is room for 100,000. If
+//!   a request has renewed the session meanwhile, the connection's own refresh JWT is spent: a [`Watch`] goes on with
+//!   the renewals that it sees in its process. One that another replica has made it does not see; Descope then refuses
+//!   the old refresh JWT, and the connection closes with [`SessionEnd::SignedOut`], although the user is still signed
+//!   in.
 //! * **During an outage** of Descope a connection stays open as long as its session JWT is good, and for as long as the
 //!   renewal takes to fail, twice the [deadline](crate::DescopeBuilder::deadline) at most. Then it closes, with
 //!   [`SessionEnd::Unavailable`]: a request with this session would be answered with 503, and an open connection is
 //!   not to outlive what a new one could not begin with. An app that would rather keep it open calls
 //!   [`User::renewed`] again after `retry_after`, and decides itself for how long.
 //!
+//! * **A [`Watch`] keeps an idle user signed in.** Where the project ends sessions after a time of inactivity, its
+//!   renewals count as activity. Use [`User::ended`] there, or close connections that are idle.
+//!
 //! # What it costs
 //!
 //! Nothing for requests, and for users whose end nobody waits for. A connection that waits has a timer and takes about
-//! a kilobyte. It looks at the clock every ten seconds. A revocation wakes those whom it concerns, and about one in 128
-//! of the others, each of which looks up two or three entries in memory and waits on.
+//! a kilobyte; it looks at the clock every ten seconds. A token or user that is revoked wakes those whom it concerns, and
+//! about 4 in 1,000 of the others, each of which looks up its tokens in memory and waits on.
 
 #[cfg(feature = "axum")]
 mod until_ended;

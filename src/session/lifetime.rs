@@ -12,7 +12,7 @@ use super::state::Session;
 use crate::error::{AuthError, AuthErrorKind};
 use crate::project::Project;
 use crate::refresh::{Issued, Presented};
-use crate::token::{InvalidToken, TokenKind, Verified};
+use crate::token::{InvalidToken, TokenId, TokenKind, Verified};
 
 /// Longest time after which a task that waits for the end of a session looks at the clock. Timers count time that has
 /// passed, while a token expires by the wall clock, which jumps when the time is set or when the machine has slept.
@@ -61,13 +61,13 @@ impl fmt::Display for SessionEnd {
     }
 }
 
-/// What a task watches that waits for the end of a session. It holds none of the request's cookies.
+/// What a task watches that waits for the end of a session.
 struct Watched {
     project: Arc<Project>,
     session: Arc<Verified>,
     /// The refresh JWT of the sign-in. A sign-out at another replica may name this one alone: it knows the session JWTs
     /// that it has issued itself, and those that the browser has sent along.
-    refresh: Option<Arc<Verified>>,
+    refresh: Option<TokenId>,
 }
 
 impl Session {
@@ -79,7 +79,7 @@ impl Session {
             session: session.clone(),
             refresh: self
                 .refresh_to_watch(session)
-                .map(|refresh| refresh.verified),
+                .map(|refresh| refresh.verified.id),
         });
         async move {
             match watched {
@@ -213,26 +213,21 @@ impl Watched {
             // The notices of other replicas are read by a task, which may have to be started anew.
             project.listen();
             // These count from here on, so that nothing is missed that happens after the looks below.
-            let session_changes = verifier.revoked.change(&session.id, &session.claims);
-            let refresh_changes = refresh
-                .as_ref()
-                .map(|refresh| verifier.revoked.change(&refresh.id, &refresh.claims));
+            let revoked = &verifier.revoked;
+            let revocation = revoked.change(&session.id, &session.claims, refresh.as_ref());
             let clock_moves = verifier.clock.moved();
-            let is_revoked = |token: &Verified| verifier.is_revoked(token);
-            if is_revoked(session) || refresh.as_deref().is_some_and(is_revoked) {
+            let is_denied = |refresh: &TokenId| revoked.contains_token(refresh);
+            if verifier.is_revoked(session) || refresh.as_ref().is_some_and(is_denied) {
                 return SessionEnd::SignedOut;
             }
             let Some(left) = verifier.time_left(&session.claims) else {
                 return SessionEnd::Expired;
             };
-            let mut session_changes = pin!(session_changes);
-            let mut refresh_changes = pin!(refresh_changes);
+            let mut revocation = pin!(revocation);
             let mut clock_moves = clock_moves;
             let mut timer = pin!(tokio::time::sleep(left.min(LOOK_AT_THE_CLOCK)));
             poll_fn(|context| {
-                let refresh_changes = refresh_changes.as_mut().as_pin_mut();
-                let is_due = session_changes.as_mut().poll(context).is_ready()
-                    || refresh_changes.is_some_and(|change| change.poll(context).is_ready())
+                let is_due = revocation.as_mut().poll(context).is_ready()
                     || clock_moves.as_mut().poll(context).is_ready()
                     || timer.as_mut().poll(context).is_ready();
                 if is_due {

@@ -216,6 +216,11 @@ impl Revoked {
         }
     }
 
+    /// Whether the token of this id is denied by itself, and not with all tokens of its user.
+    pub(crate) fn contains_token(&self, id: &TokenId) -> bool {
+        !self.is_unused() && self.tokens.contains(id)
+    }
+
     /// Whether this token is denied. Costs next to nothing while nothing is revoked.
     pub(crate) fn contains(&self, id: &TokenId, claims: &Claims) -> bool {
         if !self.used.load(Ordering::Acquire) {
@@ -228,23 +233,34 @@ impl Revoked {
             })
     }
 
-    /// Resolves when this token may have been denied, from this call on: call this first, then [`Self::contains`], then
-    /// wait. It also resolves for no reason now and then.
-    pub(crate) fn change(&self, id: &TokenId, claims: &Claims) -> impl Future<Output = ()> + Send {
+    /// Resolves when a session JWT, or the refresh JWT of this id, may have been denied, from this call on: call this
+    /// first, then [`Self::contains`], then wait. It also resolves for no reason now and then.
+    pub(crate) fn change(
+        &self,
+        session: &TokenId,
+        claims: &Claims,
+        refresh: Option<&TokenId>,
+    ) -> impl Future<Output = ()> + Send {
         let (sub, user) = (claims.sub(), claims.id());
-        let by_token = self.wakeups.wait(id);
-        let by_user = self.wakeups.wait(user);
-        let by_sub = (sub != user).then(|| self.wakeups.wait(sub));
+        let names = [
+            Some(self.wakeups.wait(session)),
+            Some(self.wakeups.wait(user)),
+            (sub != user).then(|| self.wakeups.wait(sub)),
+            refresh.map(|refresh| self.wakeups.wait(refresh)),
+        ];
         async move {
-            let mut by_token = pin!(by_token);
-            let mut by_user = pin!(by_user);
-            let mut by_sub = pin!(by_sub);
+            let [session, user, sub, refresh] = names;
+            let mut session = pin!(session);
+            let mut user = pin!(user);
+            let mut sub = pin!(sub);
+            let mut refresh = pin!(refresh);
             poll_fn(|context| {
-                let by_sub = by_sub.as_mut().as_pin_mut();
-                let is_ready = by_token.as_mut().poll(context).is_ready()
-                    || by_user.as_mut().poll(context).is_ready()
-                    || by_sub.is_some_and(|by_sub| by_sub.poll(context).is_ready());
-                if is_ready {
+                let mut names = [&mut session, &mut user, &mut sub, &mut refresh].into_iter();
+                let is_woken = names.any(|name| {
+                    let name = name.as_mut().as_pin_mut();
+                    name.is_some_and(|name| name.poll(context).is_ready())
+                });
+                if is_woken {
                     Poll::Ready(())
                 } else {
                     Poll::Pending
