@@ -78,12 +78,20 @@ async fn goes_on<T>(mut future: Pin<&mut impl Future<Output = T>>) -> bool {
     true
 }
 
+/// Lets ten thousand tasks run: the scheduler comes back here after some sixty of them.
+async fn run_all() {
+    for _ in 0..1000 {
+        tokio::task::yield_now().await;
+    }
+}
+
 #[tokio::test]
 async fn a_session_ends_at_the_moment_at_which_requests_are_refused() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
     let user = user(&world.descope, &format!("DS={}", ann.session)).await;
     let mut ended = pin!(user.ended());
+    assert!(goes_on(ended.as_mut()).await);
     world
         .clock
         .advance(SESSION_LIFE + LEEWAY - Duration::from_millis(1));
@@ -258,7 +266,7 @@ async fn of_many_connections_all_of_the_user_end_and_only_those() {
         let user = descope.validate_session(&jwt).await.unwrap();
         others.extend((0..9).map(|_| tokio::spawn(user.ended())));
     }
-    tokio::task::yield_now().await;
+    run_all().await;
     let began = Instant::now();
     let revocation = Revocation::session_jwt(&ann);
     descope.revoke(revocation).await.unwrap();
@@ -268,7 +276,7 @@ async fn of_many_connections_all_of_the_user_end_and_only_those() {
     println!("1,000 of 10,000 connections end in {:?}", began.elapsed());
     let size = size_of_val(&user.ended());
     assert!(size < 1024, "{size} bytes");
-    tokio::task::yield_now().await;
+    run_all().await;
     assert!(others.iter().all(|ended| !ended.is_finished()));
     others.iter().for_each(|ended| ended.abort());
 }
@@ -352,6 +360,45 @@ async fn fifty_connections_are_renewed_by_one_call_and_the_browser_gets_the_cook
         assert!(reply.cookie("DS").is_some());
         let has_refresh = reply.cookie("DSR").is_some();
         assert_eq!(has_refresh, rotation == RefreshRotation::SingleUse);
+    }
+}
+
+// The refresh JWT of the request that has opened the connection is spent, and no longer remembered.
+#[tokio::test]
+async fn a_renewed_user_is_renewed_with_the_refresh_jwt_that_came_last() {
+    let world = World::new().await;
+    world.rotation(RefreshRotation::SingleUse);
+    let ann = world.sign_in("ann@example.com").await;
+    let user = user(&world.descope, &ann.cookies()).await;
+    world.clock.advance(SESSION_LIFE + LEEWAY);
+    let renewed = user.renewed().await.unwrap();
+    let reply = world.get("/me", &ann.cookies()).await;
+    assert!(reply.cookie("DSR").is_some(), "the browser has the new one");
+    world.clock.advance(SESSION_LIFE + LEEWAY);
+    assert!(is_fresh(&world, &renewed.renewed().await.unwrap()));
+    assert_eq!(world.refreshes(), 2);
+}
+
+#[tokio::test]
+async fn connections_at_two_replicas_are_renewed_by_one_call() {
+    let world = World::new().await;
+    world.rotation(RefreshRotation::SingleUse);
+    let store = MemoryStore::new(world.clock.clone());
+    let ann = world.sign_in("ann@example.com").await;
+    let mut users = Vec::new();
+    for _ in 0..2 {
+        let replica = world::handle(&world.emulator, world.clock.clone(), |builder| {
+            builder.shared_store(store.clone())
+        });
+        replica.ready().await.unwrap();
+        users.push(user(&replica, &ann.cookies()).await);
+    }
+    for round in 1..=2 {
+        world.clock.advance(SESSION_LIFE + LEEWAY);
+        let (here, there) = tokio::join!(users[0].renewed(), users[1].renewed());
+        users = vec![here.unwrap(), there.unwrap()];
+        assert!(users.iter().all(|user| is_fresh(&world, user)));
+        assert_eq!(world.refreshes(), round);
     }
 }
 
