@@ -5,7 +5,10 @@
 //! has to look again at what it waits for. Of many tasks that wait for different names, one event wakes about one in
 //! [`PLACES`].
 
+use std::future::poll_fn;
 use std::hash::{BuildHasher, Hash, RandomState};
+use std::pin::pin;
+use std::task::Poll;
 
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
@@ -46,9 +49,28 @@ impl Wakeups {
     }
 }
 
+/// Resolves when one of these names is woken.
+pub(crate) async fn any(names: [Option<Notified<'_>>; 4]) {
+    let [one, two, three, four] = names;
+    let (mut one, mut two) = (pin!(one), pin!(two));
+    let (mut three, mut four) = (pin!(three), pin!(four));
+    poll_fn(|context| {
+        let mut names = [&mut one, &mut two, &mut three, &mut four].into_iter();
+        let is_woken = names.any(|name| {
+            let name = name.as_mut().as_pin_mut();
+            name.is_some_and(|name| name.poll(context).is_ready())
+        });
+        if is_woken {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
+    })
+    .await;
+}
+
 #[cfg(test)]
 mod tests {
-    use std::pin::pin;
     use std::task::{Context, Waker};
 
     use super::*;

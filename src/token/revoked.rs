@@ -20,11 +20,8 @@
 //! Whoever can write to a shared store can send as many revocations as they like. They can deny any token and any
 //! user, and flush what this process knows: the warning and the count are what shows it.
 
-use std::future::poll_fn;
-use std::pin::pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::task::Poll;
 use std::time::Duration;
 
 use super::claims::Claims;
@@ -33,7 +30,7 @@ use super::rules::MAX_LEEWAY;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::seldom::Seldom;
-use crate::wakeups::Wakeups;
+use crate::wakeups::{Wakeups, any};
 
 /// How much is remembered at most. An entry takes up to 256 bytes, and that of a user the name in addition.
 #[derive(Clone, Copy)]
@@ -242,32 +239,12 @@ impl Revoked {
         refresh: Option<&TokenId>,
     ) -> impl Future<Output = ()> + Send {
         let (sub, user) = (claims.sub(), claims.id());
-        let names = [
+        any([
             Some(self.wakeups.wait(session)),
             Some(self.wakeups.wait(user)),
             (sub != user).then(|| self.wakeups.wait(sub)),
             refresh.map(|refresh| self.wakeups.wait(refresh)),
-        ];
-        async move {
-            let [session, user, sub, refresh] = names;
-            let mut session = pin!(session);
-            let mut user = pin!(user);
-            let mut sub = pin!(sub);
-            let mut refresh = pin!(refresh);
-            poll_fn(|context| {
-                let mut names = [&mut session, &mut user, &mut sub, &mut refresh].into_iter();
-                let is_woken = names.any(|name| {
-                    let name = name.as_mut().as_pin_mut();
-                    name.is_some_and(|name| name.poll(context).is_ready())
-                });
-                if is_woken {
-                    Poll::Ready(())
-                } else {
-                    Poll::Pending
-                }
-            })
-            .await;
-        }
+        ])
     }
 
     /// Revocations that cover the token: those of its user id, and those of its `sub` if they were meant to cover names

@@ -16,6 +16,7 @@ mod examples;
 mod keys_lifecycle;
 mod keys_missing;
 mod long_lived;
+mod long_lived_renewals;
 mod openapi;
 mod own_handlers;
 mod policies;
