@@ -71,15 +71,15 @@
 //!   [`SessionEnd::Unavailable`]: a request with this session would be answered with 503, and an open connection is
 //!   not to outlive what a new one could not begin with. An app that would rather keep it open calls
 //!   [`User::renewed`] again after `retry_after`, and decides itself for how long.
-//!
 //! * **A [`Watch`] keeps an idle user signed in.** Where the project ends sessions after a time of inactivity, its
 //!   renewals count as activity. Use [`User::ended`] there, or close connections that are idle.
 //!
 //! # What it costs
 //!
-//! Nothing for requests, and for users whose end nobody waits for. A connection that waits has a timer and takes about
-//! a kilobyte; it looks at the clock every ten seconds. A token or user that is revoked wakes those whom it concerns, and
-//! about 4 in 1,000 of the others, each of which looks up its tokens in memory and waits on.
+//! Nothing for requests, and for users whose end nobody waits for. A connection that waits for [`User::ended`] has a
+//! timer and less than a kilobyte of its own, and looks at the clock every ten seconds. A [`Watch`] also keeps the cookies
+//! of the request. A token or user that is revoked wakes those whom it concerns, and about 4 in 1,000 of the others, each
+//! of which looks up its tokens in memory and waits on.
 
 #[cfg(feature = "axum")]
 mod until_ended;

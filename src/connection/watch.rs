@@ -87,11 +87,12 @@ impl Watch {
 }
 
 fn next(user: &User) -> Pin<Box<dyn Future<Output = Next> + Send>> {
-    let (user, ended) = (user.clone(), user.ended());
+    // In boxes, because a future holds what it has taken over several times, and what it will await from the beginning.
+    let (user, mut ended) = (user.clone(), Box::pin(user.ended()));
     Box::pin(async move {
-        let renewed = match ended_or_renewed(&user, ended).await {
+        let renewed = match ended_or_renewed(&user, ended.as_mut()).await {
             Ok(session) => User::from_session(session),
-            Err(SessionEnd::Expired) => user.renewed().await,
+            Err(SessionEnd::Expired) => Box::pin(user.renewed()).await,
             Err(end) => return Next::Over(end),
         };
         match renewed {
@@ -104,9 +105,8 @@ fn next(user: &User) -> Pin<Box<dyn Future<Output = Next> + Send>> {
 /// Whichever comes first: the end of the session JWT, or a renewal by a request of the same browser.
 async fn ended_or_renewed(
     user: &User,
-    ended: impl Future<Output = SessionEnd>,
+    mut ended: Pin<&mut impl Future<Output = SessionEnd>>,
 ) -> Result<Session, SessionEnd> {
-    let mut ended = pin!(ended);
     let mut renewed = pin!(user.session().renewed_elsewhere());
     poll_fn(|context| {
         if let Poll::Ready(end) = ended.as_mut().poll(context) {
