@@ -1,7 +1,7 @@
 //! Connections that outlive their request: when they learn that their session is over.
 
 use std::pin::{Pin, pin};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use http_body_util::BodyExt;
 use serde_json::json;
 use tokio::sync::mpsc;
 use tower::ServiceExt;
-use tower_descope::clock::ManualClock;
+use tower_descope::clock::{Clock, ManualClock, SystemClock};
 use tower_descope::{Descope, Revocation, SessionEnd, SignOut, User};
 
 use crate::support::live::{Browser, Live};
@@ -304,6 +304,55 @@ async fn a_revocation_that_races_with_the_call_is_not_missed() {
     }
 }
 
+/// A clock that does something when it is looked at.
+#[derive(Default)]
+struct Trap {
+    clock: SystemClock,
+    act: Mutex<Option<Box<dyn FnOnce() + Send>>>,
+}
+
+impl std::fmt::Debug for Trap {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Trap")
+    }
+}
+
+impl Clock for Trap {
+    fn unix(&self) -> Duration {
+        let act = self.act.lock().unwrap().take();
+        if let Some(act) = act {
+            act();
+        }
+        self.clock.unix()
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.clock.monotonic()
+    }
+}
+
+// After it has looked whether the session is revoked, the task looks at the clock, and then it waits.
+#[tokio::test]
+async fn a_revocation_between_the_look_and_the_wait_is_not_missed() {
+    let signer = Signer::new("SK1");
+    let trap = Arc::new(Trap::default());
+    let descope = Descope::builder(PROJECT)
+        .public_key(jwks([&signer]).to_string())
+        .clock(trap.clone())
+        .build()
+        .unwrap();
+    let jwt = signer.sign(&session("ann", now()));
+    let user = descope.validate_session(&jwt).await.unwrap();
+    let mut ended = pin!(user.ended());
+    *trap.act.lock().unwrap() = Some(Box::new(move || {
+        let mut revoke = pin!(descope.revoke(Revocation::user("ann")));
+        let mut context = Context::from_waker(Waker::noop());
+        assert!(revoke.as_mut().poll(&mut context).is_ready());
+    }));
+    assert_eq!(soon(&mut ended).await, SessionEnd::SignedOut);
+    assert!(trap.act.lock().unwrap().is_none());
+}
+
 #[tokio::test]
 async fn what_happens_between_the_call_and_the_first_poll_counts() {
     let world = World::new().await;
@@ -336,7 +385,7 @@ async fn server_sent_events_end_with_the_session() {
         let ann = world.sign_in("ann@example.com").await;
         let (sender, receiver) = mpsc::unbounded_channel();
         let kept = Arc::new(());
-        let feed = std::sync::Mutex::new(Some(Feed(receiver, kept.clone())));
+        let feed = Mutex::new(Some(Feed(receiver, kept.clone())));
         let feed = Arc::new(feed);
         let app = Router::new()
             .route(
