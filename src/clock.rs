@@ -4,8 +4,14 @@
 //! deterministic. Timers, such as the deadlines of calls, are tokio's, which tests can pause.
 
 use std::fmt;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use tokio::sync::Notify;
+
+/// See [`Clock::moved`].
+pub type Moved<'a> = Pin<Box<dyn Future<Output = ()> + Send + 'a>>;
 
 /// A source of wall-clock and of monotonic time.
 pub trait Clock: fmt::Debug + Send + Sync + 'static {
@@ -14,6 +20,15 @@ pub trait Clock: fmt::Debug + Send + Sync + 'static {
 
     /// Time since an arbitrary fixed moment. Never goes backwards; ages of cached things are measured with it.
     fn monotonic(&self) -> Duration;
+
+    /// Resolves when somebody has moved this clock, in a way that a timer of the runtime cannot know of. It counts from
+    /// the call of this method, not from the first poll.
+    ///
+    /// Default: never, which is right for a clock that goes by itself. Whoever waits for a session to expire, see
+    /// [`User::ended`](crate::User::ended), then finds out within ten seconds if the wall clock has jumped.
+    fn moved(&self) -> Moved<'_> {
+        Box::pin(std::future::pending())
+    }
 }
 
 /// The clock of the operating system. The default.
@@ -66,6 +81,7 @@ impl Clock for SystemClock {
 pub struct ManualClock {
     unix_millis: AtomicI64,
     monotonic_millis: AtomicU64,
+    moved: Notify,
 }
 
 impl ManualClock {
@@ -74,6 +90,7 @@ impl ManualClock {
         Self {
             unix_millis: AtomicI64::new(seconds.saturating_mul(1000)),
             monotonic_millis: AtomicU64::new(0),
+            moved: Notify::new(),
         }
     }
 
@@ -83,12 +100,14 @@ impl ManualClock {
         self.unix_millis.fetch_add(millis as i64, Ordering::SeqCst);
         self.monotonic_millis
             .fetch_add(millis as u64, Ordering::SeqCst);
+        self.moved.notify_waiters();
     }
 
     /// Moves the wall clock alone, forwards or backwards, by whole seconds.
     pub fn jump(&self, seconds: i64) {
         self.unix_millis
             .fetch_add(seconds.saturating_mul(1000), Ordering::SeqCst);
+        self.moved.notify_waiters();
     }
 }
 
@@ -99,5 +118,9 @@ impl Clock for ManualClock {
 
     fn monotonic(&self) -> Duration {
         Duration::from_millis(self.monotonic_millis.load(Ordering::SeqCst))
+    }
+
+    fn moved(&self) -> Moved<'_> {
+        Box::pin(self.moved.notified())
     }
 }

@@ -64,6 +64,11 @@
 //! typed [`Client`] or a Descope Flow has brought, and [`Descope::end`] ends it in this process, in every replica, at
 //! Descope and in the browser. Calling [`Client`]'s `session().logout` instead does not sign a browser out.
 //!
+//! # Connections that stay open
+//!
+//! The layer decides about a request once. A WebSocket or a stream of events that stays open learns when its session is
+//! over from [`User::ended`] or [`User::watch`], also if the sign-out happens at another replica: see [`connection`].
+//!
 //! # What a request costs
 //!
 //! A request with a session that is in the cache costs about half a microsecond and three allocations more than the
@@ -132,8 +137,8 @@
 //! # Foreign types in the public API
 //!
 //! `http`, `http-body`, `bytes`, `tower-layer`, `tower-service`, `axum-core`, `axum` (`Router`), `serde`,
-//! `serde_json`, `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as a transport). A new
-//! major version of one of them is a new major version of this crate.
+//! `serde_json`, `futures-core` (`Stream`), `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as
+//! a transport). A new major version of one of them is a new major version of this crate.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
@@ -151,6 +156,7 @@ pub mod __fuzzing;
 mod bounded;
 pub mod client;
 pub mod clock;
+pub mod connection;
 mod descope;
 #[cfg(feature = "emulator")]
 pub mod emulator;
@@ -179,6 +185,7 @@ pub mod store;
 pub mod testing;
 mod token;
 mod user;
+mod wakeups;
 pub mod wire;
 
 /// Pages about the crate as a whole.
@@ -202,6 +209,6 @@ pub use self::extract::{Allowed, AuthRejection, Claims, CurrentUser, LoadUser, P
 pub use self::names::UnknownName;
 pub use self::project::hooks::HookError;
 pub use self::require::RequireLayer;
-pub use self::session::{SameSite, SessionLayer, SignOut};
+pub use self::session::{SameSite, SessionEnd, SessionLayer, SignOut};
 pub use self::token::{InvalidToken, SignatureAlgorithm, TokenCache};
 pub use self::user::{ProfileError, User};

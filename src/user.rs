@@ -93,6 +93,10 @@ impl User {
         self.session.project()
     }
 
+    pub(crate) fn session(&self) -> &Session {
+        &self.session
+    }
+
     pub(crate) fn claims(&self) -> &Claims {
         &self.verified().claims
     }

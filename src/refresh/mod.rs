@@ -33,6 +33,7 @@ use crate::client::Client;
 #[cfg(feature = "shared-store")]
 use crate::store::Replicas;
 use crate::token::Verifier;
+use crate::wakeups::Wakeups;
 
 /// How long callers are told to wait, when upstream did not say how long.
 const DEFAULT_RETRY_AFTER: Duration = Duration::from_secs(5);
@@ -53,6 +54,8 @@ pub(crate) struct Renewer {
     lineage: Lineage,
     forgotten: Forgotten,
     skewed: AtomicU64,
+    /// Those who wait for the next renewal of a refresh JWT without having asked for it.
+    renewals: Wakeups,
     /// Tasks that have not ended yet.
     under_way: watch::Sender<usize>,
     /// Longest time that a request waits for a renewal, whether it started the renewal or joined it.
@@ -97,6 +100,7 @@ impl Renewer {
             lineage: Lineage::default(),
             forgotten: Forgotten::default(),
             skewed: AtomicU64::new(0),
+            renewals: Wakeups::default(),
             under_way: watch::Sender::new(0),
             // The call of upstream ends within the deadline, and so does a fetch of keys to verify its answer.
             longest_wait: deadline.saturating_mul(2),
@@ -224,6 +228,12 @@ impl Renewer {
         let now = self.verifier.clock.monotonic();
         let outcome = self.flights().peek(&token.key, now)?;
         self.outlived(&outcome).is_none().then_some(outcome)
+    }
+
+    /// Resolves when a renewal of this token may have ended, from this call on: call this first, then
+    /// [`Self::at_hand`], then wait.
+    pub(crate) fn next_renewal(&self, token: &Presented) -> impl Future<Output = ()> + Send {
+        self.renewals.wait(&token.key)
     }
 
     /// How long the outcome of the renewal of this token is remembered.

@@ -112,6 +112,7 @@ impl Task {
             // Fails if the client of this waiter hung up, which is no error.
             let _ = waiter.send(outcome.clone());
         }
+        renewer.renewals.wake(&self.token.key);
         Finished {
             ended: completed.ended,
             orphan,

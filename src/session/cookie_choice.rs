@@ -156,7 +156,9 @@ impl<'a> Choice<'a> {
                 None => self.first(),
             };
         }
-        let mut owners = sessions.iter().filter_map(|jwt| verifier.signed(jwt));
+        let mut owners = sessions
+            .iter()
+            .filter_map(|jwt| verifier.signed(jwt, TokenKind::Session));
         match owners.next() {
             Some(owner) if owners.all(|other| other.claims.id() == owner.claims.id()) => {
                 let unjudged = self.unjudged_refresh(verifier, &owner.claims, true);

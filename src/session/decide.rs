@@ -166,6 +166,15 @@ pub(crate) async fn decide_bearer(project: &Project, token: &[u8]) -> Decided {
 /// Renews a session that is missing or has run out.
 pub(crate) async fn renew(project: &Project, presented: Presented) -> Decided {
     let outcome = project.renewer.renew(&presented).await;
+    renewed_by(project, presented, outcome)
+}
+
+/// The decision that follows from the outcome of a renewal.
+pub(super) fn renewed_by(
+    project: &Project,
+    presented: Presented,
+    outcome: Arc<refresh::Outcome>,
+) -> Decided {
     let result = match &*outcome {
         refresh::Outcome::Renewed(tokens) => match project.oversized_cookie(tokens) {
             Some(size) => {

@@ -233,7 +233,7 @@ impl Session {
     }
 
     /// Whether cookies do not count: the request has a bearer, or another site sent it.
-    fn ignores_cookies(&self) -> bool {
+    pub(super) fn ignores_cookies(&self) -> bool {
         let bearer = matches!(
             &self.state.identity,
             Identity::SignedIn {

@@ -30,6 +30,7 @@ use super::rules::MAX_LEEWAY;
 use crate::clock::Clock;
 use crate::ledger::Ledger;
 use crate::seldom::Seldom;
+use crate::wakeups::{Wakeups, any};
 
 /// How much is remembered at most. An entry takes up to 256 bytes, and that of a user the name in addition.
 #[derive(Clone, Copy)]
@@ -66,6 +67,9 @@ pub(crate) struct Revoked {
     revocations: AtomicU64,
     /// Whether anything was ever revoked. While nothing was, a check costs one load.
     used: AtomicBool,
+    /// Those who wait for the revocation of a token or of a user. Every revocation, also one that another replica has
+    /// announced, goes through [`Self::token`] or [`Self::subject`], which wake them.
+    wakeups: Wakeups,
     clock: Arc<dyn Clock>,
     warning: Seldom,
 }
@@ -104,6 +108,7 @@ impl Revoked {
             spared: Ledger::new(capacity.spared),
             revocations: AtomicU64::new(0),
             used: AtomicBool::new(false),
+            wakeups: Wakeups::default(),
             clock,
             warning: Seldom::default(),
         }
@@ -115,6 +120,7 @@ impl Revoked {
         self.used.store(true, Ordering::Release);
         let now = self.clock.monotonic();
         let evicts = self.tokens.write(id, over(now, remaining), now, |_| ());
+        self.wakeups.wake(&id);
         self.warn_if(evicts, now);
     }
 
@@ -143,6 +149,7 @@ impl Revoked {
         };
         let end = over(now, LONGEST_TOKEN);
         let evicts = self.subjects.write(user.into(), end, now, latest);
+        self.wakeups.wake(user);
         self.warn_if(evicts, now);
     }
 
@@ -206,6 +213,11 @@ impl Revoked {
         }
     }
 
+    /// Whether the token of this id is denied by itself, and not with all tokens of its user.
+    pub(crate) fn contains_token(&self, id: &TokenId) -> bool {
+        !self.is_unused() && self.tokens.contains(id)
+    }
+
     /// Whether this token is denied. Costs next to nothing while nothing is revoked.
     pub(crate) fn contains(&self, id: &TokenId, claims: &Claims) -> bool {
         if !self.used.load(Ordering::Acquire) {
@@ -216,6 +228,23 @@ impl Revoked {
                 let spared = |since: RevocationMark| subject.mark <= since;
                 !self.spared.get(id).is_some_and(spared)
             })
+    }
+
+    /// Resolves when a session JWT, or the refresh JWT of this id, may have been denied, from this call on: call this
+    /// first, then [`Self::contains`], then wait. It also resolves for no reason now and then.
+    pub(crate) fn change(
+        &self,
+        session: &TokenId,
+        claims: &Claims,
+        refresh: Option<&TokenId>,
+    ) -> impl Future<Output = ()> + Send {
+        let (sub, user) = (claims.sub(), claims.id());
+        any([
+            Some(self.wakeups.wait(session)),
+            Some(self.wakeups.wait(user)),
+            (sub != user).then(|| self.wakeups.wait(sub)),
+            refresh.map(|refresh| self.wakeups.wait(refresh)),
+        ])
     }
 
     /// Revocations that cover the token: those of its user id, and those of its `sub` if they were meant to cover names

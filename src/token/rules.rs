@@ -111,7 +111,12 @@ impl Rules {
 
     /// Valid strictly before `exp`, extended by the leeway (RFC 7519 section 4.1.4).
     pub(crate) fn is_expired(&self, claims: &Claims, now: Duration) -> bool {
-        now >= seconds(claims.exp) + self.leeway
+        now >= self.end(claims)
+    }
+
+    /// The first moment, since the Unix epoch, at which the token is over.
+    pub(crate) fn end(&self, claims: &Claims) -> Duration {
+        seconds(claims.exp) + self.leeway
     }
 }
 

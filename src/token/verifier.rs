@@ -161,10 +161,10 @@ impl Verifier {
         (denied && !known && !self.is_expired(claims)).then(|| Arc::new(verified))
     }
 
-    /// A session JWT that the project has signed, even if it has expired or was revoked. `None` also if its key is not
-    /// at hand. It tells who the user was, and must not sign anybody in.
-    pub(crate) fn signed(&self, token: &[u8]) -> Option<Verified> {
-        let verdict = self.verify_signature(token, TokenKind::Session, None, &mut Vec::new());
+    /// A token that the project has signed, even if it has expired or was revoked. `None` also if its key is not at
+    /// hand. It tells who the user was, and must not sign anybody in.
+    pub(crate) fn signed(&self, token: &[u8], kind: TokenKind) -> Option<Verified> {
+        let verdict = self.verify_signature(token, kind, None, &mut Vec::new());
         verdict.ok()?.ok().map(|(verified, _)| verified)
     }
 
@@ -299,6 +299,29 @@ impl Verifier {
             jwt: token.into(),
         };
         Ok(Ok((verified, generation)))
+    }
+
+    /// Whether a token that was verified before is still good: its times, and that it was not revoked since. Its key is
+    /// not looked at.
+    pub(crate) fn check_again(&self, token: &Verified) -> Result<(), Failure> {
+        self.rules.check_times(&token.claims, self.clock.unix())?;
+        if self.is_revoked(token) {
+            return Err(InvalidToken::Revoked.into());
+        }
+        Ok(())
+    }
+
+    pub(crate) fn is_revoked(&self, token: &Verified) -> bool {
+        self.revoked.contains(&token.id, &token.claims)
+    }
+
+    /// Time until the token is refused because it has expired, with leeway; `None` when it is over.
+    pub(crate) fn time_left(&self, claims: &Claims) -> Option<Duration> {
+        let now = self.clock.unix();
+        self.rules
+            .end(claims)
+            .checked_sub(now)
+            .filter(|left| !left.is_zero())
     }
 
     /// Whether the token has expired, with leeway.

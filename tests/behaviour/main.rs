@@ -18,6 +18,8 @@ mod examples;
 mod hooks;
 mod keys_lifecycle;
 mod keys_missing;
+mod long_lived;
+mod long_lived_renewals;
 mod names;
 mod openapi;
 mod own_handlers;

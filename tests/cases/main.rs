@@ -17,6 +17,7 @@ mod refresh_answers;
 mod refresh_faults;
 mod replicas_redis;
 mod routes_csrf;
+mod websocket_redis;
 mod wycheproof;
 
 #[path = "../support"]
@@ -49,6 +50,9 @@ fn main() -> ExitCode {
     if let Some(code) = replicas_redis::replica() {
         return code;
     }
+    if let Some(code) = websocket_redis::replica() {
+        return code;
+    }
     replicas_redis::allow_many_files();
     run(&[
         Suite::parallel("attack_tokens", attack_tokens::trials),
@@ -65,6 +69,7 @@ fn main() -> ExitCode {
         Suite::alone("csrf_cases", csrf_cases::trials),
         Suite::alone("races", races::trials),
         Suite::alone("replicas_redis", replicas_redis::trials),
+        Suite::alone("websocket_redis", websocket_redis::trials),
         Suite::alone("browser", browser::trials),
     ])
 }
