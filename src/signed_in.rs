@@ -2,8 +2,8 @@
 
 use std::fmt;
 
-use http::header::{ACCEPT, AUTHORIZATION, COOKIE};
-use http::{HeaderValue, Request};
+use http::header::{ACCEPT, AUTHORIZATION, COOKIE, SET_COOKIE};
+use http::{HeaderValue, Request, Response};
 
 /// The tokens of somebody who is signed in, and requests that carry them. For tests.
 ///
@@ -79,6 +79,29 @@ impl SignedIn {
         headers.insert("sec-fetch-mode", HeaderValue::from_static("navigate"));
         headers.insert("sec-fetch-site", HeaderValue::from_static("same-origin"));
         request
+    }
+
+    /// What a browser holds after a response: the cookies that it sets take the place of these, and those that it deletes
+    /// are empty from then on.
+    #[must_use]
+    pub fn after<B>(&self, response: &Response<B>) -> Self {
+        let mut after = self.clone();
+        for cookie in response.headers().get_all(SET_COOKIE) {
+            let pair = cookie
+                .to_str()
+                .ok()
+                .and_then(|cookie| cookie.split(';').next());
+            match pair.and_then(|pair| pair.split_once('=')) {
+                Some((name, value)) if name == self.session_cookie => {
+                    value.clone_into(&mut after.session_jwt);
+                }
+                Some((name, value)) if name == self.refresh_cookie => {
+                    value.clone_into(&mut after.refresh_jwt);
+                }
+                _ => {}
+            }
+        }
+        after
     }
 }
 

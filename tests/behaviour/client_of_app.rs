@@ -51,9 +51,9 @@ async fn sessions_are_verified_and_renewed_through_it() {
         let ann = world.sign_in("ann@example.com").await;
         world.clock.advance(Duration::from_secs(7200));
         // By the client's clock the session is over, which the system's clock does not know.
-        let over = format!("app_session={}", ann.session);
+        let over = format!("app_session={}", ann.session_jwt());
         assert_eq!(world.get("/me", &over).await.status(), 401);
-        let cookie = format!("app_refresh={}", ann.refresh);
+        let cookie = format!("app_refresh={}", ann.refresh_jwt());
         let reply = world.get("/me", &cookie).await;
         assert_eq!(reply.status(), 200, "{}", reply.body);
         assert!(reply.cookie("app_session").is_some());

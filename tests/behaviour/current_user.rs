@@ -15,7 +15,7 @@ use tower_descope::require::GrpcStatus;
 use tower_descope::{CurrentUser, LoadUser, User};
 
 use crate::support::log::Log;
-use crate::support::world::{Reply, Session, World};
+use crate::support::world::{Reply, SignedIn, World};
 
 /// A table of users, and how often it was asked.
 #[derive(Clone, Default)]
@@ -107,7 +107,7 @@ fn router(table: &Table) -> Router {
         .with_state(table.clone())
 }
 
-async fn ask(app: &Router, path: &str, session: Option<&Session>) -> Reply {
+async fn ask(app: &Router, path: &str, session: Option<&SignedIn>) -> Reply {
     let mut request = Request::get(path);
     if let Some(session) = session {
         request = request.header("cookie", session.cookies());
@@ -141,7 +141,7 @@ async fn each_user_gets_their_own_row_and_each_request_loads_it_once() {
     table
         .rows()
         .names
-        .insert(ann.user_id.clone(), "Ann".to_owned());
+        .insert(ann.user_id().to_owned(), "Ann".to_owned());
     assert_eq!(ask(&app, "/me", Some(&ann)).await.body, "Ann");
 }
 
@@ -164,7 +164,7 @@ async fn nobody_is_401_and_a_user_without_a_row_403() {
         (403, Some("no_account"))
     );
     assert_eq!(reply.header("www-authenticate"), None);
-    assert!(!reply.body.contains(&ann.user_id), "{}", reply.body);
+    assert!(!reply.body.contains(ann.user_id()), "{}", reply.body);
     assert_eq!(table.loads(), 1, "that there is none is known as well");
     for session in [None, Some(&ann)] {
         let reply = ask(&app, "/maybe", session).await;
@@ -227,8 +227,10 @@ async fn a_row_of_an_outer_layers_user_is_not_that_of_the_inner_ones() {
         .layer(inner.descope.session_layer())
         .layer(middleware::from_fn_with_state(table.clone(), greeted))
         .layer(outer.descope.session_layer());
-    let request =
-        Request::get("/me").header("cookie", format!("DS={}; DS={}", ann.session, bob.session));
+    let request = Request::get("/me").header(
+        "cookie",
+        format!("DS={}; DS={}", ann.session_jwt(), bob.session_jwt()),
+    );
     let response = app
         .oneshot(request.body(Body::empty()).unwrap())
         .await

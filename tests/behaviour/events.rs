@@ -1,7 +1,7 @@
 //! The log says why a request has no user, under names that stay, and says nothing of a token.
 
 use crate::support::log::Log;
-use crate::support::world::{REFRESH, Session, World};
+use crate::support::world::{CookieLine as _, REFRESH, SignedIn, World};
 use tower_descope::emulator::Fault;
 use tracing::Level;
 
@@ -13,8 +13,8 @@ fn events(log: &Log) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-fn says_nothing_of(log: &Log, session: &Session) {
-    for token in [&session.session, &session.refresh] {
+fn says_nothing_of(log: &Log, session: &SignedIn) {
+    for token in [session.session_jwt(), session.refresh_jwt()] {
         for part in token.split('.') {
             assert!(!log.text().contains(part), "{}", log.text());
         }
@@ -27,7 +27,7 @@ async fn each_decision_is_one_event_with_its_reason() {
     let ann = world.sign_in("ann@example.com").await;
 
     let log = Log::of_level(Level::TRACE);
-    world.get("/me", &ann.cookies()).await;
+    world.browse("/me", &ann).await;
     assert_eq!(events(&log), [""; 0], "what goes well is not logged");
     drop(log);
 
@@ -43,7 +43,7 @@ async fn each_decision_is_one_event_with_its_reason() {
     drop(log);
 
     let log = Log::of_level(Level::DEBUG);
-    world.get("/admin", &ann.cookies()).await;
+    world.browse("/admin", &ann).await;
     assert_eq!(events(&log), ["requirement.refused"]);
     assert!(log.text().contains("rule=\"role\""), "{}", log.text());
     says_nothing_of(&log, &ann);

@@ -22,7 +22,7 @@ use tower_descope::{Descope, Revocation, SessionEnd, SignOut, User};
 use crate::support::live::{Browser, Live};
 use crate::support::memory_store::MemoryStore;
 use crate::support::signer::{PROJECT, Signer, jwks, session};
-use crate::support::world::{self, World};
+use crate::support::world::{self, CookieLine as _, World};
 
 pub(super) const LOGOUT: &str = "/v1/auth/logout";
 const LOGOUT_ALL: &str = "/v1/auth/logoutall";
@@ -83,17 +83,17 @@ async fn run_all() {
 async fn a_session_ends_at_the_moment_at_which_requests_are_refused() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
-    let user = user(&world.descope, &format!("DS={}", ann.session)).await;
+    let user = user(&world.descope, &format!("DS={}", ann.session_jwt())).await;
     let mut ended = pin!(user.ended());
     assert!(goes_on(ended.as_mut()).await);
     world
         .clock
         .advance(SESSION_LIFE + LEEWAY - Duration::from_millis(1));
     assert!(goes_on(ended.as_mut()).await);
-    assert_eq!(world.get_bearer("/me", &ann.session).await.status(), 200);
+    assert_eq!(world.ask("/me", &ann).await.status(), 200);
     world.clock.advance(Duration::from_millis(1));
     assert_eq!(soon(ended).await, SessionEnd::Expired);
-    assert_eq!(world.get_bearer("/me", &ann.session).await.status(), 401);
+    assert_eq!(world.ask("/me", &ann).await.status(), 401);
     // Whoever asks later is told at once.
     assert_eq!(soon(user.ended()).await, SessionEnd::Expired);
 }
@@ -110,7 +110,7 @@ async fn without_a_clock_that_wakes_a_timer_does() {
         .leeway(Duration::ZERO)
         .build()
         .unwrap();
-    let user = descope.validate_session(&ann.session).await.unwrap();
+    let user = descope.validate_session(ann.session_jwt()).await.unwrap();
     let end = tokio::time::timeout(Duration::from_secs(3), user.ended()).await;
     assert_eq!(end.unwrap(), SessionEnd::Expired);
     assert!(user.expires_at() <= std::time::SystemTime::now());
@@ -155,7 +155,7 @@ async fn an_end_by_the_handle_ends_connections() {
     let world = World::new().await;
     for which in [SignOut::ThisSession, SignOut::Everywhere] {
         let ann = world.sign_in("ann@example.com").await;
-        let ended = tokio::spawn(user(&world.descope, &ann.cookies()).await.ended());
+        let ended = tokio::spawn(user(&world.descope, &ann.cookie_line()).await.ended());
         tokio::task::yield_now().await;
         let request = Request::post("/").header(COOKIE, ann.cookies());
         let (parts, ()) = request.body(()).unwrap().into_parts();
@@ -172,13 +172,13 @@ async fn every_kind_of_revocation_ends_connections() {
     for n in 0..3 {
         let ann = world.sign_in("ann@example.com").await;
         let bob = world.sign_in("bob@example.com").await;
-        let mut of_bob = pin!(user(&world.descope, &bob.cookies()).await.ended());
-        let ended = tokio::spawn(user(&world.descope, &ann.cookies()).await.ended());
+        let mut of_bob = pin!(user(&world.descope, &bob.cookie_line()).await.ended());
+        let ended = tokio::spawn(user(&world.descope, &ann.cookie_line()).await.ended());
         tokio::task::yield_now().await;
         let revocation = match n {
-            0 => Revocation::session_jwt(&ann.session),
-            1 => Revocation::refresh_jwt(&ann.refresh),
-            _ => Revocation::user(&ann.user_id),
+            0 => Revocation::session_jwt(ann.session_jwt()),
+            1 => Revocation::refresh_jwt(ann.refresh_jwt()),
+            _ => Revocation::user(ann.user_id()),
         };
         world.descope.revoke(revocation).await.unwrap();
         assert_eq!(soon(ended).await.unwrap(), SessionEnd::SignedOut, "{n}");
@@ -193,11 +193,11 @@ async fn a_sign_out_that_names_the_refresh_jwt_alone_ends_connections() {
     let ann = world.sign_in("ann@example.com").await;
     // This handle has issued nothing.
     let other = world::handle(&world.emulator, world.clock.clone(), |builder| builder);
-    let user = user(&other, &ann.cookies()).await;
+    let user = user(&other, &ann.cookie_line()).await;
     let ended = tokio::spawn(user.ended());
     tokio::task::yield_now().await;
     other
-        .revoke(Revocation::refresh_jwt(&ann.refresh))
+        .revoke(Revocation::refresh_jwt(ann.refresh_jwt()))
         .await
         .unwrap();
     assert_eq!(soon(ended).await.unwrap(), SessionEnd::SignedOut);
@@ -219,7 +219,7 @@ async fn what_another_replica_ends_ends_connections_within_a_second() {
     there.ready().await.unwrap();
     for n in 0..4 {
         let ann = world.sign_in("ann@example.com").await;
-        let ended = tokio::spawn(user(&here, &ann.cookies()).await.ended());
+        let ended = tokio::spawn(user(&here, &ann.cookie_line()).await.ended());
         tokio::task::yield_now().await;
         let began = Instant::now();
         match n {
@@ -229,15 +229,15 @@ async fn what_another_replica_ends_ends_connections_within_a_second() {
                 let _ = there.end(&parts, SignOut::ThisSession).await;
             }
             1 => {
-                let revocation = Revocation::refresh_jwt(&ann.refresh);
+                let revocation = Revocation::refresh_jwt(ann.refresh_jwt());
                 there.revoke(revocation).await.unwrap();
             }
             2 => {
-                let revocation = Revocation::session_jwt(&ann.session);
+                let revocation = Revocation::session_jwt(ann.session_jwt());
                 there.revoke(revocation).await.unwrap();
             }
             _ => {
-                let revocation = Revocation::user(&ann.user_id);
+                let revocation = Revocation::user(ann.user_id());
                 there.revoke(revocation).await.unwrap();
             }
         }
@@ -357,9 +357,9 @@ async fn a_revocation_between_the_look_and_the_wait_is_not_missed() {
 async fn what_happens_between_the_call_and_the_first_poll_counts() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
-    let user = user(&world.descope, &ann.cookies()).await;
+    let user = user(&world.descope, &ann.cookie_line()).await;
     let ended = user.ended();
-    let revocation = Revocation::user(&ann.user_id);
+    let revocation = Revocation::user(ann.user_id());
     world.descope.revoke(revocation).await.unwrap();
     assert_eq!(soon(ended).await, SessionEnd::SignedOut);
 }
@@ -419,7 +419,7 @@ async fn server_sent_events_end_with_the_session() {
         }
         let rest = tokio::spawn(async move { body.frame().await.is_none() });
         tokio::task::yield_now().await;
-        let revocation = Revocation::user(&ann.user_id);
+        let revocation = Revocation::user(ann.user_id());
         if until_over {
             let request = Request::post("/").header(COOKIE, ann.cookies());
             let (parts, ()) = request.body(()).unwrap().into_parts();

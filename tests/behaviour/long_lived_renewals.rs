@@ -14,7 +14,7 @@ use tower_descope::{AuthErrorKind, SessionEnd, SignOut, User};
 use super::long_lived::{LEEWAY, LOGOUT, SESSION_LIFE, cookies, goes_on, soon, user};
 use crate::support::live::Live;
 use crate::support::memory_store::MemoryStore;
-use crate::support::world::{self, Session, World};
+use crate::support::world::{self, CookieLine as _, World};
 
 /// Whether the session JWT of this user has not expired.
 fn is_fresh(world: &World, user: &User) -> bool {
@@ -29,7 +29,7 @@ async fn fifty_connections_are_renewed_by_one_call_and_the_browser_gets_the_cook
         let ann = world.sign_in("ann@example.com").await;
         let mut users = Vec::new();
         for _ in 0..50 {
-            users.push(user(&world.descope, &ann.cookies()).await);
+            users.push(user(&world.descope, &ann.cookie_line()).await);
         }
         let still = users[0].renewed().await.unwrap();
         assert_eq!(
@@ -44,14 +44,14 @@ async fn fifty_connections_are_renewed_by_one_call_and_the_browser_gets_the_cook
                 .collect();
             for renewed in renewing {
                 let renewed = renewed.await.unwrap().unwrap();
-                assert_eq!(renewed.id(), ann.user_id);
+                assert_eq!(renewed.id(), ann.user_id());
                 assert!(renewed.expires_at() > std::time::SystemTime::UNIX_EPOCH);
                 users.push(renewed);
             }
             assert_eq!(world.refreshes(), round, "{rotation:?}");
         }
         // The browser comes back with what it had.
-        let reply = world.get("/me", &ann.cookies()).await;
+        let reply = world.browse("/me", &ann).await;
         assert_eq!(
             (reply.status(), world.refreshes()),
             (200, 3),
@@ -68,10 +68,10 @@ async fn a_renewed_user_is_renewed_with_the_refresh_jwt_that_came_last() {
     let world = World::new().await;
     world.rotation(RefreshRotation::SingleUse);
     let ann = world.sign_in("ann@example.com").await;
-    let user = user(&world.descope, &ann.cookies()).await;
+    let user = user(&world.descope, &ann.cookie_line()).await;
     world.clock.advance(SESSION_LIFE + LEEWAY);
     let renewed = user.renewed().await.unwrap();
-    let reply = world.get("/me", &ann.cookies()).await;
+    let reply = world.browse("/me", &ann).await;
     assert!(reply.cookie("DSR").is_some(), "the browser has the new one");
     world.clock.advance(SESSION_LIFE + LEEWAY);
     assert!(is_fresh(&world, &renewed.renewed().await.unwrap()));
@@ -90,7 +90,7 @@ async fn connections_at_two_replicas_are_renewed_by_one_call() {
             builder.shared_store(store.clone())
         });
         replica.ready().await.unwrap();
-        users.push(user(&replica, &ann.cookies()).await);
+        users.push(user(&replica, &ann.cookie_line()).await);
     }
     for round in 1..=2 {
         world.clock.advance(SESSION_LIFE + LEEWAY);
@@ -125,9 +125,9 @@ async fn after_a_sign_out_nothing_is_renewed() {
 async fn what_descope_has_ended_is_not_renewed() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
-    let user = user(&world.descope, &ann.cookies()).await;
+    let user = user(&world.descope, &ann.cookie_line()).await;
     let mut watch = user.watch();
-    let token = RefreshToken::new(&*ann.refresh).unwrap();
+    let token = RefreshToken::new(ann.refresh_jwt()).unwrap();
     // At Descope alone: this handle has no part in it.
     let other = world::handle(&world.emulator, world.clock.clone(), |builder| builder);
     other.client().session().logout(&token).await.unwrap();
@@ -143,12 +143,12 @@ async fn a_bearer_is_not_renewed() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
     let mut headers = HeaderMap::new();
-    headers.insert(COOKIE, ann.cookies().parse().unwrap());
-    let bearer = format!("Bearer {}", ann.session).parse().unwrap();
+    headers.insert(COOKIE, ann.cookies());
+    let bearer = format!("Bearer {}", ann.session_jwt()).parse().unwrap();
     headers.insert("authorization", bearer);
     let user = world.descope.authenticate(&headers).await.unwrap().unwrap();
     let mut watch = user.watch();
-    assert_eq!(user.renewed().await.unwrap().id(), ann.user_id);
+    assert_eq!(user.renewed().await.unwrap().id(), ann.user_id());
     world.clock.advance(SESSION_LIFE + LEEWAY);
     let error = user.renewed().await.unwrap_err();
     assert_eq!(*error.kind(), AuthErrorKind::ExpiredToken);
@@ -160,7 +160,7 @@ async fn a_bearer_is_not_renewed() {
 async fn an_outage_closes_a_connection_whose_session_has_run_out_and_no_other() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
-    let user = user(&world.descope, &ann.cookies()).await;
+    let user = user(&world.descope, &ann.cookie_line()).await;
     let mut watch = user.watch();
     world.emulator.fault(Fault::status(world::REFRESH, 503));
     assert!(goes_on(pin!(watch.over())).await);
@@ -170,7 +170,7 @@ async fn an_outage_closes_a_connection_whose_session_has_run_out_and_no_other() 
     assert_eq!(end.close_code(), 1013);
     // Whoever would rather stay asks again.
     world.clock.advance(Duration::from_secs(60));
-    assert_eq!(user.renewed().await.unwrap().id(), ann.user_id);
+    assert_eq!(user.renewed().await.unwrap().id(), ann.user_id());
 }
 
 #[tokio::test]
@@ -179,7 +179,7 @@ async fn a_watch_goes_on_until_the_sign_out() {
         let world = World::new().await;
         world.rotation(rotation);
         let ann = world.sign_in("ann@example.com").await;
-        let mut watch = user(&world.descope, &ann.cookies()).await.watch();
+        let mut watch = user(&world.descope, &ann.cookie_line()).await.watch();
         for round in 1..=3 {
             world.clock.advance(SESSION_LIFE + LEEWAY);
             // As `select!` in a loop drops it.
@@ -206,24 +206,20 @@ async fn a_watch_goes_on_with_the_session_that_a_request_has_renewed() {
     let world = World::new().await;
     world.rotation(RefreshRotation::SingleUse);
     let ann = world.sign_in("ann@example.com").await;
-    let mut watch = user(&world.descope, &ann.cookies()).await.watch();
+    let mut watch = user(&world.descope, &ann.cookie_line()).await.watch();
     assert!(goes_on(pin!(watch.over())).await);
     world.clock.advance(SESSION_LIFE - Duration::from_secs(5));
     // Starts an early renewal; the second response carries the cookies.
-    world.get("/me", &ann.cookies()).await;
+    world.browse("/me", &ann).await;
     world.descope.renewals_finished().await;
-    let reply = world.get("/me", &ann.cookies()).await;
-    let refresh = reply.cookie("DSR").unwrap();
+    let reply = world.browse("/me", &ann).await;
+    assert!(reply.cookie("DSR").is_some());
     assert!(goes_on(pin!(watch.over())).await);
     world.clock.advance(Duration::from_secs(60));
     assert!(is_fresh(&world, watch.user()));
     assert!(goes_on(pin!(watch.over())).await);
     assert_eq!(world.refreshes(), 1, "the watch has asked for nothing");
-    let renewed = Session {
-        refresh,
-        session: reply.cookie("DS").unwrap(),
-        ..ann
-    };
+    let renewed = ann.after(&reply.response);
     let request = Request::post("/").header(COOKIE, renewed.cookies());
     let (parts, ()) = request.body(()).unwrap().into_parts();
     let _ = world.descope.end(&parts, SignOut::ThisSession).await;

@@ -16,7 +16,7 @@ use tower_descope::{AuthErrorKind, Descope, DescopeBuilder, InvalidToken, Requir
 
 use crate::support::project::{NOW, Project, keys};
 use crate::support::signer::{self, KEYS_PATH, PROJECT, Signer};
-use crate::support::world::World;
+use crate::support::world::{CookieLine as _, World};
 
 static KEY: LazyLock<Signer> = LazyLock::new(|| Signer::new("SK1"));
 
@@ -525,11 +525,11 @@ async fn one_requirement_serves_a_layer_and_an_extractor() {
             .unwrap();
         (status, String::from_utf8(body.to_vec()).unwrap())
     };
-    let ann = world.sign_in("ann@example.com").await.cookies();
+    let ann = world.sign_in("ann@example.com").await.cookie_line();
     let put =
         |user: &mut tower_descope::wire::UserProfile| user.role_names = vec!["editor".to_owned()];
     world.emulator.put_user("ann@example.com", put).unwrap();
-    let editor = world.sign_in("ann@example.com").await.cookies();
+    let editor = world.sign_in("ann@example.com").await.cookie_line();
     for (path, statuses) in [
         ("/layer", [401, 403, 200]),
         ("/handler", [401, 403, 200]),

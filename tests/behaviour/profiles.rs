@@ -10,12 +10,12 @@ use tower::ServiceExt;
 use tower_descope::emulator::{Fault, RefreshRotation};
 
 use crate::support::live::Live;
-use crate::support::world::{REFRESH, Reply, Session, World};
+use crate::support::world::{CookieLine as _, REFRESH, Reply, SignedIn, World};
 
 const ME: &str = "/v1/auth/me";
 
 /// Asks for profiles at the same time; answers the texts.
-async fn profiles<'a>(world: &World, asked: impl IntoIterator<Item = &'a Session>) -> Vec<String> {
+async fn profiles<'a>(world: &World, asked: impl IntoIterator<Item = &'a SignedIn>) -> Vec<String> {
     let mut requests = tokio::task::JoinSet::new();
     for (n, session) in asked.into_iter().enumerate() {
         let request = Request::get("/profile")
@@ -91,7 +91,7 @@ async fn a_call_outlives_the_request_that_made_it() {
     let world = slow_world().await;
     let ann = world.sign_in("ann@example.com").await;
     world.emulator.configure(|config| config.latency_ms = 100);
-    let cookies = ann.cookies();
+    let cookies = ann.cookie_line();
     let first = world.get("/profile", &cookies);
     let hung_up = tokio::time::timeout(Duration::from_millis(30), first).await;
     assert!(hung_up.is_err());
@@ -104,7 +104,7 @@ async fn a_session_that_is_over_does_not_spoil_another_ones_profile() {
     let world = slow_world().await;
     let over = world.sign_in("ann@example.com").await;
     let good = world.sign_in("ann@example.com").await;
-    let token = tower_descope::client::RefreshToken::new(over.refresh.clone()).unwrap();
+    let token = tower_descope::client::RefreshToken::new(over.refresh_jwt().to_owned()).unwrap();
     // Upstream knows, this app does not.
     let client = world.descope.client();
     client.session().logout(&token).await.unwrap();
@@ -157,7 +157,10 @@ async fn a_call_survives_a_renewal_beside_it() {
     world.rotation(RefreshRotation::SingleUse);
     world.descope.ready().await.unwrap();
     let ann = world.sign_in("ann@example.com").await;
-    let user = world.descope.authenticate(&cookies(&ann.cookies())).await;
+    let user = world
+        .descope
+        .authenticate(&cookies(&ann.cookie_line()))
+        .await;
     let user = user.unwrap().unwrap();
     world.emulator.fault(replaced());
     world.emulator.configure(|config| config.latency_ms = 50);

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::memory_store::MemoryStore;
-use crate::support::world::{self, REFRESH, Reply, Session, World};
+use crate::support::world::{self, REFRESH, Reply, SignedIn, World};
 use axum::Router;
 use axum::body::Body;
 use http::Request;
@@ -29,8 +29,8 @@ const OTHERS: [(u16, &str); 7] = [
     (401, "E999002"),
 ];
 
-async fn sign_out_upstream(world: &World, session: &Session) {
-    let token = RefreshToken::new(session.refresh.clone()).unwrap();
+async fn sign_out_upstream(world: &World, session: &SignedIn) {
+    let token = RefreshToken::new(session.refresh_jwt().to_owned()).unwrap();
     let sessions = world.descope.client().session();
     sessions.logout(&token).await.unwrap();
 }
@@ -51,7 +51,7 @@ async fn a_refused_refresh_jwt_costs_two_calls_and_then_none() {
     sign_out_upstream(&world, &ann).await;
     let seconds = (0..3600).step_by(11);
     for (presentation, second) in seconds.enumerate() {
-        let reply = world.get("/me", &ann.cookies()).await;
+        let reply = world.browse("/me", &ann).await;
         assert_eq!(reply.status(), 401, "after {second} s");
         assert_eq!(reply.json()["code"], "session_ended");
         assert_eq!(deletes(&reply), presentation > 0, "after {second} s");
@@ -60,7 +60,7 @@ async fn a_refused_refresh_jwt_costs_two_calls_and_then_none() {
     assert_eq!(world.refreshes(), 2);
     // Others are asked for as ever, and so is the next session of the same user.
     let again = world.sign_in_long_ago("ann@example.com").await;
-    assert_eq!(world.get("/me", &again.cookies()).await.status(), 200);
+    assert_eq!(world.browse("/me", &again).await.status(), 200);
     assert_eq!(world.refreshes(), 3);
 }
 
@@ -73,7 +73,7 @@ async fn an_answer_that_does_not_speak_of_the_token_signs_nobody_out() {
         let fault = Fault::status(REFRESH, status).body(error);
         world.emulator.fault(fault.times(100));
         for _ in 0..3 {
-            let reply = world.get("/me", &ann.cookies()).await;
+            let reply = world.browse("/me", &ann).await;
             assert_eq!(reply.status(), 503, "{status} {code}");
             assert!(reply.header("retry-after").is_some());
             assert!(reply.set_cookies().is_empty(), "{status} {code}");
@@ -81,7 +81,7 @@ async fn an_answer_that_does_not_speak_of_the_token_signs_nobody_out() {
         }
         // When it is over, the session lives on.
         world.emulator.fault(Fault::status(REFRESH, 500).times(0));
-        while world.get("/me", &ann.cookies()).await.status() != 200 {
+        while world.browse("/me", &ann).await.status() != 200 {
             world.clock.advance(Duration::from_secs(61));
             assert!(world.refreshes() < 200, "{status} {code}");
         }
@@ -128,13 +128,13 @@ async fn a_user_who_is_disabled_for_a_while_keeps_its_cookies() {
     };
     set_status("disabled");
     for _ in 0..3 {
-        let reply = world.get("/me", &ann.cookies()).await;
+        let reply = world.browse("/me", &ann).await;
         assert_eq!((reply.status(), reply.set_cookies().len()), (503, 0));
         world.clock.advance(Duration::from_secs(61));
     }
     set_status("enabled");
     world.clock.advance(Duration::from_secs(61));
-    assert_eq!(world.get("/me", &ann.cookies()).await.status(), 200);
+    assert_eq!(world.browse("/me", &ann).await.status(), 200);
 }
 
 #[tokio::test]

@@ -21,7 +21,7 @@ use tower_descope::{Descope, User};
 use crate::support::fake::{Answer, Gate};
 use crate::support::project::{NOW, Project, settle};
 use crate::support::signer::{self, Signer};
-use crate::support::world::{REFRESH, Reply, World};
+use crate::support::world::{CookieLine as _, REFRESH, Reply, World};
 
 /// An app whose handlers wait until they may go on.
 fn app(descope: &Descope, may: &Arc<Semaphore>) -> Router {
@@ -207,14 +207,14 @@ async fn a_late_response_marks_only_what_it_wrote_as_delivered() {
     let may = Arc::new(Semaphore::new(0));
     let app = app(&world.descope, &may);
 
-    let late = tokio::spawn(ask(&app, "/slow", &ann.cookies()));
+    let late = tokio::spawn(ask(&app, "/slow", &ann.cookie_line()));
     while world.refreshes() < 1 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
     tokio::time::sleep(Duration::from_millis(50)).await;
     // What it brought is over before the handler is done, and renewed for somebody who is not there any more.
     world.clock.advance(Duration::from_secs(700));
-    let gone = tokio::spawn(ask(&app, "/slow", &ann.cookies()));
+    let gone = tokio::spawn(ask(&app, "/slow", &ann.cookie_line()));
     while world.refreshes() < 2 {
         tokio::time::sleep(Duration::from_millis(5)).await;
     }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use crate::support::log::Log;
 use crate::support::memory_store::MemoryStore;
-use crate::support::world::{self, Reply, World};
+use crate::support::world::{self, CookieLine as _, Reply, World};
 use axum::Router;
 use axum::body::Body;
 use base64::Engine;
@@ -98,7 +98,7 @@ async fn one_renewal_serves_both() {
             .configure(|config| config.latency_ms = 100);
         let mut requests = tokio::task::JoinSet::new();
         for n in 0..200 {
-            let (replica, cookies) = (replicas[n % 2].clone(), ann.cookies());
+            let (replica, cookies) = (replicas[n % 2].clone(), ann.cookie_line());
             requests.spawn(async move {
                 let reply = replica.get("/me", &cookies).await;
                 (reply.status(), reply.cookie("DS"), reply.cookie("DSR"))
@@ -111,7 +111,7 @@ async fn one_renewal_serves_both() {
         // Late twins find it everywhere, also at a replica that was not there.
         let third = replicas.start().await;
         for replica in [&replicas[0], &replicas[1], &third] {
-            let reply = replica.get("/me", &ann.cookies()).await;
+            let reply = replica.get("/me", &ann.cookie_line()).await;
             assert_eq!(reply.cookie("DS"), replies[0].1);
         }
         assert_eq!(replicas.world.refreshes(), 1);
@@ -127,7 +127,7 @@ async fn who_overran_its_lease_and_lost_finds_what_the_winner_got() {
     // outcome before the loser is refused, also on a busy machine.
     emulator.configure(|config| config.latency_ms = 1_200);
     replicas.store.break_locks();
-    let cookies = ann.cookies();
+    let cookies = ann.cookie_line();
     let winner = replicas[0].get("/me", &cookies);
     let loser = async {
         while replicas.world.refreshes() < 1 {
@@ -151,27 +151,27 @@ async fn an_outcome_waits_in_the_store_for_its_client() {
         .world
         .emulator
         .configure(|config| config.latency_ms = 200);
-    let cookies = ann.cookies();
+    let cookies = ann.cookie_line();
     let request = replicas[0].get("/me", &cookies);
     let hung_up = tokio::time::timeout(Duration::from_millis(50), request).await;
     assert!(hung_up.is_err());
     tokio::time::sleep(Duration::from_millis(400)).await;
     replicas.pass(Duration::from_secs(590));
-    let reply = replicas[1].get("/me", &ann.cookies()).await;
+    let reply = replicas[1].get("/me", &ann.cookie_line()).await;
     assert_eq!(reply.status(), 200);
     let refresh = reply.cookie("DSR").unwrap();
-    assert_ne!(refresh, ann.refresh);
+    assert_ne!(refresh, ann.refresh_jwt());
     assert_eq!(replicas.world.refreshes(), 1);
 
     // From the delivery on it is found for the memo window, and not prolonged by late twins.
     tokio::time::sleep(Duration::from_millis(50)).await;
     replicas.pass(Duration::from_secs(9));
-    let reply = replicas[0].get("/me", &ann.cookies()).await;
+    let reply = replicas[0].get("/me", &ann.cookie_line()).await;
     assert_eq!(reply.cookie("DSR"), Some(refresh));
     tokio::time::sleep(Duration::from_millis(50)).await;
     replicas.pass(Duration::from_secs(2));
     let third = replicas.start().await;
-    let reply = third.get("/me", &ann.cookies()).await;
+    let reply = third.get("/me", &ann.cookie_line()).await;
     assert_eq!((reply.status(), reply.set_cookies().len()), (401, 0));
 }
 
@@ -188,7 +188,7 @@ fn what_a_process_settles_before_it_ends_another_one_finds() {
     });
     let emulator = &replicas.world.emulator;
     emulator.configure(|config| config.latency_ms = 200);
-    let cookies = ann.cookies();
+    let cookies = ann.cookie_line();
     ending.block_on(async {
         let request = replicas[0].get("/me", &cookies);
         let hung_up = tokio::time::timeout(Duration::from_millis(50), request).await;
@@ -211,7 +211,7 @@ fn what_a_process_settles_before_it_ends_another_one_finds() {
 async fn the_grace_covers_the_immediate_predecessor_only() {
     let replicas = Replicas::new(RefreshRotation::SingleUse).await;
     let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
-    let second = replicas[0].get("/me", &ann.cookies()).await;
+    let second = replicas[0].get("/me", &ann.cookie_line()).await;
     let second = second.cookie("DSR").unwrap();
     let third = replicas[1].get("/me", &format!("DSR={second}")).await;
     assert_eq!(third.status(), 200);
@@ -219,7 +219,7 @@ async fn the_grace_covers_the_immediate_predecessor_only() {
     let newcomer = replicas.start().await;
     let reply = newcomer.get("/me", &format!("DSR={second}")).await;
     assert_eq!(reply.cookie("DSR"), third.cookie("DSR"));
-    let reply = newcomer.get("/me", &ann.cookies()).await;
+    let reply = newcomer.get("/me", &ann.cookie_line()).await;
     assert_eq!(reply.status(), 401);
     assert_eq!(replicas.world.refreshes(), 3);
 }
@@ -228,18 +228,18 @@ async fn the_grace_covers_the_immediate_predecessor_only() {
 async fn a_refusal_is_shared_and_so_is_that_it_was_the_first() {
     let replicas = Replicas::new(RefreshRotation::SingleUse).await;
     let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
-    let token = tower_descope::client::RefreshToken::new(ann.refresh.clone()).unwrap();
+    let token = tower_descope::client::RefreshToken::new(ann.refresh_jwt().to_owned()).unwrap();
     let sessions = replicas.world.descope.client().session();
     sessions.logout(&token).await.unwrap();
     for n in 0..4 {
-        let reply = replicas[n % 2].get("/me", &ann.cookies()).await;
+        let reply = replicas[n % 2].get("/me", &ann.cookie_line()).await;
         assert_eq!((reply.status(), reply.set_cookies().len()), (401, 0));
     }
     assert_eq!(replicas.world.refreshes(), 1);
     // Whichever replica meets it after the window knows that it is the second time.
     replicas.pass(Duration::from_secs(11));
     let third = replicas.start().await;
-    let reply = third.get("/me", &ann.cookies()).await;
+    let reply = third.get("/me", &ann.cookie_line()).await;
     assert_eq!(reply.cookie("DSR").as_deref(), Some(""));
     assert_eq!(replicas.world.refreshes(), 2);
 }
@@ -251,7 +251,7 @@ async fn an_outage_of_upstream_is_found_out_once() {
     let emulator = &replicas.world.emulator;
     emulator.configure(|config| config.latency_ms = 100);
     emulator.fault(Fault::status(world::REFRESH, 503).retry_after(7));
-    let cookies = ann.cookies();
+    let cookies = ann.cookie_line();
     let (one, two) = tokio::join!(
         replicas[0].get("/me", &cookies),
         replicas[1].get("/me", &cookies)
@@ -271,44 +271,47 @@ async fn what_one_replica_ends_all_refuse() {
     let one = &replicas[0].descope;
 
     let ann = replicas.world.sign_in("ann@example.com").await;
-    let cookies = format!("DS={}", ann.session);
+    let cookies = format!("DS={}", ann.session_jwt());
     assert_eq!(replicas[1].get("/me", &cookies).await.status(), 200);
-    let revocation = Revocation::session_jwt(&ann.session);
+    let revocation = Revocation::session_jwt(ann.session_jwt());
     one.revoke(revocation.clone()).await.unwrap();
     assert_eq!(replicas[0].get("/me", &cookies).await.status(), 401);
     replicas[1].answers_soon(&cookies, 401).await;
     one.revoke(revocation).await.unwrap();
     // The refresh JWT is still good.
-    assert_eq!(replicas[1].get("/me", &ann.cookies()).await.status(), 200);
+    assert_eq!(
+        replicas[1].get("/me", &ann.cookie_line()).await.status(),
+        200
+    );
 
     // A session that another replica has issued for this refresh JWT ends with it.
     let bob = replicas.world.sign_in_long_ago("bob@example.com").await;
-    let renewed = replicas[1].get("/me", &bob.cookies()).await;
+    let renewed = replicas[1].get("/me", &bob.cookie_line()).await;
     let renewed = format!("DS={}", renewed.cookie("DS").unwrap());
-    one.revoke(Revocation::refresh_jwt(&bob.refresh))
+    one.revoke(Revocation::refresh_jwt(bob.refresh_jwt()))
         .await
         .unwrap();
     replicas[1].answers_soon(&renewed, 401).await;
-    replicas[1].answers_soon(&bob.cookies(), 401).await;
+    replicas[1].answers_soon(&bob.cookie_line(), 401).await;
 
     let cid = replicas.world.sign_in("cid@example.com").await;
     // The app's clock stands still, the emulator's does not.
     replicas.pass(Duration::from_secs(3));
-    one.revoke(Revocation::user(&cid.user_id)).await.unwrap();
-    replicas[1].answers_soon(&cid.cookies(), 401).await;
+    one.revoke(Revocation::user(cid.user_id())).await.unwrap();
+    replicas[1].answers_soon(&cid.cookie_line(), 401).await;
 
     // One that starts later catches up before it is ready.
     let third = replicas.start().await;
     for cookies in [
-        &format!("DS={}", ann.session),
-        &bob.cookies(),
-        &cid.cookies(),
+        &format!("DS={}", ann.session_jwt()),
+        &bob.cookie_line(),
+        &cid.cookie_line(),
     ] {
         assert_eq!(third.get("/me", cookies).await.status(), 401);
     }
     // Others are not concerned.
     let dan = replicas.world.sign_in("dan@example.com").await;
-    assert_eq!(third.get("/me", &dan.cookies()).await.status(), 200);
+    assert_eq!(third.get("/me", &dan.cookie_line()).await.status(), 200);
 }
 
 // Race "logout-vs-refresh", with the renewal in another process. The outcome of a renewal outruns the news.
@@ -327,10 +330,10 @@ async fn a_writer_of_the_store_cancels_no_revocation() {
     for by_route in [false, true] {
         let replicas = Replicas::new(RefreshRotation::None).await;
         let ann = replicas.world.sign_in("ann@example.com").await;
-        let cookies = [format!("DS={}", ann.session), ann.refresh_cookie()];
+        let cookies = [format!("DS={}", ann.session_jwt()), ann.refresh_cookie()];
         let year = Duration::from_secs(366 * 24 * 3600);
         let deny = async || {
-            for jwt in [&ann.session, &ann.refresh] {
+            for jwt in [ann.session_jwt(), ann.refresh_jwt()] {
                 let notice = denial(jwt, 1);
                 replicas.store.publish(&notice, year).await.unwrap();
             }
@@ -353,8 +356,8 @@ async fn a_writer_of_the_store_cancels_no_revocation() {
             assert_eq!(reply.status(), 200);
         } else {
             for revocation in [
-                Revocation::session_jwt(&ann.session),
-                Revocation::refresh_jwt(&ann.refresh),
+                Revocation::session_jwt(ann.session_jwt()),
+                Revocation::refresh_jwt(ann.refresh_jwt()),
             ] {
                 descope.revoke(revocation).await.unwrap();
             }
@@ -383,11 +386,11 @@ async fn what_a_renewal_brings_after_the_end_is_dropped() {
     let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
     let emulator = &replicas.world.emulator;
     emulator.configure(|config| config.latency_ms = 200);
-    let cookies = ann.cookies();
+    let cookies = ann.cookie_line();
     let renewal = replicas[1].get("/me", &cookies);
     let end = async {
         tokio::time::sleep(Duration::from_millis(150)).await;
-        let revocation = Revocation::refresh_jwt(&ann.refresh);
+        let revocation = Revocation::refresh_jwt(ann.refresh_jwt());
         replicas[0].descope.revoke(revocation).await.unwrap();
     };
     let (reply, ()) = tokio::join!(renewal, end);
@@ -407,15 +410,15 @@ async fn only_tokens_that_verify_can_be_revoked() {
     let ann = replicas.world.sign_in("ann@example.com").await;
     for bad in [
         Revocation::session_jwt("junk"),
-        Revocation::session_jwt(&ann.refresh),
-        Revocation::refresh_jwt(&ann.session),
+        Revocation::session_jwt(ann.refresh_jwt()),
+        Revocation::refresh_jwt(ann.session_jwt()),
     ] {
         let shown = format!("{bad:?}");
-        assert!(!shown.contains(&ann.session) && !shown.contains(&ann.refresh));
+        assert!(!shown.contains(ann.session_jwt()) && !shown.contains(ann.refresh_jwt()));
         assert_eq!(one.revoke(bad).await.unwrap_err().code(), "invalid_token");
     }
     let old = replicas.world.sign_in_long_ago("bob@example.com").await;
-    one.revoke(Revocation::session_jwt(&old.session))
+    one.revoke(Revocation::session_jwt(old.session_jwt()))
         .await
         .unwrap();
 }
@@ -430,7 +433,7 @@ async fn without_the_store_each_replica_goes_on_and_says_so_once() {
     for n in 0..10 {
         let ann = world.sign_in_long_ago(&format!("ann{n}@example.com")).await;
         for replica in &replicas.replicas {
-            let reply = replica.get("/me", &ann.cookies()).await;
+            let reply = replica.get("/me", &ann.cookie_line()).await;
             assert_eq!(reply.status(), 200);
         }
     }
@@ -438,28 +441,39 @@ async fn without_the_store_each_replica_goes_on_and_says_so_once() {
     let bob = world.sign_in("bob@example.com").await;
     let began = Instant::now();
     let one = &replicas[0].descope;
-    one.revoke(Revocation::user(&bob.user_id)).await.unwrap();
+    one.revoke(Revocation::user(bob.user_id())).await.unwrap();
     assert!(began.elapsed() < Duration::from_millis(500));
-    assert_eq!(replicas[0].get("/me", &bob.cookies()).await.status(), 401);
+    assert_eq!(
+        replicas[0].get("/me", &bob.cookie_line()).await.status(),
+        401
+    );
     tokio::time::sleep(Duration::from_millis(600)).await;
-    assert_eq!(replicas[1].get("/me", &bob.cookies()).await.status(), 200);
+    assert_eq!(
+        replicas[1].get("/me", &bob.cookie_line()).await.status(),
+        200
+    );
     // One line of each replica.
     assert_eq!(log.count("goes on by itself"), 2, "{}", log.text());
     assert_eq!(log.count("is back"), 0);
 
     // What could not be told is told when the store is back.
     replicas.store.set_down(false);
-    replicas[1].answers_soon(&bob.cookies(), 401).await;
+    replicas[1].answers_soon(&bob.cookie_line(), 401).await;
     assert_eq!(log.count("goes on by itself"), 2);
     assert_eq!(log.count("is back"), 2);
     let cid = world.sign_in_long_ago("cid@example.com").await;
     for replica in &replicas.replicas {
-        let reply = replica.get("/me", &cid.cookies()).await;
+        let reply = replica.get("/me", &cid.cookie_line()).await;
         assert_eq!(reply.status(), 200);
     }
     assert_eq!(world.refreshes(), 21, "together again");
-    for token in [&bob.session, &bob.refresh, &cid.session, &cid.refresh] {
-        assert!(!log.text().contains(token.as_str()));
+    for token in [
+        bob.session_jwt(),
+        bob.refresh_jwt(),
+        cid.session_jwt(),
+        cid.refresh_jwt(),
+    ] {
+        assert!(!log.text().contains(token));
     }
 }
 
@@ -469,7 +483,7 @@ async fn a_store_that_can_only_be_read_from_is_not_back() {
     let replicas = Replicas::new(RefreshRotation::None).await;
     replicas.store.set_read_only(true);
     let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
-    let reply = replicas[0].get("/me", &ann.cookies()).await;
+    let reply = replicas[0].get("/me", &ann.cookie_line()).await;
     assert_eq!(reply.status(), 200);
     assert_eq!(log.count("goes on by itself"), 1, "{}", log.text());
     tokio::time::sleep(Duration::from_millis(700)).await;
@@ -491,16 +505,16 @@ async fn a_call_that_a_renewal_elsewhere_has_overtaken_is_repeated() {
     let ann = world.sign_in("ann@example.com").await;
     let reply = replicas[0].get("/me", &ann.refresh_cookie()).await;
     assert_eq!(reply.status(), 200);
-    let reply = replicas[1].get("/profile", &ann.cookies()).await;
+    let reply = replicas[1].get("/profile", &ann.cookie_line()).await;
     assert_eq!(reply.body, "ann@example.com");
     assert_eq!(world.refreshes(), 1);
 
     // One that is refused for another reason causes no renewal.
     let bob = world.sign_in("bob@example.com").await;
-    let token = RefreshToken::new(bob.refresh.clone()).unwrap();
+    let token = RefreshToken::new(bob.refresh_jwt().to_owned()).unwrap();
     let session = world.descope.client().session();
     session.logout(&token).await.unwrap();
-    let reply = replicas[1].get("/profile", &bob.cookies()).await;
+    let reply = replicas[1].get("/profile", &bob.cookie_line()).await;
     assert_eq!(reply.body, "the profile could not be loaded");
     assert_eq!(world.refreshes(), 1);
 }
@@ -523,10 +537,10 @@ async fn replicas_are_told_whether_a_name_is_an_id() {
     let told = |user: &str| {
         let notices = replicas.store.notices_so_far();
         let mut subjects = notices.iter().filter_map(|notice| notice.get("subject"));
-        subjects.any(|it| it["sub"] == user && it["id_only"] == (user == ann.user_id))
+        subjects.any(|it| it["sub"] == user && it["id_only"] == (user == ann.user_id()))
     };
     for _ in 0..100 {
-        if told(&ann.user_id) && told("somebody") {
+        if told(ann.user_id()) && told("somebody") {
             return;
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -538,12 +552,15 @@ async fn replicas_are_told_whether_a_name_is_an_id() {
 async fn an_intruder_finds_nothing_of_use_in_the_store() {
     let replicas = Replicas::new(RefreshRotation::SingleUse).await;
     let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
-    let reply = replicas[0].get("/me", &ann.cookies()).await;
-    assert_eq!(reply.json(), json!({ "id": ann.user_id, "amr": ["email"] }));
+    let reply = replicas[0].get("/me", &ann.cookie_line()).await;
+    assert_eq!(
+        reply.json(),
+        json!({ "id": ann.user_id(), "amr": ["email"] })
+    );
     let one = &replicas[0].descope;
     let tokens = [
-        ann.session.clone(),
-        ann.refresh.clone(),
+        ann.session_jwt().to_owned(),
+        ann.refresh_jwt().to_owned(),
         reply.cookie("DS").unwrap(),
         reply.cookie("DSR").unwrap(),
     ];
@@ -573,16 +590,17 @@ async fn a_writer_of_the_store_cannot_extend_a_session() {
     let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
     let other = replicas.world.sign_in_long_ago("ann@example.com").await;
     let sessions = replicas.world.descope.client().session();
-    for refresh in [&ann.refresh, &other.refresh] {
-        let token = tower_descope::client::RefreshToken::new(refresh.clone()).unwrap();
+    for refresh in [ann.refresh_jwt(), other.refresh_jwt()] {
+        let token = tower_descope::client::RefreshToken::new(refresh).unwrap();
         sessions.logout(&token).await.unwrap();
     }
     // The session is over, and Descope renews it no more. Its owner can seal what she likes under her own token.
-    for refresh in ["", &ann.refresh] {
-        let outcome = json!({ "tokens": { "sessionJwt": ann.session, "refreshJwt": refresh } });
-        replicas.store.put_outcome(&ann.refresh, &outcome, day);
+    for refresh in ["", ann.refresh_jwt()] {
+        let outcome =
+            json!({ "tokens": { "sessionJwt": ann.session_jwt(), "refreshJwt": refresh } });
+        replicas.store.put_outcome(ann.refresh_jwt(), &outcome, day);
         for replica in &replicas.replicas {
-            let reply = replica.get("/me", &ann.cookies()).await;
+            let reply = replica.get("/me", &ann.cookie_line()).await;
             assert_eq!(reply.status(), 401, "{}", reply.body);
         }
     }
@@ -590,19 +608,22 @@ async fn a_writer_of_the_store_cannot_extend_a_session() {
 
     // Outcomes that lead to each other lead nowhere.
     for (from, to) in [(&ann, &other), (&other, &ann)] {
-        let outcome = json!({ "tokens": { "sessionJwt": ann.session, "refreshJwt": to.refresh } });
-        replicas.store.put_outcome(&from.refresh, &outcome, day);
+        let outcome = json!({ "tokens": { "sessionJwt": ann.session_jwt(), "refreshJwt": to.refresh_jwt() } });
+        replicas
+            .store
+            .put_outcome(from.refresh_jwt(), &outcome, day);
     }
     let third = replicas.start().await;
-    let reply = third.get("/me", &ann.cookies()).await;
+    let reply = third.get("/me", &ann.cookie_line()).await;
     assert_eq!((reply.status(), reply.set_cookies().len()), (503, 0));
 
     // Nor does somebody else's session.
     let bob = replicas.world.sign_in("bob@example.com").await;
-    let outcome = json!({ "tokens": { "sessionJwt": bob.session, "refreshJwt": bob.refresh } });
-    replicas.store.put_outcome(&ann.refresh, &outcome, day);
+    let outcome =
+        json!({ "tokens": { "sessionJwt": bob.session_jwt(), "refreshJwt": bob.refresh_jwt() } });
+    replicas.store.put_outcome(ann.refresh_jwt(), &outcome, day);
     let third = replicas.start().await;
-    let reply = third.get("/me", &ann.cookies()).await;
+    let reply = third.get("/me", &ann.cookie_line()).await;
     assert_eq!((reply.status(), reply.set_cookies().len()), (503, 0));
 }
 
@@ -610,12 +631,12 @@ async fn a_writer_of_the_store_cannot_extend_a_session() {
 async fn an_outcome_that_is_over_does_not_stand_in_the_way_of_a_renewal() {
     let replicas = Replicas::new(RefreshRotation::SingleUse).await;
     let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
-    let outcome = json!({ "tokens": { "sessionJwt": ann.session, "refreshJwt": "" } });
+    let outcome = json!({ "tokens": { "sessionJwt": ann.session_jwt(), "refreshJwt": "" } });
     let day = Duration::from_secs(24 * 60 * 60);
-    replicas.store.put_outcome(&ann.refresh, &outcome, day);
-    let reply = replicas[0].get("/me", &ann.cookies()).await;
+    replicas.store.put_outcome(ann.refresh_jwt(), &outcome, day);
+    let reply = replicas[0].get("/me", &ann.cookie_line()).await;
     assert_eq!((reply.status(), replicas.world.refreshes()), (200, 1));
-    let twin = replicas[1].get("/me", &ann.cookies()).await;
+    let twin = replicas[1].get("/me", &ann.cookie_line()).await;
     assert_eq!(twin.set_cookies(), reply.set_cookies());
     assert_eq!(replicas.world.refreshes(), 1);
 }
@@ -625,14 +646,17 @@ async fn a_writer_of_the_store_cannot_lock_a_user_out_for_ever() {
     let replicas = Replicas::new(RefreshRotation::None).await;
     let ann = replicas.world.sign_in("ann@example.com").await;
     for issued_until in [i64::MAX, 4_000_000_000] {
-        let notice = json!({ "subject": { "sub": ann.user_id, "issued_until": issued_until } });
+        let notice = json!({ "subject": { "sub": ann.user_id(), "issued_until": issued_until } });
         replicas.store.put_notice(&notice);
     }
-    replicas[0].answers_soon(&ann.cookies(), 401).await;
+    replicas[0].answers_soon(&ann.cookie_line(), 401).await;
     // A date in the future counts as about now, and who signs in after that is let in.
     replicas.pass(Duration::from_secs(61));
     let ann = replicas.world.sign_in("ann@example.com").await;
-    assert_eq!(replicas[0].get("/me", &ann.cookies()).await.status(), 200);
+    assert_eq!(
+        replicas[0].get("/me", &ann.cookie_line()).await.status(),
+        200
+    );
     // Nor is a date harmful that no token has.
     for exp in [i64::MAX, i64::MIN, 0] {
         let id = "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA";
@@ -645,11 +669,11 @@ async fn a_writer_of_the_store_cannot_lock_a_user_out_for_ever() {
         .store
         .put_notice(&json!({ "subject": { "sub": "x".repeat(1 << 20), "issued_until": 0 } }));
     let one = &replicas[1].descope;
-    one.revoke(Revocation::session_jwt(&ann.session))
+    one.revoke(Revocation::session_jwt(ann.session_jwt()))
         .await
         .unwrap();
     replicas[0]
-        .answers_soon(&format!("DS={}", ann.session), 401)
+        .answers_soon(&format!("DS={}", ann.session_jwt()), 401)
         .await;
 }
 
@@ -658,7 +682,7 @@ async fn a_writer_of_the_store_cannot_lock_a_user_out_for_ever() {
 async fn the_store_does_not_fill_up() {
     let replicas = Replicas::new(RefreshRotation::SingleUse).await;
     let ann = replicas.world.sign_in_long_ago("ann@example.com").await;
-    let mut refresh = ann.refresh;
+    let mut refresh = ann.refresh_jwt().to_owned();
     for n in 0..10 {
         let reply = replicas[n % 2].get("/me", &format!("DSR={refresh}")).await;
         refresh = reply.cookie("DSR").unwrap();
@@ -687,11 +711,11 @@ async fn extreme_options_do_no_harm() {
     });
     let app = world::app(&descope);
     let extreme = Replica { descope, app };
-    let reply = extreme.get("/me", &ann.cookies()).await;
+    let reply = extreme.get("/me", &ann.cookie_line()).await;
     assert_eq!(reply.status(), 200);
     let revocation = Revocation::refresh_jwt(reply.cookie("DSR").unwrap());
     extreme.descope.revoke(revocation).await.unwrap();
-    let reply = replicas[1].get("/me", &ann.cookies()).await;
+    let reply = replicas[1].get("/me", &ann.cookie_line()).await;
     assert_ne!(reply.status(), 500);
 }
 

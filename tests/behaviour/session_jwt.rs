@@ -10,7 +10,7 @@ use tower_descope::User;
 use tower_descope::clock::Clock;
 use tower_descope::emulator::Fault;
 
-use crate::support::world::{REFRESH, Reply, World};
+use crate::support::world::{CookieLine as _, REFRESH, Reply, World};
 
 /// An app whose only route answers with the session JWT of its user.
 fn app(world: &World) -> Router {
@@ -36,18 +36,22 @@ async fn it_is_the_bearer_before_any_cookie() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
     let bob = world.sign_in("bob@example.com").await;
-    let reply = ask(&world, &bob.cookies(), Some(&ann.session)).await;
-    assert_eq!(reply.body, ann.session);
+    let reply = ask(&world, &bob.cookie_line(), Some(ann.session_jwt())).await;
+    assert_eq!(reply.body, ann.session_jwt());
 }
 
 #[tokio::test]
 async fn of_several_cookies_it_is_the_one_that_counts() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
-    let forged = format!("{}x", ann.session);
-    let cookies = format!("DS={forged}; DS={}; DSR={}", ann.session, ann.refresh);
+    let forged = format!("{}x", ann.session_jwt());
+    let cookies = format!(
+        "DS={forged}; DS={}; DSR={}",
+        ann.session_jwt(),
+        ann.refresh_jwt()
+    );
     let reply = ask(&world, &cookies, None).await;
-    assert_eq!(reply.body, ann.session);
+    assert_eq!(reply.body, ann.session_jwt());
     assert_eq!(world.refreshes(), 0);
 }
 
@@ -55,13 +59,13 @@ async fn of_several_cookies_it_is_the_one_that_counts() {
 async fn after_a_renewal_it_is_the_new_token() {
     let world = World::new().await;
     let ann = world.sign_in_long_ago("ann@example.com").await;
-    let reply = ask(&world, &ann.cookies(), None).await;
+    let reply = ask(&world, &ann.cookie_line(), None).await;
     assert_eq!(world.refreshes(), 1);
-    assert_ne!(reply.body, ann.session);
+    assert_ne!(reply.body, ann.session_jwt());
     assert_eq!(reply.cookie("DS").as_deref(), Some(&*reply.body));
     // The receiver accepts it as a bearer.
     let receiver = world.get_bearer("/me", &reply.body).await;
-    assert_eq!(receiver.json()["id"], ann.user_id.as_str());
+    assert_eq!(receiver.json()["id"], ann.user_id());
 }
 
 #[tokio::test]
@@ -72,8 +76,8 @@ async fn while_an_early_renewal_runs_it_is_the_token_that_is_still_good() {
     let almost = std::time::Duration::from_secs(u64::from(ttl) - 2);
     world.clock.advance(almost);
     world.emulator.fault(Fault::hang(REFRESH));
-    let reply = ask(&world, &ann.cookies(), None).await;
-    assert_eq!(reply.body, ann.session);
+    let reply = ask(&world, &ann.cookie_line(), None).await;
+    assert_eq!(reply.body, ann.session_jwt());
 }
 
 #[tokio::test]
@@ -81,14 +85,14 @@ async fn a_user_of_headers_has_it_too_and_debug_shows_nothing_of_it() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
     let mut headers = http::HeaderMap::new();
-    let bearer = format!("Bearer {}", ann.session);
+    let bearer = format!("Bearer {}", ann.session_jwt());
     headers.insert(AUTHORIZATION, bearer.parse().unwrap());
     let user = world.descope.authenticate(&headers).await.unwrap().unwrap();
     let jwt = user.session_jwt();
-    assert_eq!(jwt.expose(), ann.session);
+    assert_eq!(jwt.expose(), ann.session_jwt());
     assert!(user.expires_at() > std::time::UNIX_EPOCH + world.clock.unix());
     for shown in [format!("{jwt:?}"), format!("{user:?}")] {
-        for part in ann.session.split('.') {
+        for part in ann.session_jwt().split('.') {
             assert!(!shown.contains(part), "{shown}");
         }
     }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use crate::support::log::Log;
-use crate::support::world::{self, REFRESH, Reply, Session, World};
+use crate::support::world::{self, CookieLine as _, REFRESH, Reply, World};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::get;
@@ -18,12 +18,15 @@ async fn a_session_is_recognised_by_cookie_and_by_bearer() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
     for reply in [
-        world.get("/me", &ann.cookies()).await,
-        world.get("/me", &format!("DS={}", ann.session)).await,
-        world.get_bearer("/me", &ann.session).await,
+        world.browse("/me", &ann).await,
+        world.get("/me", &format!("DS={}", ann.session_jwt())).await,
+        world.ask("/me", &ann).await,
     ] {
         assert_eq!(reply.status(), 200);
-        assert_eq!(reply.json(), json!({ "id": ann.user_id, "amr": ["email"] }));
+        assert_eq!(
+            reply.json(),
+            json!({ "id": ann.user_id(), "amr": ["email"] })
+        );
         // Security requirement 31: the answer depends on who asks.
         assert_eq!(reply.header("cache-control"), Some("private, no-store"));
         assert!(reply.set_cookies().is_empty());
@@ -65,7 +68,7 @@ async fn nobody_is_told_so() {
 async fn a_bad_bearer_is_an_error_even_where_users_are_optional() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
-    for bad in ["junk", "a.b.c", &ann.refresh] {
+    for bad in ["junk", "a.b.c", ann.refresh_jwt()] {
         let reply = world.get_bearer("/maybe", bad).await;
         assert_eq!(reply.status(), 401);
         let challenge = reply.header("www-authenticate").unwrap();
@@ -92,8 +95,8 @@ async fn a_bad_bearer_is_an_error_even_where_users_are_optional() {
     // Stale or bad cookies are nobody.
     for cookies in [
         "DS=junk",
-        &format!("DS={}", ann.refresh),
-        &format!("DSR={}", ann.session),
+        &format!("DS={}", ann.refresh_jwt()),
+        &format!("DSR={}", ann.session_jwt()),
     ] {
         let reply = world.get("/maybe", cookies).await;
         assert_eq!(
@@ -114,12 +117,12 @@ async fn an_expired_session_is_renewed_once_and_written_back() {
     let world = World::new().await;
     world.rotation(RefreshRotation::SingleUse);
     let ann = world.sign_in_long_ago("ann@example.com").await;
-    let reply = world.get("/me", &ann.cookies()).await;
+    let reply = world.browse("/me", &ann).await;
     assert_eq!(reply.status(), 200);
-    assert_eq!(reply.json()["id"], json!(ann.user_id));
+    assert_eq!(reply.json()["id"], json!(ann.user_id()));
     let (session, refresh) = (reply.cookie("DS").unwrap(), reply.cookie("DSR").unwrap());
-    assert_ne!(session, ann.session);
-    assert_ne!(refresh, ann.refresh);
+    assert_ne!(session, ann.session_jwt());
+    assert_ne!(refresh, ann.refresh_jwt());
     for cookie in reply.set_cookies() {
         for attribute in ["HttpOnly", "Secure", "SameSite=Lax", "Path=/", "Max-Age="] {
             assert!(cookie.contains(attribute), "{cookie}");
@@ -158,7 +161,7 @@ async fn cookies_are_appended_and_public_pages_lose_their_caching_only_then() {
 async fn a_page_that_asks_for_nobody_may_be_cached() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
-    for cookies in ["", &ann.cookies()] {
+    for cookies in ["", &ann.cookie_line()] {
         let reply = world.get("/public", cookies).await;
         assert_eq!(reply.header("cache-control"), Some("public, max-age=60"));
         let app = Router::new()
@@ -175,7 +178,7 @@ async fn a_page_that_asks_for_nobody_may_be_cached() {
 async fn an_app_may_answer_for_caching_by_itself() {
     let world = World::with(|builder| builder.handlers_set_cache_control()).await;
     let ann = world.sign_in("ann@example.com").await;
-    let reply = world.get("/me", &ann.cookies()).await;
+    let reply = world.browse("/me", &ann).await;
     assert_eq!((reply.status(), reply.header("cache-control")), (200, None));
     // But not for tokens.
     let reply = world.get("/me", &ann.refresh_cookie()).await;
@@ -210,7 +213,7 @@ async fn concurrent_requests_share_one_renewal() {
         let mut requests = tokio::task::JoinSet::new();
         for _ in 0..500 {
             let app = world.app.clone();
-            let cookies = ann.cookies();
+            let cookies = ann.cookie_line();
             requests.spawn(async move {
                 let request = Request::get("/me").header("cookie", cookies);
                 let request = request.body(Body::empty()).unwrap();
@@ -226,10 +229,7 @@ async fn concurrent_requests_share_one_renewal() {
                 .all(|reply| *reply == replies[0] && reply.0 == 200)
         );
         // A late twin finds the outcome.
-        assert_eq!(
-            world.get("/me", &ann.cookies()).await.cookie("DS"),
-            replies[0].1
-        );
+        assert_eq!(world.browse("/me", &ann).await.cookie("DS"), replies[0].1);
         assert_eq!(world.refreshes(), 1);
     }
 }
@@ -243,7 +243,7 @@ async fn a_client_that_hangs_up_loses_nothing() {
     let ann = world.sign_in_long_ago("ann@example.com").await;
     world.descope.ready().await.unwrap();
     world.emulator.configure(|config| config.latency_ms = 200);
-    let cookies = ann.cookies();
+    let cookies = ann.cookie_line();
     let request = world.get("/me", &cookies);
     assert!(
         tokio::time::timeout(Duration::from_millis(50), request)
@@ -258,12 +258,12 @@ async fn a_client_that_hangs_up_loses_nothing() {
         "the renewal went on without its client"
     );
     world.clock.advance(Duration::from_secs(60));
-    let reply = world.get("/me", &ann.cookies()).await;
+    let reply = world.browse("/me", &ann).await;
     assert_eq!(reply.status(), 200);
     assert!(
         reply
             .cookie("DSR")
-            .is_some_and(|refresh| refresh != ann.refresh)
+            .is_some_and(|refresh| refresh != ann.refresh_jwt())
     );
     assert_eq!(world.refreshes(), 1);
 }
@@ -277,7 +277,7 @@ async fn a_client_that_returns_after_the_session_is_signed_in_again() {
     world.descope.ready().await.unwrap();
     // Its cookies have nowhere to go.
     let mut headers = http::HeaderMap::new();
-    headers.insert("cookie", ann.cookies().parse().unwrap());
+    headers.insert("cookie", ann.cookie_line().parse().unwrap());
     world.descope.authenticate(&headers).await.unwrap().unwrap();
     assert_eq!(world.refreshes(), 1);
     let wait = || world.clock.advance(Duration::from_secs(700));
@@ -292,20 +292,16 @@ async fn a_client_that_returns_after_the_session_is_signed_in_again() {
     }
     wait();
     world.emulator.fault(Fault::status(REFRESH, 500));
-    let outage = world.get("/me", &ann.cookies()).await;
+    let outage = world.browse("/me", &ann).await;
     assert_eq!((outage.status(), outage.set_cookies().len()), (503, 0));
 
-    let first = world.get("/me", &ann.cookies()).await;
+    let first = world.browse("/me", &ann).await;
     assert_eq!(first.status(), 200);
     assert_eq!(world.refreshes(), 16, "the outage and its repetition");
-    let newest = Session {
-        session: first.cookie("DS").unwrap(),
-        refresh: first.cookie("DSR").unwrap(),
-        ..ann.clone()
-    };
-    let twin = world.get("/me", &ann.cookies()).await;
+    let newest = ann.after(&first.response);
+    let twin = world.browse("/me", &ann).await;
     assert_eq!(twin.cookie("DSR"), first.cookie("DSR"));
-    assert_eq!(world.get("/me", &newest.cookies()).await.status(), 200);
+    assert_eq!(world.browse("/me", &newest).await.status(), 200);
     assert_eq!(world.refreshes(), 16);
     // All of it was delivered: nothing is kept beyond the window for twins.
     world.clock.advance(Duration::from_secs(11));
@@ -325,14 +321,14 @@ async fn a_client_that_returns_receives_the_refresh_jwt_that_it_missed() {
     world.rotation(RefreshRotation::SingleUse);
     let ann = world.sign_in_long_ago("ann@example.com").await;
     let mut headers = http::HeaderMap::new();
-    headers.insert("cookie", ann.cookies().parse().unwrap());
+    headers.insert("cookie", ann.cookie_line().parse().unwrap());
     world.descope.authenticate(&headers).await.unwrap().unwrap();
     world.rotation(RefreshRotation::None);
     world.clock.advance(Duration::from_secs(700));
-    let reply = world.get("/me", &ann.cookies()).await;
+    let reply = world.browse("/me", &ann).await;
     assert_eq!((reply.status(), world.refreshes()), (200, 2));
     let missed = reply.cookie("DSR").expect("a refresh cookie");
-    assert_ne!(missed, ann.refresh);
+    assert_ne!(missed, ann.refresh_jwt());
     world.clock.advance(Duration::from_secs(700));
     let reply = world.get("/me", &format!("DSR={missed}")).await;
     assert_eq!((reply.status(), world.refreshes()), (200, 3));
@@ -354,15 +350,15 @@ async fn an_outage_is_a_503_and_leaves_the_cookies() {
         let ann = world.sign_in_long_ago("ann@example.com").await;
         let told = format!("{fault:?}").contains('7');
         world.emulator.fault(fault);
-        let reply = world.get("/me", &ann.cookies()).await;
+        let reply = world.browse("/me", &ann).await;
         assert_eq!(reply.status(), 503);
         let retry_after: u64 = reply.header("retry-after").unwrap().parse().unwrap();
         assert_eq!(retry_after, if told { 7 } else { 5 });
         assert!(reply.set_cookies().is_empty());
         // A public page is served all the same.
-        assert_eq!(world.get("/maybe", &ann.cookies()).await.status(), 200);
+        assert_eq!(world.browse("/maybe", &ann).await.status(), 200);
         world.clock.advance(Duration::from_secs(60));
-        assert_eq!(world.get("/me", &ann.cookies()).await.status(), 200);
+        assert_eq!(world.browse("/me", &ann).await.status(), 200);
     }
 }
 
@@ -371,7 +367,7 @@ async fn an_outage_is_a_503_and_leaves_the_cookies() {
 async fn a_definite_refusal_clears_only_when_it_is_repeated_after_the_window() {
     let world = World::new().await;
     let ann = world.sign_in_long_ago("ann@example.com").await;
-    let token = tower_descope::client::RefreshToken::new(ann.refresh.clone()).unwrap();
+    let token = tower_descope::client::RefreshToken::new(ann.refresh_jwt().to_owned()).unwrap();
     world
         .descope
         .client()
@@ -381,7 +377,7 @@ async fn a_definite_refusal_clears_only_when_it_is_repeated_after_the_window() {
         .unwrap();
 
     for _ in 0..3 {
-        let reply = world.get("/me", &ann.cookies()).await;
+        let reply = world.browse("/me", &ann).await;
         assert_eq!(reply.status(), 401);
         assert_eq!(reply.json()["code"], "session_ended");
         assert!(
@@ -391,7 +387,7 @@ async fn a_definite_refusal_clears_only_when_it_is_repeated_after_the_window() {
     }
     assert_eq!(world.refreshes(), 1, "the refusal is remembered");
     world.clock.advance(Duration::from_secs(11));
-    let reply = world.get("/me", &ann.cookies()).await;
+    let reply = world.browse("/me", &ann).await;
     assert_eq!(reply.status(), 401);
     assert_eq!(reply.cookie("DS").as_deref(), Some(""));
     assert_eq!(reply.cookie("DSR").as_deref(), Some(""));
@@ -412,17 +408,17 @@ async fn a_session_about_to_end_is_renewed_beside_the_request() {
     world.rotation(RefreshRotation::SingleUse);
     let ann = world.sign_in("ann@example.com").await;
     world.clock.advance(Duration::from_secs(595));
-    let mut reply = world.get("/me", &ann.cookies()).await;
+    let mut reply = world.browse("/me", &ann).await;
     for _ in 0..200 {
         assert_eq!(reply.status(), 200);
         if !reply.set_cookies().is_empty() {
             break;
         }
         tokio::time::sleep(Duration::from_millis(10)).await;
-        reply = world.get("/me", &ann.cookies()).await;
+        reply = world.browse("/me", &ann).await;
     }
-    assert_ne!(reply.cookie("DS").unwrap(), ann.session);
-    assert_ne!(reply.cookie("DSR").unwrap(), ann.refresh);
+    assert_ne!(reply.cookie("DS").unwrap(), ann.session_jwt());
+    assert_ne!(reply.cookie("DSR").unwrap(), ann.refresh_jwt());
     assert_eq!(world.refreshes(), 1);
 
     // A slow renewal holds nobody; its cookies leave with a later response.
@@ -430,17 +426,11 @@ async fn a_session_about_to_end_is_renewed_beside_the_request() {
     world.clock.advance(Duration::from_secs(595));
     world.emulator.configure(|config| config.latency_ms = 1500);
     let began = std::time::Instant::now();
-    let reply = world.get("/me", &bob.cookies()).await;
+    let reply = world.browse("/me", &bob).await;
     assert!(began.elapsed() < Duration::from_millis(1400));
     assert_eq!((reply.status(), reply.set_cookies().len()), (200, 0));
     world.descope.renewals_finished().await;
-    assert!(
-        world
-            .get("/me", &bob.cookies())
-            .await
-            .cookie("DSR")
-            .is_some()
-    );
+    assert!(world.browse("/me", &bob).await.cookie("DSR").is_some());
     assert_eq!(world.refreshes(), 2);
     world.emulator.configure(|config| config.latency_ms = 0);
 
@@ -448,7 +438,7 @@ async fn a_session_about_to_end_is_renewed_beside_the_request() {
     let cid = world.sign_in("cid@example.com").await;
     world.clock.advance(Duration::from_secs(595));
     world.emulator.fault(Fault::status(REFRESH, 500));
-    let reply = world.get("/me", &cid.cookies()).await;
+    let reply = world.browse("/me", &cid).await;
     assert_eq!((reply.status(), reply.set_cookies().len()), (200, 0));
 }
 
@@ -458,7 +448,7 @@ async fn a_refusal_beside_a_good_session_deletes_no_cookie_even_when_it_is_final
     let world = World::with(|builder| builder.early_renewal(ahead)).await;
     let dan = world.sign_in("dan@example.com").await;
     world.clock.advance(Duration::from_secs(545));
-    let token = tower_descope::client::RefreshToken::new(dan.refresh.clone()).unwrap();
+    let token = tower_descope::client::RefreshToken::new(dan.refresh_jwt().to_owned()).unwrap();
     world
         .descope
         .client()
@@ -468,7 +458,7 @@ async fn a_refusal_beside_a_good_session_deletes_no_cookie_even_when_it_is_final
         .unwrap();
     let before = world.refreshes();
     for _ in 0..7 {
-        let reply = world.get("/me", &dan.cookies()).await;
+        let reply = world.browse("/me", &dan).await;
         assert_eq!((reply.status(), reply.set_cookies().len()), (200, 0));
         world.descope.renewals_finished().await;
         world.clock.advance(Duration::from_secs(2));
@@ -480,7 +470,7 @@ async fn a_refusal_beside_a_good_session_deletes_no_cookie_even_when_it_is_final
 async fn roles_decide_about_routes() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
-    let reply = world.get("/admin", &ann.cookies()).await;
+    let reply = world.browse("/admin", &ann).await;
     assert_eq!(reply.status(), 403);
     assert_eq!(
         reply.header("www-authenticate"),
@@ -493,7 +483,7 @@ async fn roles_decide_about_routes() {
         })
         .unwrap();
     let ann = world.sign_in("ann@example.com").await;
-    assert_eq!(world.get("/admin", &ann.cookies()).await.body, "welcome");
+    assert_eq!(world.browse("/admin", &ann).await.body, "welcome");
 }
 
 #[tokio::test]
@@ -502,28 +492,25 @@ async fn the_profile_needs_the_refresh_cookie() {
     let ann = world.sign_in("ann@example.com").await;
     let bob = world.sign_in("bob@example.com").await;
     assert_eq!(
-        world.get_bearer("/profile", &ann.session).await.body,
+        world.ask("/profile", &ann).await.body,
         "the request carries no refresh token"
     );
     // With a bearer, cookies do not count: not somebody else's, and not one's own.
     for cookie in [ann.refresh_cookie(), bob.refresh_cookie()] {
         let request = Request::get("/profile")
-            .header("authorization", format!("Bearer {}", ann.session))
+            .header("authorization", format!("Bearer {}", ann.session_jwt()))
             .header("cookie", cookie);
         let reply = world.send(request.body(Body::empty()).unwrap()).await;
         assert_eq!(reply.body, "the request carries no refresh token");
     }
     // Somebody else's refresh cookie is none.
-    let mixed = format!("DS={}; DSR={}", ann.session, bob.refresh);
+    let mixed = format!("DS={}; DSR={}", ann.session_jwt(), bob.refresh_jwt());
     assert_eq!(
         world.get("/profile", &mixed).await.body,
         "the request carries no refresh token"
     );
     for _ in 0..2 {
-        assert_eq!(
-            world.get("/profile", &ann.cookies()).await.body,
-            "ann@example.com"
-        );
+        assert_eq!(world.browse("/profile", &ann).await.body, "ann@example.com");
     }
     assert_eq!(world.emulator.calls("/v1/auth/me"), 1, "cached");
 }
@@ -618,7 +605,7 @@ async fn the_hit_ratio_is_visible() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
     for _ in 0..10 {
-        assert_eq!(world.get("/me", &ann.cookies()).await.status(), 200);
+        assert_eq!(world.browse("/me", &ann).await.status(), 200);
     }
     world.get("/me", "DS=junk").await;
     let stats = world.descope.stats();
@@ -655,7 +642,7 @@ async fn a_renewal_does_not_outlive_a_revocation_meanwhile() {
     let renewal = world.get("/me", &cookies);
     let revocation = async {
         tokio::time::sleep(Duration::from_millis(50)).await;
-        let everything = Revocation::user(ann.user_id.clone());
+        let everything = Revocation::user(ann.user_id().to_owned());
         world.descope.revoke(everything).await.unwrap();
         world.clock.advance(Duration::from_secs(2));
     };
@@ -681,7 +668,7 @@ async fn no_header_of_a_request_names_the_user() {
     let forged = ["x-user-id", "x.user.id", "x_user_id"];
     for (cookies, id) in [
         ("a=1".to_owned(), None),
-        (ann.cookies(), Some(&ann.user_id)),
+        (ann.cookie_line(), Some(ann.user_id())),
     ] {
         let mut request = Request::get("/seen").header("cookie", cookies);
         for name in forged {
@@ -740,5 +727,5 @@ async fn no_spelling_of_a_path_and_no_method_leads_past_a_layer() {
             assert!([401, 404].contains(&status), "{method} {path}: {status}");
         }
     }
-    assert_eq!(ask("GET", "/admin/secret", &ann.cookies()).await, 200);
+    assert_eq!(ask("GET", "/admin/secret", &ann.cookie_line()).await, 200);
 }

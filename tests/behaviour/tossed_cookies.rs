@@ -9,9 +9,9 @@ use tower_descope::emulator::RefreshRotation;
 
 use crate::support::live::claims;
 use crate::support::log::Log;
-use crate::support::world::{Reply, Session, World};
+use crate::support::world::{CookieLine as _, Reply, SignedIn, World};
 
-async fn world() -> (World, Session, Session) {
+async fn world() -> (World, SignedIn, SignedIn) {
     let world = World::new().await;
     world.rotation(RefreshRotation::SingleUse);
     let victim = world.sign_in_long_ago("victim@example.com").await;
@@ -44,12 +44,14 @@ async fn the_expired_session_says_whose_refresh_cookie_counts() {
     let (world, victim, attacker) = world().await;
     let cookies = format!(
         "DS={}; DSR={}; DSR={}",
-        victim.session, attacker.refresh, victim.refresh
+        victim.session_jwt(),
+        attacker.refresh_jwt(),
+        victim.refresh_jwt()
     );
     let reply = world.get("/me", &cookies).await;
     assert_eq!(reply.status(), 200, "{}", reply.body);
-    assert_eq!(reply.json()["id"], victim.user_id.as_str());
-    assert_eq!(user_of(&reply.cookie("DSR").unwrap()), victim.user_id);
+    assert_eq!(reply.json()["id"], victim.user_id());
+    assert_eq!(user_of(&reply.cookie("DSR").unwrap()), victim.user_id());
     assert_eq!(world.refreshes(), 1, "the other token is not spent");
 }
 
@@ -57,13 +59,22 @@ async fn the_expired_session_says_whose_refresh_cookie_counts() {
 async fn refresh_cookies_of_different_users_renew_nothing() {
     let (world, victim, attacker) = world().await;
     // A session whose signature is not the project's says nothing.
-    let forged = format!("{}x", &attacker.session[..attacker.session.len() - 1]);
-    let both = format!("DSR={}; DSR={}", attacker.refresh, victim.refresh);
+    let session = attacker.session_jwt();
+    let forged = format!("{}x", &session[..session.len() - 1]);
+    let both = format!(
+        "DSR={}; DSR={}",
+        attacker.refresh_jwt(),
+        victim.refresh_jwt()
+    );
     for session in [
         String::new(),
         "DS=junk; ".to_owned(),
         format!("DS={forged}; "),
-        format!("DS={}; DS={}; ", attacker.session, victim.session),
+        format!(
+            "DS={}; DS={}; ",
+            attacker.session_jwt(),
+            victim.session_jwt()
+        ),
     ] {
         let cookies = format!("{session}{both}");
         let reply = world.get("/me", &cookies).await;
@@ -86,7 +97,11 @@ async fn refresh_cookies_of_different_users_renew_nothing() {
 #[tokio::test]
 async fn an_expired_session_is_not_renewed_with_the_refresh_cookie_of_another_user() {
     let (world, victim, attacker) = world().await;
-    let cookies = format!("DS={}; DSR={}", victim.session, attacker.refresh);
+    let cookies = format!(
+        "DS={}; DSR={}",
+        victim.session_jwt(),
+        attacker.refresh_jwt()
+    );
     let reply = world.get("/me", &cookies).await;
     assert_eq!((reply.status(), reply.set_cookies().len()), (401, 0));
     for app in mounts(&world) {
@@ -102,12 +117,14 @@ async fn the_mounted_routes_renew_the_same_user_as_the_layer() {
         let (world, victim, attacker) = world().await;
         let cookies = format!(
             "DS={}; DSR={}; DSR={}",
-            victim.session, attacker.refresh, victim.refresh
+            victim.session_jwt(),
+            attacker.refresh_jwt(),
+            victim.refresh_jwt()
         );
         let app = &mounts(&world)[at];
         let reply = post(app, "refresh", &cookies).await;
         assert_eq!(reply.status(), 200, "{}", reply.body);
-        assert_eq!(user_of(&reply.cookie("DSR").unwrap()), victim.user_id);
+        assert_eq!(user_of(&reply.cookie("DSR").unwrap()), victim.user_id());
         assert_eq!(world.refreshes(), 1);
     }
 }
@@ -121,20 +138,25 @@ async fn a_sign_out_ends_the_users_session_whoever_else_sent_a_cookie() {
                 "attacker's" => {
                     // Still good: the layer takes the attacker for the user.
                     let fresh = world.sign_in("attacker@example.com").await;
-                    format!("DS={}; ", fresh.session)
+                    format!("DS={}; ", fresh.session_jwt())
                 }
                 other => other.to_owned(),
             };
-            let cookies = format!("{session}DSR={}; DSR={}", attacker.refresh, victim.refresh);
+            let cookies = format!(
+                "{session}DSR={}; DSR={}",
+                attacker.refresh_jwt(),
+                victim.refresh_jwt()
+            );
             let app = &mounts(&world)[at];
             let reply = post(app, "logout", &cookies).await;
             assert_eq!(reply.status(), 200);
             assert_eq!(reply.cookie("DSR").as_deref(), Some(""));
             // Here, and upstream.
-            let own = format!("DSR={}", victim.refresh);
+            let own = format!("DSR={}", victim.refresh_jwt());
             assert_eq!(world.get("/me", &own).await.status(), 401);
             assert_eq!(world.refreshes(), 0);
-            let token = tower_descope::client::RefreshToken::new(victim.refresh.clone()).unwrap();
+            let token =
+                tower_descope::client::RefreshToken::new(victim.refresh_jwt().to_owned()).unwrap();
             let refused = world.descope.client().session().refresh(&token).await;
             assert!(refused.is_err());
         }
@@ -154,14 +176,18 @@ async fn what_is_no_token_takes_no_place_among_the_four() {
         &format!("a.b.{long}"),
     ] {
         for (name, good) in [
-            ("DSR", victim.refresh.clone()),
-            ("DS", world.sign_in("victim@example.com").await.session),
+            ("DSR", victim.clone()),
+            ("DS", world.sign_in("victim@example.com").await),
         ] {
             let mut cookies = String::new();
             for count in 0..5 {
                 // Different values: the same one takes one place only.
                 cookies.push_str(&format!("{name}={count}{junk}; "));
             }
+            let good = match name {
+                "DS" => good.session_jwt(),
+                _ => good.refresh_jwt(),
+            };
             cookies.push_str(&format!("{name}={good}"));
             let reply = world.get("/me", &cookies).await;
             assert_eq!(reply.status(), 200, "{name} {junk:.20}");
@@ -172,8 +198,16 @@ async fn what_is_no_token_takes_no_place_among_the_four() {
 #[tokio::test]
 async fn the_log_says_once_why_nothing_is_renewed_and_holds_no_token() {
     let (world, victim, attacker) = world().await;
-    let different = format!("DSR={}; DSR={}", attacker.refresh, victim.refresh);
-    let other = format!("DS={}; DSR={}", victim.session, attacker.refresh);
+    let different = format!(
+        "DSR={}; DSR={}",
+        attacker.refresh_jwt(),
+        victim.refresh_jwt()
+    );
+    let other = format!(
+        "DS={}; DSR={}",
+        victim.session_jwt(),
+        attacker.refresh_jwt()
+    );
     for app in mounts(&world) {
         for (cookies, words) in [
             (&different, "refresh cookies of different users"),
@@ -182,7 +216,11 @@ async fn the_log_says_once_why_nothing_is_renewed_and_holds_no_token() {
             let log = Log::start();
             assert_eq!(post(&app, "refresh", cookies).await.status(), 401);
             assert_eq!((log.count(words), log.count("")), (1, 1));
-            for jwt in [&attacker.refresh, &victim.refresh, &victim.session] {
+            for jwt in [
+                attacker.refresh_jwt(),
+                victim.refresh_jwt(),
+                victim.session_jwt(),
+            ] {
                 assert_eq!(log.count(jwt.split('.').nth(2).unwrap()), 0);
             }
         }
@@ -204,17 +242,18 @@ async fn a_plain_cookie_does_not_count_beside_one_with_the_host_prefix() {
         };
         let calls = world.refreshes();
         let own = match session {
-            "" => format!("__Host-DSR={}", victim.refresh),
+            "" => format!("__Host-DSR={}", victim.refresh_jwt()),
             _ => format!(
                 "__Host-DS={}; __Host-DSR={}",
-                victim.session, victim.refresh
+                victim.session_jwt(),
+                victim.refresh_jwt()
             ),
         };
-        let tossed = attacker.cookies();
+        let tossed = attacker.cookie_line();
         for cookies in [format!("{tossed}; {own}"), format!("{own}; {tossed}")] {
             let reply = world.get("/me", &cookies).await;
             assert_eq!(reply.status(), 200, "{}", reply.body);
-            assert_eq!(reply.json()["id"], victim.user_id.as_str());
+            assert_eq!(reply.json()["id"], victim.user_id());
             for cookie in reply.set_cookies() {
                 let name = cookie.split('=').next().unwrap();
                 assert!(HOST_NAMES.split(' ').any(|known| known == name), "{cookie}");
@@ -223,13 +262,13 @@ async fn a_plain_cookie_does_not_count_beside_one_with_the_host_prefix() {
         let renewed = u64::from(session != "good");
         assert_eq!(world.refreshes() - calls, renewed);
         // Without a session of the victim's own the refresh cookie still decides alone.
-        let cookies = format!("DS={}; {own}", attacker.session);
+        let cookies = format!("DS={}; {own}", attacker.session_jwt());
         let reply = world.get("/me", &cookies).await;
-        assert_eq!(reply.json()["id"], victim.user_id.as_str());
+        assert_eq!(reply.json()["id"], victim.user_id());
     }
     // Its refusal is not made up for by the plain one.
     let victim = world.sign_in_long_ago("victim@example.com").await;
-    let token = tower_descope::client::RefreshToken::new(victim.refresh.clone()).unwrap();
+    let token = tower_descope::client::RefreshToken::new(victim.refresh_jwt().to_owned()).unwrap();
     world
         .descope
         .client()
@@ -237,7 +276,11 @@ async fn a_plain_cookie_does_not_count_beside_one_with_the_host_prefix() {
         .logout(&token)
         .await
         .unwrap();
-    let cookies = format!("__Host-DSR={}; {}", victim.refresh, attacker.cookies());
+    let cookies = format!(
+        "__Host-DSR={}; {}",
+        victim.refresh_jwt(),
+        attacker.cookie_line()
+    );
     assert_eq!(world.get("/me", &cookies).await.status(), 401);
 }
 
@@ -247,15 +290,22 @@ async fn a_plain_refresh_cookie_beside_a_session_with_the_prefix_has_to_be_of_it
     let world = World::with(|builder| builder.host_cookies()).await;
     let victim = world.sign_in_long_ago("victim@example.com").await;
     let attacker = world.sign_in_long_ago("attacker@example.com").await;
-    let cookies = format!("__Host-DS={}; DSR={}", victim.session, attacker.refresh);
+    let cookies = format!(
+        "__Host-DS={}; DSR={}",
+        victim.session_jwt(),
+        attacker.refresh_jwt()
+    );
     // Nor does a plain session, which would speak for the attacker's, cast doubt on the one with the prefix.
-    for cookies in [&cookies, &format!("{cookies}; DS={}", attacker.session)] {
+    for cookies in [
+        &cookies,
+        &format!("{cookies}; DS={}", attacker.session_jwt()),
+    ] {
         let reply = world.get("/me", cookies).await;
         assert_eq!((reply.status(), reply.set_cookies().len()), (401, 0));
     }
-    let cookies = format!("{cookies}; DSR={}", victim.refresh);
+    let cookies = format!("{cookies}; DSR={}", victim.refresh_jwt());
     let reply = world.get("/me", &cookies).await;
-    assert_eq!(reply.json()["id"], victim.user_id.as_str());
+    assert_eq!(reply.json()["id"], victim.user_id());
     assert!(reply.cookie("__Host-DS").is_some());
 }
 
@@ -263,9 +313,9 @@ async fn a_plain_refresh_cookie_beside_a_session_with_the_prefix_has_to_be_of_it
 async fn the_plain_cookies_are_read_until_there_are_others() {
     let world = World::with(|builder| builder.host_cookies()).await;
     let ann = world.sign_in("ann@example.com").await;
-    assert_eq!(world.get("/me", &ann.cookies()).await.status(), 200);
+    assert_eq!(world.browse("/me", &ann).await.status(), 200);
     let ann = world.sign_in_long_ago("ann@example.com").await;
-    let reply = world.get("/me", &ann.cookies()).await;
+    let reply = world.browse("/me", &ann).await;
     assert_eq!(reply.status(), 200);
     assert!(reply.cookie("__Host-DS").is_some());
     assert_eq!(reply.cookie("DS"), None);

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
 
-use crate::support::world::World;
+use crate::support::world::{CookieLine as _, World};
 use bytes::Bytes;
 use http::header::COOKIE;
 use http::{Request, Response};
@@ -91,9 +91,9 @@ async fn odd_bodies_and_the_ready_service() {
     // Without a wait, with a wait for keys, with a wait for a renewal.
     for (cookies, want) in [
         (String::new(), "nobody"),
-        (fresh.cookies(), "user"),
-        (fresh.cookies(), "user"),
-        (expired.cookies(), "user"),
+        (fresh.cookie_line(), "user"),
+        (fresh.cookie_line(), "user"),
+        (expired.cookie_line(), "user"),
     ] {
         let request = Request::get("/")
             .header(COOKIE, cookies)
@@ -190,8 +190,12 @@ async fn layers_of_two_handles_and_of_one() {
             .unwrap();
         service.oneshot(request).await.unwrap().into_body()
     };
-    assert_eq!(ask(&world, &world).await, ann.user_id);
-    assert_eq!(ask(&other, &world).await, ann.user_id, "the nearest counts");
+    assert_eq!(ask(&world, &world).await, ann.user_id());
+    assert_eq!(
+        ask(&other, &world).await,
+        ann.user_id(),
+        "the nearest counts"
+    );
     assert_eq!(ask(&world, &other).await, "", "the nearest counts");
 }
 
@@ -230,7 +234,7 @@ async fn a_bare_hyper_service() {
     let response = sender.send_request(request).await.unwrap();
     assert_eq!(response.headers().get_all("set-cookie").iter().count(), 1);
     let body = response.into_body().collect().await.unwrap().to_bytes();
-    assert_eq!(body, ann.user_id);
+    assert_eq!(body, ann.user_id());
 }
 
 // Security requirement 41: what a log shows of our types is their names, and what helps without being secret.
@@ -238,7 +242,11 @@ async fn a_bare_hyper_service() {
 async fn debug_output_names_the_type_and_shows_no_secret() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
-    let user = world.descope.validate_session(&ann.session).await.unwrap();
+    let user = world
+        .descope
+        .validate_session(ann.session_jwt())
+        .await
+        .unwrap();
     let redis = "redis://:hunter2@127.0.0.1:1/";
     let key = StoreKey::new([0xab; 32]);
     let stored = Stored::new(b"hunter2".to_vec(), std::time::Duration::from_secs(7));
@@ -260,7 +268,7 @@ async fn debug_output_names_the_type_and_shows_no_secret() {
     let request = Request::new(axum::body::Body::empty());
     let call = Service::<Request<axum::body::Body>>::call(&mut routes, request);
     for (shown, words) in [
-        (format!("{user:?}"), &["User", &*ann.user_id][..]),
+        (format!("{user:?}"), &["User", ann.user_id()][..]),
         (format!("{key:?}"), &["StoreKey(abab"]),
         (format!("{stored:?}"), &["Stored", "bytes: 7", "7s"]),
         (
@@ -275,7 +283,7 @@ async fn debug_output_names_the_type_and_shows_no_secret() {
         for word in words {
             assert!(shown.contains(word), "{word} in {shown:?}");
         }
-        for secret in ["hunter2", &ann.session, &ann.refresh] {
+        for secret in ["hunter2", ann.session_jwt(), ann.refresh_jwt()] {
             assert!(!shown.contains(secret), "{shown}");
         }
     }

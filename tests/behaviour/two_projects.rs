@@ -9,7 +9,7 @@ use tower_descope::emulator::RefreshRotation;
 use tower_descope::wire::LogoutRequest;
 
 use crate::support::log::Log;
-use crate::support::world::{Reply, World};
+use crate::support::world::{CookieLine as _, Reply, World};
 
 async fn worlds() -> (World, World) {
     let (one, other) = (
@@ -40,7 +40,7 @@ async fn a_renewal_that_finds_no_room_in_the_response_is_kept() {
         .route("/", get(async || "ok"))
         .layer(inner.descope.session_layer())
         .layer(outer.descope.session_layer());
-    let both = format!("DSR={}; DSR={}", ann.refresh, bob.refresh);
+    let both = format!("DSR={}; DSR={}", ann.refresh_jwt(), bob.refresh_jwt());
     let reply = send(&app, Request::get("/"), &both).await;
     assert_eq!((outer.refreshes(), inner.refreshes()), (1, 1));
     assert_eq!(reply.set_cookies().len(), 2, "one pair fits");
@@ -76,11 +76,11 @@ async fn the_cookies_of_a_project_survive_the_sign_out_of_another() {
         for call in ["logout", "logoutall"] {
             let request = || Request::post(format!("/auth/v1/auth/{call}"));
             // Nothing of ours is there to be deleted.
-            let reply = send(&app, request(), &bob.cookies()).await;
+            let reply = send(&app, request(), &bob.cookie_line()).await;
             assert_eq!(reply.status(), 200);
             assert_eq!(reply.set_cookies(), [""; 0]);
             // Ours are deleted, whatever there is beside them, and so is what nobody can read.
-            let mixed = format!("{}; {}", bob.cookies(), ann.cookies());
+            let mixed = format!("{}; {}", bob.cookie_line(), ann.cookie_line());
             for cookies in ["", "DS=junk; DSR=junk", &mixed] {
                 let reply = send(&app, request(), cookies).await;
                 assert_eq!(reply.cookie("DS").as_deref(), Some(""), "{cookies}");

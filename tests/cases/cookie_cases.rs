@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::support::needs;
-use crate::support::world::{self, Reply, Session, World};
+use crate::support::world::{self, Reply, SignedIn, World};
 use axum::Router;
 use axum::body::Body;
 use http::{HeaderValue, Request};
@@ -41,9 +41,9 @@ pub fn trials() -> Vec<Trial> {
 struct Stage {
     plain: World,
     prefixed: Router,
-    good: Session,
-    other: Session,
-    expired: Session,
+    good: SignedIn,
+    other: SignedIn,
+    expired: SignedIn,
 }
 
 impl Stage {
@@ -73,10 +73,10 @@ impl Stage {
     fn fill(&self, text: &[u8]) -> Vec<u8> {
         let mut filled = text.to_vec();
         for (placeholder, value) in [
-            ("{GOOD}", &self.good.session),
-            ("{OTHER}", &self.other.session),
-            ("{REFRESH}", &self.good.refresh),
-            ("{EXPIRED}", &self.expired.session),
+            ("{GOOD}", self.good.session_jwt()),
+            ("{OTHER}", self.other.session_jwt()),
+            ("{REFRESH}", self.good.refresh_jwt()),
+            ("{EXPIRED}", self.expired.session_jwt()),
         ] {
             while let Some(at) = find(&filled, placeholder.as_bytes()) {
                 filled.splice(at..at + placeholder.len(), value.bytes());
@@ -135,16 +135,16 @@ impl Stage {
 
         let name = case["name"].as_str().unwrap_or_default();
         let expected = match (name, case["expect"].as_str().unwrap_or_default()) {
-            (_, "user") => Some(&self.good.user_id),
+            (_, "user") => Some(self.good.user_id()),
             (_, "anonymous") => None,
             // What is left to us, as the session module documents it: the first value that verifies counts, a bearer
             // is the only credential, several blanks after the scheme are allowed, quotes are no part of a token.
-            ("duplicate-good-other" | "duplicate-bad-good", _) => Some(&self.good.user_id),
-            ("bearer-and-cookie-differ" | "bearer-double-space", _) => Some(&self.good.user_id),
+            ("duplicate-good-other" | "duplicate-bad-good", _) => Some(self.good.user_id()),
+            ("bearer-and-cookie-differ" | "bearer-double-space", _) => Some(self.good.user_id()),
             ("bearer-bad-cookie-good" | "two-authorization" | "quoted", _) => None,
             (_, other) => return Err(format!("what does {other:?} mean?").into()),
         };
-        if who.as_ref() != expected {
+        if who.as_deref() != expected {
             return Err(format!("{} {}: {who:?}", reply.status(), reply.body).into());
         }
         if expected.is_none() && reply.status() != 401 {

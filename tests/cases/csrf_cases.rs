@@ -4,7 +4,7 @@
 use std::sync::{Arc, LazyLock};
 
 use crate::support::needs;
-use crate::support::world::{self, Reply, Session, World};
+use crate::support::world::{self, Reply, SignedIn, World};
 use axum::Router;
 use axum::body::Body;
 use axum::routing::any;
@@ -49,8 +49,8 @@ pub fn trials() -> Vec<Trial> {
 /// With a fresh session, and with one that would have to be renewed: a refused request does neither.
 async fn play(
     world: &World,
-    expired: &Session,
-    fresh: &Session,
+    expired: &SignedIn,
+    fresh: &SignedIn,
     case: &Value,
 ) -> Result<(), Failed> {
     let allowed = case["expect"] == "allow";
@@ -76,7 +76,7 @@ async fn play(
         for (name, value) in case["headers"].as_object().ok_or("no headers")? {
             let value = value.as_str().unwrap_or_default();
             has_bearer |= name == "Authorization";
-            let value = value.replace("{GOOD}", &session.session);
+            let value = value.replace("{GOOD}", session.session_jwt());
             if name != "Cookie" {
                 request = request.header(name, HeaderValue::from_bytes(value.as_bytes())?);
             }
@@ -91,7 +91,7 @@ async fn play(
         let reply = Reply::read(app.oneshot(request).await?).await;
         let renewed = world.refreshes() - calls;
         if allowed {
-            if reply.status() != 200 || reply.body != session.user_id {
+            if reply.status() != 200 || reply.body != session.user_id() {
                 return Err(format!("{}: {}", reply.status(), reply.body).into());
             }
         } else {

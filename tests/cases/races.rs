@@ -8,7 +8,7 @@ use std::future::Future;
 use std::time::{Duration, Instant};
 
 use crate::support::needs;
-use crate::support::world::{self, REFRESH, Reply, Session, World};
+use crate::support::world::{self, CookieLine as _, REFRESH, Reply, World};
 use axum::Router;
 use axum::body::Body;
 use http::Request;
@@ -96,19 +96,6 @@ async fn burst(app: &Router, count: usize, cookies: impl Fn(usize) -> String) ->
     replies.into_iter().map(|(_, reply)| reply).collect()
 }
 
-/// What the browser holds after this reply.
-fn after(session: &Session, reply: &Reply) -> Session {
-    Session {
-        session: reply
-            .cookie("DS")
-            .unwrap_or_else(|| session.session.clone()),
-        refresh: reply
-            .cookie("DSR")
-            .unwrap_or_else(|| session.refresh.clone()),
-        user_id: session.user_id.clone(),
-    }
-}
-
 /// Lets the session JWT run out, here and upstream.
 fn expire(world: &World) {
     world.clock.advance(Duration::from_secs(660));
@@ -138,7 +125,7 @@ async fn stampede() {
         world.rotation(rotation);
         let ann = world.sign_in_long_ago("ann@example.com").await;
         world.emulator.configure(|config| config.latency_ms = 200);
-        let replies = burst(&world.app, 10_000, |_| ann.cookies()).await;
+        let replies = burst(&world.app, 10_000, |_| ann.cookie_line()).await;
         let pairs: HashSet<_> = replies
             .iter()
             .map(|reply| (reply.cookie("DS"), reply.cookie("DSR")))
@@ -154,10 +141,10 @@ async fn late_arrivals() {
         let world = World::new().await;
         world.rotation(rotation);
         let ann = world.sign_in_long_ago("ann@example.com").await;
-        let first = world.get("/me", &ann.cookies()).await;
+        let first = world.browse("/me", &ann).await;
         for _ in 0..9 {
             world.clock.advance(Duration::from_secs(1));
-            let late = world.get("/me", &ann.cookies()).await;
+            let late = world.browse("/me", &ann).await;
             assert_eq!(
                 (late.status(), late.cookie("DSR")),
                 (200, first.cookie("DSR"))
@@ -171,18 +158,18 @@ async fn late_arrivals_after_grace() {
     let world = World::new().await;
     world.rotation(RefreshRotation::SingleUse);
     let ann = world.sign_in_long_ago("ann@example.com").await;
-    world.get("/me", &ann.cookies()).await;
+    world.browse("/me", &ann).await;
     world.clock.advance(Duration::from_secs(11));
-    let late = world.get("/me", &ann.cookies()).await;
+    let late = world.browse("/me", &ann).await;
     assert_eq!((late.status(), late.set_cookies().len()), (401, 0));
     assert_eq!(world.refreshes(), 2, "went upstream");
-    let later = world.get("/me", &ann.cookies()).await;
+    let later = world.browse("/me", &ann).await;
     assert_eq!(
         (later.status(), later.set_cookies().len(), world.refreshes()),
         (401, 0, 2)
     );
     world.clock.advance(Duration::from_secs(11));
-    let last = world.get("/me", &ann.cookies()).await;
+    let last = world.browse("/me", &ann).await;
     assert_eq!(
         (last.status(), last.cookie("DSR").as_deref()),
         (401, Some(""))
@@ -201,8 +188,8 @@ async fn loser_must_not_clear() {
     let ann = world.sign_in_long_ago("ann@example.com").await;
     world.emulator.configure(|config| config.latency_ms = 100);
     let (here, there) = tokio::join!(
-        burst(&world.app, 20, |_| ann.cookies()),
-        burst(&other, 20, |_| ann.cookies()),
+        burst(&world.app, 20, |_| ann.cookie_line()),
+        burst(&other, 20, |_| ann.cookie_line()),
     );
     let won = if here[0].status() == 200 {
         &here
@@ -224,9 +211,9 @@ async fn loser_must_not_clear() {
     }
     assert_eq!(world.refreshes(), 2);
     // The browser holds the winner's cookies, whichever instance it meets next.
-    let ann = after(&ann, &won[0]);
+    let ann = ann.after(&won[0].response);
     for app in [&world.app, &other] {
-        assert_eq!(burst(app, 1, |_| ann.cookies()).await[0].status(), 200);
+        assert_eq!(burst(app, 1, |_| ann.cookie_line()).await[0].status(), 200);
     }
 }
 
@@ -242,11 +229,11 @@ async fn two_users() {
         );
     }
     world.emulator.configure(|config| config.latency_ms = 50);
-    let replies = burst(&world.app, 10_000, |n| users[n % 500].cookies()).await;
+    let replies = burst(&world.app, 10_000, |n| users[n % 500].cookie_line()).await;
     for (n, reply) in replies.iter().enumerate() {
         assert_eq!(
             (reply.status(), &reply.json()["id"]),
-            (200, &json!(users[n % 500].user_id))
+            (200, &json!(users[n % 500].user_id()))
         );
     }
     assert_eq!(world.refreshes(), 500);
@@ -259,14 +246,14 @@ async fn leader_cancelled() {
         let ann = world.sign_in_long_ago("ann@example.com").await;
         world.descope.ready().await.unwrap();
         world.emulator.configure(|config| config.latency_ms = 200);
-        let cookies = ann.cookies();
+        let cookies = ann.cookie_line();
         let leader = world.get("/me", &cookies);
         assert!(
             tokio::time::timeout(Duration::from_millis(20), leader)
                 .await
                 .is_err()
         );
-        let replies = burst(&world.app, 50, |_| ann.cookies()).await;
+        let replies = burst(&world.app, 50, |_| ann.cookie_line()).await;
         assert!(replies.iter().all(|reply| reply.status() == 200));
         assert_eq!(world.refreshes(), 1);
     }
@@ -279,7 +266,7 @@ async fn refresh_fails_once() {
     world
         .emulator
         .fault(Fault::status(REFRESH, 503).retry_after(1));
-    let replies = burst(&world.app, 1_000, |_| ann.cookies()).await;
+    let replies = burst(&world.app, 1_000, |_| ann.cookie_line()).await;
     assert!(
         replies
             .iter()
@@ -292,7 +279,7 @@ async fn refresh_fails_once() {
         world.refreshes()
     );
     world.clock.advance(Duration::from_secs(2));
-    assert_eq!(world.get("/me", &ann.cookies()).await.status(), 200);
+    assert_eq!(world.browse("/me", &ann).await.status(), 200);
 }
 
 async fn refresh_hangs() {
@@ -302,7 +289,7 @@ async fn refresh_hangs() {
     // So many requests take seconds by themselves on a busy machine.
     let bob = world.sign_in_long_ago("bob@example.com").await;
     let began = Instant::now();
-    let replies = burst(&world.app, 10_000, |_| bob.cookies()).await;
+    let replies = burst(&world.app, 10_000, |_| bob.cookie_line()).await;
     assert!(replies.iter().all(|reply| reply.status() == 200));
     let without_a_hang = began.elapsed();
     world.emulator.fault(Fault::hang(REFRESH).times(10));
@@ -313,7 +300,7 @@ async fn refresh_hangs() {
     };
     let before = tasks();
     let began = Instant::now();
-    let replies = burst(&world.app, 10_000, |_| ann.cookies()).await;
+    let replies = burst(&world.app, 10_000, |_| ann.cookie_line()).await;
     let elapsed = began.elapsed();
     assert!(
         elapsed < Duration::from_secs(5) + 2 * without_a_hang,
@@ -340,9 +327,9 @@ async fn rotation_chain() {
     let mut ann = world.sign_in("ann@example.com").await;
     for generation in 1..=144 {
         expire(&world);
-        let replies = burst(&world.app, 50, |_| ann.cookies()).await;
+        let replies = burst(&world.app, 50, |_| ann.cookie_line()).await;
         assert!(replies.iter().all(|reply| reply.status() == 200));
-        ann = after(&ann, &replies[0]);
+        ann = ann.after(&replies[0].response);
         assert_eq!(world.refreshes(), generation);
     }
 }
@@ -351,7 +338,7 @@ async fn theft_replay() {
     let world = World::new().await;
     world.rotation(RefreshRotation::SingleUse);
     let oldest = world.sign_in_long_ago("ann@example.com").await;
-    let older = after(&oldest, &world.get("/me", &oldest.cookies()).await);
+    let older = oldest.after(&world.browse("/me", &oldest).await.response);
     // The next generation within the window of the first.
     let newest = world.get("/me", &older.refresh_cookie()).await;
     assert_eq!(newest.status(), 200);
@@ -369,7 +356,7 @@ async fn cold_keys() {
     let world = World::new().await;
     let ann = world.sign_in("ann@example.com").await;
     world.emulator.configure(|config| config.latency_ms = 300);
-    let replies = burst(&world.app, 10_000, |_| ann.cookies()).await;
+    let replies = burst(&world.app, 10_000, |_| ann.cookie_line()).await;
     assert!(replies.iter().all(|reply| reply.status() == 200));
     assert_eq!(world.key_fetches(), 1);
 }
@@ -451,7 +438,7 @@ async fn nobody_there() {
     let ann = world.sign_in_long_ago("ann@example.com").await;
     world.descope.ready().await.unwrap();
     world.emulator.configure(|config| config.latency_ms = 200);
-    let cookies = ann.cookies();
+    let cookies = ann.cookie_line();
     let hangs_up = world.get("/me", &cookies);
     assert!(
         tokio::time::timeout(Duration::from_millis(50), hangs_up)
@@ -466,8 +453,8 @@ async fn nobody_there() {
         "the renewal went on without its client"
     );
     world.clock.advance(Duration::from_secs(590));
-    let reply = world.get("/me", &ann.cookies()).await;
+    let reply = world.browse("/me", &ann).await;
     assert_eq!(reply.status(), 200);
-    assert_ne!(after(&ann, &reply).refresh, ann.refresh);
+    assert_ne!(ann.after(&reply.response).refresh_jwt(), ann.refresh_jwt());
     assert_eq!(world.refreshes(), 1);
 }

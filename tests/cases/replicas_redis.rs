@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use crate::support::needs;
 use crate::support::redis_server::RedisServer;
 use crate::support::tls::Authority;
-use crate::support::world::{self, REFRESH, Session, World};
+use crate::support::world::{self, CookieLine as _, REFRESH, World};
 use axum::Router;
 use axum::extract::{Path, State};
 use axum::routing::post;
@@ -103,7 +103,7 @@ async fn stampede() {
     let bob = cluster.world.sign_in("bob@example.com").await;
     cluster.latency(200);
     let began = Instant::now();
-    let replies = cluster.burst(2000, &ann.cookies()).await;
+    let replies = cluster.burst(2000, &ann.cookie_line()).await;
     println!("2,000 requests at four processes: {:?}", began.elapsed());
     for reply in &replies {
         assert_eq!(reply.status, 200);
@@ -112,14 +112,14 @@ async fn stampede() {
     }
     assert_eq!(cluster.world.refreshes(), 1);
 
-    let path = format!("/revoke/session/{}", bob.session);
+    let path = format!("/revoke/session/{}", bob.session_jwt());
     let reply = request(cluster.replicas[0].port, "POST", &path, "").await;
     assert_eq!(reply.status, 200);
     let found = dump(&cluster.redis).await;
     assert!(found.len() >= 8, "an outcome, a predecessor, a notice");
     let renewed = [replies[0].session(), replies[0].refresh()];
-    let tokens = [ann.session, ann.refresh, bob.session].into_iter();
-    let tokens = tokens.chain(renewed);
+    let tokens = [ann.session_jwt(), ann.refresh_jwt(), bob.session_jwt()].into_iter();
+    let tokens = tokens.chain(renewed.iter().map(String::as_str));
     for token in tokens {
         for part in token.split('.').map(|part| &part.as_bytes()[..16]) {
             let shows = |found: &Vec<u8>| found.windows(16).any(|window| window == part);
@@ -131,9 +131,9 @@ async fn stampede() {
 async fn fresh() {
     let mut cluster = Cluster::start(RefreshRotation::SingleUse).await;
     let ann = cluster.world.sign_in("ann@example.com").await;
-    let before = cluster.burst(100, &ann.cookies()).await;
+    let before = cluster.burst(100, &ann.cookie_line()).await;
     cluster.redis.kill();
-    let after = cluster.burst(400, &ann.cookies()).await;
+    let after = cluster.burst(400, &ann.cookie_line()).await;
     for reply in before.iter().chain(&after) {
         assert_eq!((reply.status, reply.cookies.len()), (200, 0));
     }
@@ -145,7 +145,7 @@ async fn reuse() {
     let ann = cluster.world.sign_in_long_ago("ann@example.com").await;
     cluster.latency(100);
     cluster.redis.kill();
-    let replies = cluster.burst(400, &ann.cookies()).await;
+    let replies = cluster.burst(400, &ann.cookie_line()).await;
     assert!(replies.iter().all(|reply| reply.status == 200));
     let refresh = replies[0].refresh();
     assert!(replies.iter().all(|reply| reply.refresh() == refresh));
@@ -156,7 +156,7 @@ async fn midway() {
     let mut cluster = Cluster::start(RefreshRotation::ReuseInterval).await;
     let ann = cluster.world.sign_in_long_ago("ann@example.com").await;
     cluster.latency(400);
-    let cookies = ann.cookies();
+    let cookies = ann.cookie_line();
     let burst = cluster.burst(400, &cookies);
     let burst = tokio::spawn(burst);
     tokio::time::sleep(Duration::from_millis(200)).await;
@@ -171,7 +171,7 @@ async fn lost() {
     let ann = cluster.world.sign_in_long_ago("ann@example.com").await;
     cluster.latency(100);
     cluster.redis.kill();
-    let replies = cluster.burst(400, &ann.cookies()).await;
+    let replies = cluster.burst(400, &ann.cookie_line()).await;
     let mut winners = Vec::new();
     for (n, replies) in (0..PROCESSES).map(|n| (n, replies.iter().skip(n).step_by(PROCESSES))) {
         let statuses: Vec<_> = replies.clone().map(|reply| reply.status).collect();
@@ -194,7 +194,7 @@ async fn lost() {
     tokio::time::sleep(Duration::from_millis(600)).await;
     let bob = cluster.world.sign_in_long_ago("bob@example.com").await;
     let before = cluster.world.refreshes();
-    for reply in cluster.burst(400, &bob.cookies()).await {
+    for reply in cluster.burst(400, &bob.cookie_line()).await {
         assert_eq!(reply.status, 200);
     }
     assert_eq!(cluster.world.refreshes() - before, 1);
@@ -211,7 +211,7 @@ async fn frozen() {
     // Those who find out wait for half a second, nobody after them does: that would be four seconds.
     let began = Instant::now();
     for session in &sessions {
-        let replies = cluster.burst(PROCESSES, &session.cookies()).await;
+        let replies = cluster.burst(PROCESSES, &session.cookie_line()).await;
         assert!(replies.iter().all(|reply| reply.status == 200));
     }
     println!(
@@ -224,7 +224,7 @@ async fn frozen() {
     tokio::time::sleep(Duration::from_millis(1200)).await;
     let cid = cluster.world.sign_in_long_ago("cid@example.com").await;
     let before = cluster.world.refreshes();
-    let replies = cluster.burst(100, &cid.cookies()).await;
+    let replies = cluster.burst(100, &cid.cookie_line()).await;
     assert!(replies.iter().all(|reply| reply.status == 200));
     assert_eq!(cluster.world.refreshes() - before, 1);
 }
@@ -256,7 +256,7 @@ async fn died() {
             .unwrap();
         let head = format!(
             "GET /me HTTP/1.1\r\nhost: x\r\ncookie: {}\r\n\r\n",
-            ann.cookies()
+            ann.cookie_line()
         );
         stream.write_all(head.as_bytes()).await.unwrap();
         let began = Instant::now();
@@ -272,16 +272,16 @@ async fn died() {
             ..world
         };
         for _ in 0..2 {
-            let reply = world.get("/me", &ann.cookies()).await;
+            let reply = world.browse("/me", &ann).await;
             assert_eq!((reply.status(), reply.set_cookies().len()), (503, 0));
             assert_eq!(reply.header("retry-after"), Some("5"));
         }
         assert_eq!(world.refreshes(), 1);
         let left = end_lease(&redis).await;
         assert!(left > Duration::ZERO && left <= Duration::from_secs(15));
-        let reply = world.get("/me", &ann.cookies()).await;
+        let reply = world.browse("/me", &ann).await;
         assert_eq!((reply.status(), world.refreshes()), (200, 2));
-        assert_ne!(reply.cookie("DSR").unwrap(), ann.refresh);
+        assert_ne!(reply.cookie("DSR").unwrap(), ann.refresh_jwt());
     }
 }
 
@@ -317,15 +317,18 @@ async fn revoked() {
     let cluster = Cluster::start(RefreshRotation::None).await;
     let ann = cluster.world.sign_in("ann@example.com").await;
     let bob = cluster.world.sign_in("bob@example.com").await;
-    let session = format!("DS={}", ann.session);
-    for cookies in [&session, &bob.cookies()] {
+    let session = format!("DS={}", ann.session_jwt());
+    for cookies in [&session, &bob.cookie_line()] {
         let replies = cluster.burst(PROCESSES, cookies).await;
         assert!(replies.iter().all(|reply| reply.status == 200));
     }
     // The emulator stamps whole seconds; so do revocations of users.
     for (path, cookies) in [
-        (format!("/revoke/session/{}", ann.session), &session),
-        (format!("/revoke/user/{}", bob.user_id), &bob.cookies()),
+        (format!("/revoke/session/{}", ann.session_jwt()), &session),
+        (
+            format!("/revoke/user/{}", bob.user_id()),
+            &bob.cookie_line(),
+        ),
     ] {
         let reply = request(cluster.replicas[0].port, "POST", &path, "").await;
         assert_eq!(reply.status, 200);
@@ -342,7 +345,7 @@ async fn revoked() {
     }
     // A replica that starts later has heard of it before it is ready.
     let late = Replica::start(&cluster.world, &cluster.redis);
-    for cookies in [&session, &bob.cookies()] {
+    for cookies in [&session, &bob.cookie_line()] {
         assert_eq!(request(late.port, "GET", "/me", cookies).await.status, 401);
     }
 }
@@ -781,12 +784,7 @@ impl Answer {
     }
 
     fn session_cookies(&self) -> String {
-        let session = Session {
-            session: self.session(),
-            refresh: self.refresh(),
-            ..Session::default()
-        };
-        session.cookies()
+        format!("DS={}; DSR={}", self.session(), self.refresh())
     }
 
     fn cookie(&self, prefix: &str) -> String {

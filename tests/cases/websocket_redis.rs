@@ -18,7 +18,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::support::needs;
 use crate::support::redis_server::RedisServer;
-use crate::support::world::{Session, World};
+use crate::support::world::{CookieLine as _, SignedIn, World};
 
 #[allow(dead_code)]
 #[path = "../../examples/websocket.rs"]
@@ -77,7 +77,7 @@ async fn signed_out(call: &str) {
         (&mut of_bob, &bob),
     ] {
         let hello = next(socket).await.unwrap().into_text().unwrap();
-        assert_eq!(hello.as_str(), format!("hello {}", session.user_id));
+        assert_eq!(hello.as_str(), format!("hello {}", session.user_id()));
     }
 
     there.sign_out(call, &ann).await;
@@ -101,7 +101,7 @@ async fn strangers() {
     let own = format!("http://127.0.0.1:{}", here.port);
     for (cookies, origin, status) in [
         ("", &*own, 401),
-        (&*ann.cookies(), "http://evil.example", 403),
+        (&*ann.cookie_line(), "http://evil.example", 403),
     ] {
         match here.connect(cookies, origin).await {
             Err(Error::Http(response)) => assert_eq!(response.status(), status),
@@ -164,9 +164,9 @@ impl Replica {
         }
     }
 
-    async fn open(&self, session: &Session) -> Socket {
+    async fn open(&self, session: &SignedIn) -> Socket {
         let origin = format!("http://127.0.0.1:{}", self.port);
-        self.connect(&session.cookies(), &origin).await.unwrap()
+        self.connect(&session.cookie_line(), &origin).await.unwrap()
     }
 
     async fn connect(&self, cookies: &str, origin: &str) -> Result<Socket, Error> {
@@ -178,7 +178,7 @@ impl Replica {
         Ok(connect_async(request).await?.0)
     }
 
-    async fn sign_out(&self, call: &str, session: &Session) {
+    async fn sign_out(&self, call: &str, session: &SignedIn) {
         let origin = format!("http://127.0.0.1:{}", self.port);
         let client = reqwest::Client::builder().no_proxy().build().unwrap();
         let response = client

@@ -13,8 +13,8 @@ use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use tower::ServiceExt;
 use tower_descope::clock::ManualClock;
+pub use tower_descope::emulator::SignedIn;
 use tower_descope::emulator::{Emulator, RefreshRotation};
-use tower_descope::wire::{DeliveryMethod, JwtResponse, OtpSignInRequest, OtpVerifyRequest};
 use tower_descope::{AuthRejection, Descope, DescopeBuilder, RequireLayer, User};
 
 pub const REFRESH: &str = "/v1/auth/refresh";
@@ -26,21 +26,22 @@ pub struct World {
     pub app: Router,
 }
 
-/// What a browser holds.
-#[derive(Clone, Default)]
-pub struct Session {
-    pub session: String,
-    pub refresh: String,
-    pub user_id: String,
+/// Cookies as text, for requests that carry others besides.
+pub trait CookieLine {
+    /// Both cookies.
+    fn cookie_line(&self) -> String;
+
+    /// The cookie of a browser that has lost its session cookie.
+    fn refresh_cookie(&self) -> String;
 }
 
-impl Session {
-    pub fn cookies(&self) -> String {
-        format!("DS={}; DSR={}", self.session, self.refresh)
+impl CookieLine for SignedIn {
+    fn cookie_line(&self) -> String {
+        self.cookies().to_str().unwrap().to_owned()
     }
 
-    pub fn refresh_cookie(&self) -> String {
-        format!("DSR={}", self.refresh)
+    fn refresh_cookie(&self) -> String {
+        format!("DSR={}", self.refresh_jwt())
     }
 }
 
@@ -98,51 +99,38 @@ impl World {
     }
 
     /// Signs somebody in.
-    pub async fn sign_in(&self, address: &str) -> Session {
-        let otp = self.descope.client().otp();
-        let request = OtpSignInRequest::new(address);
-        otp.sign_up_or_in(DeliveryMethod::Email, &request, None)
-            .await
-            .unwrap();
-        let code = self.emulator.last_code(address).unwrap();
-        let reply: JwtResponse = otp
-            .verify(DeliveryMethod::Email, &OtpVerifyRequest::new(address, code))
-            .await
-            .unwrap();
-        Session {
-            user_id: reply.user.unwrap().user_id,
-            session: reply.session_jwt,
-            refresh: reply.refresh_jwt,
-        }
+    pub async fn sign_in(&self, address: &str) -> SignedIn {
+        self.emulator.sign_in(address).unwrap()
     }
 
     /// Signs somebody in an hour ago: the session JWT is over, the refresh JWT lives.
-    pub async fn sign_in_long_ago(&self, address: &str) -> Session {
+    pub async fn sign_in_long_ago(&self, address: &str) -> SignedIn {
         self.emulator.advance_clock(-3600);
         let session = self.sign_in(address).await;
         self.emulator.advance_clock(3600);
         session
     }
 
-    pub async fn get(&self, path: &str, cookies: &str) -> Reply {
-        self.send(
-            Request::get(path)
-                .header(COOKIE, cookies)
-                .body(Body::empty())
-                .unwrap(),
-        )
-        .await
+    /// The page that this browser gets.
+    pub async fn browse(&self, path: &str, browser: &SignedIn) -> Reply {
+        self.send(browser.browse(path).map(Body::from)).await
     }
 
+    /// What an API client gets.
+    pub async fn ask(&self, path: &str, client: &SignedIn) -> Reply {
+        self.send(client.get(path).map(Body::from)).await
+    }
+
+    /// What a client with this token gets, whatever it is.
     pub async fn get_bearer(&self, path: &str, token: &str) -> Reply {
-        let authorization = format!("Bearer {token}");
-        self.send(
-            Request::get(path)
-                .header("authorization", authorization)
-                .body(Body::empty())
-                .unwrap(),
-        )
-        .await
+        let request = Request::get(path).header("authorization", format!("Bearer {token}"));
+        self.send(request.body(Body::empty()).unwrap()).await
+    }
+
+    /// With these cookies, of whomever.
+    pub async fn get(&self, path: &str, cookies: &str) -> Reply {
+        let request = Request::get(path).header(COOKIE, cookies);
+        self.send(request.body(Body::empty()).unwrap()).await
     }
 
     pub async fn send(&self, request: Request<Body>) -> Reply {
