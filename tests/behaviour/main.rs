@@ -12,7 +12,8 @@ mod current_user;
 mod emulator;
 mod endpoints;
 mod events;
-mod examples;
+mod example_html_forms;
+mod example_testing;
 mod keys_lifecycle;
 mod keys_missing;
 mod openapi;
@@ -48,6 +49,7 @@ mod walkthrough;
 
 #[path = "../support"]
 mod support {
+    pub mod browser_without_script;
     pub mod fake;
     pub mod faults_with_a_clock;
     pub mod fuzz_targets;
