@@ -13,6 +13,7 @@ mod emulator;
 mod endpoints;
 mod events;
 mod example_html_forms;
+mod example_multi_tenant;
 mod example_testing;
 mod keys_lifecycle;
 mod keys_missing;
