@@ -15,6 +15,7 @@ mod events;
 mod example_html_forms;
 mod example_multi_tenant;
 mod example_testing;
+mod example_users_table;
 mod keys_lifecycle;
 mod keys_missing;
 mod openapi;
