@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use http::Extensions;
 use serde::de::DeserializeOwned;
 
-use crate::client::{ClientError, SessionToken};
+use crate::client::{ClientError, RefreshToken, SessionToken};
 use crate::error::{AuthError, AuthErrorKind};
 use crate::project::Project;
 use crate::session::{RefreshJwt, Session};
@@ -279,6 +279,57 @@ impl User {
         };
         let loaded = project.profiles.load(self.id(), &presented).await;
         loaded.map_err(ProfileError::Call)
+    }
+
+    /// The refresh JWT of the browser's session, for calls of [`client`](crate::Descope::client) that act for the user,
+    /// such as selecting a tenant or changing an e-mail address. It is the one that such a call must send: if the session
+    /// has just been renewed, the new one, which the browser does not have yet.
+    ///
+    /// Whoever holds a refresh JWT is the user for as long as the session lives. Do not log it, store it or put it into a
+    /// page. Calls that issue tokens may replace it, so pass what they answer to
+    /// [`establish`](crate::Descope::establish).
+    ///
+    /// ```
+    /// # #[cfg(feature = "routes")] {
+    /// use axum::extract::{Path, State};
+    /// use axum::response::{IntoResponse, Response};
+    /// use http::StatusCode;
+    /// use http::request::Parts;
+    /// use tower_descope::wire::TenantSelectRequest;
+    /// use tower_descope::{AuthError, Descope, User};
+    ///
+    /// async fn select(
+    ///     State(descope): State<Descope>,
+    ///     Path(tenant): Path<String>,
+    ///     user: User,
+    ///     parts: Parts,
+    /// ) -> Result<Response, AuthError> {
+    ///     let token = user.refresh_token().await?;
+    ///     let request = TenantSelectRequest::new(tenant);
+    ///     let Ok(tokens) = descope.client().session().select_tenant(&request, &token).await else {
+    ///         return Ok(StatusCode::BAD_GATEWAY.into_response());
+    ///     };
+    ///     Ok(descope.establish(&parts, &tokens).await?.into_response())
+    /// }
+    /// # let _ = axum::Router::<Descope>::new().route("/tenant/{tenant}", axum::routing::post(select)); }
+    /// ```
+    ///
+    /// # Errors
+    ///
+    /// * [`NoRefreshToken`](AuthErrorKind::NoRefreshToken): the request carries none that can be used, as with a bearer.
+    /// * [`SessionEnded`](AuthErrorKind::SessionEnded): Descope has refused it.
+    /// * [`Unavailable`](AuthErrorKind::Unavailable): it cannot be told now whether it is good.
+    pub async fn refresh_token(&self) -> Result<RefreshToken, AuthError> {
+        match self.session.refresh_jwt().await {
+            RefreshJwt::Live(presented) => {
+                RefreshToken::new(&*presented.jwt).map_err(|_| AuthErrorKind::NoRefreshToken.into())
+            }
+            RefreshJwt::Missing => Err(AuthErrorKind::NoRefreshToken.into()),
+            RefreshJwt::Refused => Err(AuthErrorKind::SessionEnded.into()),
+            RefreshJwt::Unknown { retry_after } => {
+                Err(AuthErrorKind::Unavailable { retry_after }.into())
+            }
+        }
     }
 }
 

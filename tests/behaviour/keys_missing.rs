@@ -14,7 +14,7 @@ use axum::Router;
 use axum::body::Body;
 use serde_json::json;
 use tower_descope::routes::TokenDelivery;
-use tower_descope::{Descope, InvalidToken, ProfileError};
+use tower_descope::{AuthErrorKind, Descope, InvalidToken, ProfileError};
 
 const REFRESH: &str = "/v1/auth/refresh";
 const VERIFY: &str = "/v1/auth/otp/verify/email";
@@ -432,12 +432,14 @@ async fn a_profile_says_when_it_cannot_be_told_whose_refresh_jwt_it_is() {
     forge_in_vain(&descope).await;
     let app = Router::new().route(
         "/page",
-        axum::routing::get(
-            async |user: tower_descope::User| match user.profile().await {
+        axum::routing::get(async |user: tower_descope::User| {
+            let error = user.refresh_token().await.unwrap_err();
+            assert!(matches!(error.kind(), AuthErrorKind::Unavailable { .. }));
+            match user.profile().await {
                 Err(ProfileError::Undecided { retry_after }) => retry_after.as_secs().to_string(),
                 other => format!("{other:?}"),
-            },
-        ),
+            }
+        }),
     );
     let app = app.layer(descope.session_layer());
     let answer = page_with(&app, &format!("DS={session}; DSR={refresh}")).await;

@@ -14,7 +14,11 @@ mod current_user;
 mod emulator;
 mod endpoints;
 mod events;
-mod examples;
+mod example_html_forms;
+mod example_multi_tenant;
+mod example_testing;
+mod example_users_table;
+mod example_websocket;
 mod hooks;
 mod keys_lifecycle;
 mod keys_missing;
@@ -55,6 +59,7 @@ mod walkthrough;
 
 #[path = "../support"]
 mod support {
+    pub mod browser_without_script;
     pub mod fake;
     pub mod faults_with_a_clock;
     pub mod fuzz_targets;

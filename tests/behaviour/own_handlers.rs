@@ -3,21 +3,22 @@
 use std::time::Duration;
 
 use crate::support::mounted::browser::Answer;
-use crate::support::mounted::{Browser, CODE, Upstream, builder, claims, descope};
+use crate::support::mounted::{Browser, CODE, Upstream, builder, claims, descope, error_body};
 use crate::support::signer::Signer;
 use axum::body::Body;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Json, Router};
-use http::header::{CACHE_CONTROL, HeaderMap, SET_COOKIE, VARY};
+use http::header::{AUTHORIZATION, CACHE_CONTROL, HeaderMap, SET_COOKIE, VARY};
 use http::request::Parts;
 use serde_json::json;
-use tower_descope::wire::{DeliveryMethod, JwtResponse, OtpVerifyRequest};
-use tower_descope::{AuthErrorKind, Descope, SignOut, User};
+use tower_descope::wire::{DeliveryMethod, JwtResponse, OtpVerifyRequest, TenantSelectRequest};
+use tower_descope::{AuthError, AuthErrorKind, Descope, SignOut, User};
 
 const ADOPT: &str = "/adopt";
 const SIGN_IN: &str = "/sign-in";
+const SELECT: &str = "/select";
 const SIGN_OUT: &str = "/sign-out";
 const SIGN_OUT_EVERYWHERE: &str = "/sign-out-everywhere";
 const LOGOUT: &str = "/v1/auth/logout";
@@ -28,6 +29,7 @@ fn app(descope: &Descope, with_layer: bool) -> Router {
     let own = Router::new()
         .route(SIGN_IN, post(sign_in))
         .route(ADOPT, post(adopt))
+        .route(SELECT, post(select))
         .route(SIGN_OUT, post(sign_out))
         .route(SIGN_OUT_EVERYWHERE, post(sign_out_everywhere))
         .with_state(descope.clone());
@@ -70,12 +72,32 @@ async fn establish(descope: &Descope, parts: &Parts, tokens: &JwtResponse) -> Re
             let user = established.user().map_or("", |user| user.id()).to_owned();
             (established, Json(json!({ "user": user }))).into_response()
         }
-        Err(error) => {
-            let headers = [(CACHE_CONTROL, "no-store")];
-            let body = Json(json!({ "code": error.code() }));
-            (error.status(), headers, body).into_response()
-        }
+        Err(error) => refused(&error),
     }
+}
+
+fn refused(error: &AuthError) -> Response {
+    let headers = [(CACHE_CONTROL, "no-store")];
+    let body = Json(json!({ "code": error.code() }));
+    (error.status(), headers, body).into_response()
+}
+
+/// Moves the session into a tenant, with the refresh JWT of the browser.
+async fn select(
+    State(descope): State<Descope>,
+    user: User,
+    parts: Parts,
+    tenant: String,
+) -> Response {
+    let token = match user.refresh_token().await {
+        Ok(token) => token,
+        Err(error) => return refused(&error),
+    };
+    assert!(!format!("{token:?}").contains(token.expose()));
+    let request = TenantSelectRequest::new(tenant);
+    let session = descope.client().session();
+    let tokens = session.select_tenant(&request, &token).await.unwrap();
+    establish(&descope, &parts, &tokens).await
 }
 
 async fn sign_out(State(descope): State<Descope>, parts: Parts) -> Response {
@@ -453,4 +475,56 @@ async fn the_headers_can_be_written_without_axum() {
     let empty = descope.establish(&parts, &JwtResponse::default()).await;
     let kind = empty.unwrap_err().kind().clone();
     assert_eq!(kind, AuthErrorKind::MissingCredentials);
+}
+
+// Otherwise the handler would spend the refresh JWT that the layer has just had replaced, which looks like theft.
+#[tokio::test]
+async fn a_handler_calls_descope_with_the_refresh_jwt_that_is_live() {
+    for rotating in [false, true] {
+        for expired in [false, true] {
+            let upstream = Upstream::new();
+            upstream.set().rotation = rotating;
+            let descope = descope(&upstream);
+            let mut browser = Browser::with_tokens(app(&descope, true), upstream.tokens("Uann"));
+            if expired {
+                upstream.clock.advance(Duration::from_secs(700));
+            }
+            let answer = send(&mut browser, SELECT, "t1").await;
+            assert_eq!(answer.is_ok().body["user"], "Uann");
+            assert_eq!(upstream.count("/v1/auth/refresh"), usize::from(expired));
+            assert_eq!(upstream.count("/v1/auth/tenant/select"), 1);
+            assert_eq!(upstream.set().reused, 0, "{rotating} {expired}");
+            assert_eq!(claims(&browser.ds())["dct"], "t1");
+            assert!(upstream.is_live(&browser.dsr()));
+            // The session goes on with what was written.
+            upstream.clock.advance(Duration::from_secs(700));
+            assert_eq!(page(&mut browser).await.is_ok().text, "Uann");
+            assert_eq!(upstream.set().reused, 0, "{rotating} {expired}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_handler_learns_why_there_is_no_refresh_jwt_to_call_with() {
+    let upstream = Upstream::rotating();
+    let (session, refresh) = upstream.tokens("Uann");
+    let mut browser = Browser::new(app(&descope(&upstream), true));
+    let mut request = Browser::request("POST", SELECT).body("t1".into()).unwrap();
+    let bearer = format!("Bearer {session}").parse().unwrap();
+    request.headers_mut().insert(AUTHORIZATION, bearer);
+    let answer = browser.send(request).await;
+    assert_eq!(answer.status, 403, "{}", answer.text);
+    assert_eq!(answer.body["code"], "no_refresh_token");
+    assert_eq!(upstream.total(), 0);
+
+    let app = app(&descope(&upstream), true);
+    upstream.answer("/v1/auth/refresh", 401, error_body("E061005"));
+    // Another tab, which has lost the session JWT, has found out about the refresh JWT.
+    let mut other = Browser::with_tokens(app.clone(), (String::new(), refresh.clone()));
+    assert_eq!(page(&mut other).await.status, 401);
+    let mut browser = Browser::with_tokens(app, (session, refresh));
+    let answer = send(&mut browser, SELECT, "t1").await;
+    assert_eq!(answer.status, 401, "{}", answer.text);
+    assert_eq!(answer.body["code"], "session_ended");
+    assert_eq!(upstream.count("/v1/auth/tenant/select"), 0);
 }
