@@ -52,7 +52,7 @@ async fn main() -> Result<(), Box<dyn Error>> {
                 .listen(env_or("EMULATOR_LISTEN", "127.0.0.1:3001")?)
                 .start()
                 .await?;
-            let builder = Descope::builder(emulator.project_id()).base_url(emulator.base_url());
+            let builder = emulator.descope();
             (Some(emulator), builder)
         }
     };

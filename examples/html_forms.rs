@@ -15,9 +15,7 @@ use tower_descope::{Descope, Emulator, SignOut, User};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let emulator = Emulator::builder().start().await?;
-    let descope = Descope::builder(emulator.project_id())
-        .base_url(emulator.base_url())
-        .build()?;
+    let descope = emulator.descope().build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("app:   http://{}", listener.local_addr()?);
     println!("inbox: {}", emulator.inbox_url());

@@ -23,9 +23,7 @@ use tower_descope::{AuthError, AuthErrorKind, Descope, RequireLayer, User};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let emulator = Emulator::builder().start().await?;
     seed(&emulator)?;
-    let descope = Descope::builder(emulator.project_id())
-        .base_url(emulator.base_url())
-        .build()?;
+    let descope = emulator.descope().build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("app:   http://{}", listener.local_addr()?);
     println!("inbox: {}", emulator.inbox_url());

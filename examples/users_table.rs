@@ -21,9 +21,7 @@ use tower_descope::{CurrentUser, Descope, Emulator, LoadUser, SignOut, User};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let emulator = Emulator::builder().start().await?;
-    let descope = Descope::builder(emulator.project_id())
-        .base_url(emulator.base_url())
-        .build()?;
+    let descope = emulator.descope().build()?;
     // The emulator forgets its users when it ends, so the table need not outlive it: yours is in a file.
     let app = app(&descope, Connection::open_in_memory()?)?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;

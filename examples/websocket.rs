@@ -38,7 +38,7 @@ pub async fn main() -> Result<(), Box<dyn Error>> {
         DescopeBuilder::from_env()?
     } else {
         let emulator = emulator.insert(Emulator::builder().start().await?);
-        Descope::builder(emulator.project_id()).base_url(emulator.base_url())
+        emulator.descope()
     };
     if let Ok(url) = env::var("REDIS_URL") {
         // Apps that share the server differ by this name.

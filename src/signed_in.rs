@@ -2,8 +2,9 @@
 
 use std::fmt;
 
-use http::header::{ACCEPT, AUTHORIZATION, COOKIE, SET_COOKIE};
-use http::{HeaderValue, Request, Response};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
+use http::{HeaderValue, Method, Request, Response};
+use serde::Serialize;
 
 /// The tokens of somebody who is signed in, and requests that carry them. For tests.
 ///
@@ -81,6 +82,38 @@ impl SignedIn {
         request
     }
 
+    /// A form that a browser submits from a page of this app, with the cookies.
+    ///
+    /// # Panics
+    ///
+    /// If `uri` is none.
+    pub fn submit(&self, uri: &str, fields: &[(&str, &str)]) -> Request<String> {
+        let fields = fields.iter().map(|(name, value)| {
+            let [name, value] = [name, value].map(|text| percent_encoded(text));
+            format!("{name}={value}")
+        });
+        let mut request = self.browse(uri);
+        *request.method_mut() = Method::POST;
+        *request.body_mut() = fields.collect::<Vec<_>>().join("&");
+        let form = HeaderValue::from_static("application/x-www-form-urlencoded");
+        request.headers_mut().insert(CONTENT_TYPE, form);
+        request
+    }
+
+    /// A POST of JSON with the bearer, as an API client sends it.
+    ///
+    /// # Panics
+    ///
+    /// If `uri` is none, or the value is not representable in JSON.
+    pub fn post_json(&self, uri: &str, value: &impl Serialize) -> Request<String> {
+        let mut request = self.get(uri);
+        *request.method_mut() = Method::POST;
+        *request.body_mut() = serde_json::to_string(value).expect("a value of JSON");
+        let json = HeaderValue::from_static("application/json");
+        request.headers_mut().insert(CONTENT_TYPE, json);
+        request
+    }
+
     /// What a browser holds after a response: the cookies that it sets take the place of these, and those that it deletes
     /// are empty from then on.
     #[must_use]
@@ -109,6 +142,17 @@ fn get(uri: &str) -> Request<String> {
     Request::get(uri)
         .body(String::new())
         .unwrap_or_else(|_| panic!("not a URI: {uri:?}"))
+}
+
+/// All but the unreserved characters of a URL (RFC 3986 section 2.3) as percent-encoded bytes.
+fn percent_encoded(text: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+    text.bytes()
+        .map(|byte| match is_plain(byte) {
+            true => char::from(byte).to_string(),
+            false => format!("%{byte:02X}"),
+        })
+        .collect()
 }
 
 fn secret(text: String) -> HeaderValue {

@@ -212,6 +212,23 @@ impl Descope {
     }
 }
 
+#[cfg(feature = "emulator")]
+impl crate::emulator::Emulator {
+    /// Starts to configure a handle that talks to this emulator.
+    ///
+    /// ```
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// let emulator = tower_descope::Emulator::builder().start().await?;
+    /// let descope = emulator.descope().build()?;
+    /// assert_eq!(descope.client().base_url().as_str(), emulator.base_url());
+    /// # Ok(()) }
+    /// ```
+    pub fn descope(&self) -> DescopeBuilder {
+        Descope::builder(self.project_id()).base_url(self.base_url())
+    }
+}
+
 impl SessionLayer {
     /// Makes the layer of this handle, like [`Descope::session_layer`].
     pub fn new(descope: Descope) -> Self {

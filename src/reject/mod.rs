@@ -16,8 +16,7 @@ use bytes::Bytes;
 use http::Response;
 
 pub use self::body::ResponseBody;
-#[cfg(feature = "routes")]
-pub(crate) use self::next::path_on_this_host;
+pub use self::next::path_on_this_host;
 pub(crate) use self::next::percent_decoded;
 pub use self::redirect::RedirectToLogin;
 pub(crate) use self::render::problem;

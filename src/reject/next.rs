@@ -24,7 +24,17 @@ const LOOK_LIKE_SLASHES: [char; 6] = [
 ///
 /// So normalising an accepted path changes nothing. Query and fragment lead nowhere; they are only searched for raw
 /// control characters and white space.
-pub(crate) fn path_on_this_host(next: &str) -> Option<&str> {
+///
+/// The login page of an app asks this about the `next` that it was given:
+///
+/// ```
+/// use tower_descope::require::path_on_this_host;
+///
+/// assert_eq!(path_on_this_host("/orders?page=2"), Some("/orders?page=2"));
+/// assert_eq!(path_on_this_host("//evil.example"), None);
+/// assert_eq!(path_on_this_host("https://evil.example"), None);
+/// ```
+pub fn path_on_this_host(next: &str) -> Option<&str> {
     let path = next.split(['?', '#']).next().unwrap_or_default();
     let accepted = next.len() <= MAX_NEXT
         && !next.contains(|c: char| c.is_control() || c.is_whitespace())

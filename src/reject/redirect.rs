@@ -29,7 +29,7 @@ const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 /// on with a page of its own choice.
 ///
 /// The login page must still treat `next` as untrusted input, because anybody can link to the login page with another
-/// `next`. It should follow a `next` only if that keeps the same rules.
+/// `next`. It should follow a `next` only if [`path_on_this_host`] returns it.
 ///
 /// ```
 /// # fn f(descope: tower_descope::Descope) {

@@ -24,4 +24,5 @@ pub use self::tenant::TenantFrom;
 pub use crate::headers::RequestHead;
 pub use crate::reject::{
     GrpcStatus, NoBody, ProblemJson, RedirectToLogin, Reject, Rejected, ResponseBody,
+    path_on_this_host,
 };

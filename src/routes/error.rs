@@ -300,6 +300,14 @@ impl From<AuthError> for RouteError {
     }
 }
 
+/// As the mounted routes answer when their call has failed: Descope's error, in the form of Descope's errors, and nothing
+/// else of its answer. For a page that is meant for people, look at [`ClientError::code`] instead.
+impl IntoResponse for ClientError {
+    fn into_response(self) -> Response {
+        RouteError::upstream(&self).into_response()
+    }
+}
+
 impl IntoResponse for RouteError {
     fn into_response(self) -> Response {
         let ErrorParts {

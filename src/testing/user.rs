@@ -179,7 +179,8 @@ impl TestUser {
         self.sign_in().cookies()
     }
 
-    /// A GET with a bearer, as an API client sends it. [`SignedIn::with_bearer`] makes any other request.
+    /// A GET with a bearer, as an API client sends it. For other requests there are [`SignedIn::post_json`] and
+    /// [`SignedIn::with_bearer`].
     ///
     /// # Panics
     ///
@@ -188,8 +189,8 @@ impl TestUser {
         self.sign_in().get(uri)
     }
 
-    /// A GET with cookies, as a browser sends it that is to show a page of this app. [`SignedIn::with_cookies`] makes any
-    /// other request.
+    /// A GET with cookies, as a browser sends it that is to show a page of this app. For other requests there are
+    /// [`SignedIn::submit`] and [`SignedIn::with_cookies`].
     ///
     /// # Panics
     ///

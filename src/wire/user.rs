@@ -154,3 +154,20 @@ pub struct UserTenant {
     #[serde(deserialize_with = "nullable")]
     pub permissions: Vec<String>,
 }
+
+impl UserTenant {
+    /// A tenant of this id, without rights in it, for a user of the emulator.
+    pub fn new(tenant_id: impl Into<String>) -> Self {
+        Self {
+            tenant_id: tenant_id.into(),
+            ..Self::default()
+        }
+    }
+
+    /// With this role in the tenant.
+    #[must_use]
+    pub fn role(mut self, role: impl Into<String>) -> Self {
+        self.role_names.push(role.into());
+        self
+    }
+}

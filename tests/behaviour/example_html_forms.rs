@@ -1,6 +1,6 @@
 //! The example `html_forms`, served over a socket and used as a browser uses it.
 
-use tower_descope::{Descope, Emulator};
+use tower_descope::Emulator;
 
 use crate::support::browser_without_script::Browser;
 
@@ -11,10 +11,7 @@ mod html_forms;
 #[tokio::test]
 async fn html_forms_sign_in_and_out_without_script() {
     let emulator = Emulator::builder().start().await.unwrap();
-    let descope = Descope::builder(emulator.project_id())
-        .base_url(emulator.base_url())
-        .build()
-        .unwrap();
+    let descope = emulator.descope().build().unwrap();
     let mut browser = Browser::new(html_forms::app(&descope)).await;
     assert!(browser.open("/").await.contains("Send a code"));
     let email = "ann@example.com";

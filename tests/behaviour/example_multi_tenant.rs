@@ -1,6 +1,6 @@
 //! The example `multi_tenant`, served over a socket and used as a browser uses it.
 
-use tower_descope::{Descope, Emulator};
+use tower_descope::Emulator;
 
 use crate::support::browser_without_script::Browser;
 
@@ -12,10 +12,7 @@ const ANN: &str = "ann@example.com";
 const BOB: &str = "bob@example.com";
 
 async fn signed_in(emulator: &Emulator, email: &str) -> Browser {
-    let descope = Descope::builder(emulator.project_id())
-        .base_url(emulator.base_url())
-        .build()
-        .unwrap();
+    let descope = emulator.descope().build().unwrap();
     let mut browser = Browser::new(multi_tenant::app(&descope)).await;
     let page = browser.submit("/code", &[("email", email)]).await;
     assert!(page.contains("name=code"), "{page}");

@@ -1,7 +1,7 @@
 //! The example `users_table`, served over a socket and used as a browser uses it.
 
 use rusqlite::Connection;
-use tower_descope::{Descope, Emulator};
+use tower_descope::Emulator;
 
 use crate::support::browser_without_script::Browser;
 
@@ -39,10 +39,7 @@ fn row(email: &str, nickname: &str) -> (String, String) {
 #[tokio::test]
 async fn users_table_has_a_row_from_the_first_sign_in_on() {
     let emulator = Emulator::builder().start().await.unwrap();
-    let descope = Descope::builder(emulator.project_id())
-        .base_url(emulator.base_url())
-        .build()
-        .unwrap();
+    let descope = emulator.descope().build().unwrap();
     let table = database("first_sign_in");
     let app = users_table::app(&descope, database("first_sign_in")).unwrap();
     let mut browser = Browser::new(app).await;
@@ -77,10 +74,7 @@ async fn users_table_has_a_row_from_the_first_sign_in_on() {
 #[tokio::test]
 async fn users_table_lets_nobody_in_without_a_row() {
     let emulator = Emulator::builder().start().await.unwrap();
-    let descope = Descope::builder(emulator.project_id())
-        .base_url(emulator.base_url())
-        .build()
-        .unwrap();
+    let descope = emulator.descope().build().unwrap();
     let table = database("no_row");
     let app = users_table::app(&descope, database("no_row")).unwrap();
     let mut browser = Browser::new(app).await;

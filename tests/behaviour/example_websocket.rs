@@ -10,7 +10,7 @@ use tokio_tungstenite::connect_async;
 use tokio_tungstenite::tungstenite::Message;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
-use tower_descope::{Descope, Emulator};
+use tower_descope::Emulator;
 
 use crate::support::browser_without_script::Browser;
 
@@ -22,10 +22,7 @@ mod websocket;
 #[tokio::test]
 async fn the_handshake_of_a_websocket_renews_the_session_and_a_sign_out_closes_it() {
     let emulator = Emulator::builder().start().await.unwrap();
-    let descope = Descope::builder(emulator.project_id())
-        .base_url(emulator.base_url())
-        .build()
-        .unwrap();
+    let descope = emulator.descope().build().unwrap();
     let ann = emulator.sign_in("ann@example.com").unwrap();
     let mut browser = Browser::new(websocket::app(&descope)).await;
 

@@ -105,8 +105,9 @@ async fn without_a_clock_that_wakes_a_timer_does() {
         .emulator
         .configure(|config| config.session_ttl_seconds = 2);
     let ann = world.sign_in("ann@example.com").await;
-    let descope = Descope::builder(world.emulator.project_id())
-        .base_url(world.emulator.base_url())
+    let descope = world
+        .emulator
+        .descope()
         .leeway(Duration::ZERO)
         .build()
         .unwrap();

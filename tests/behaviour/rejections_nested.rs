@@ -229,6 +229,38 @@ async fn errors_are_responses() {
     );
 }
 
+/// A handler that passes on the error of a call answers as the mounted routes do.
+#[tokio::test]
+async fn an_error_of_descope_is_a_response() {
+    let emulator = tower_descope::Emulator::builder().start().await.unwrap();
+    let descope = emulator.descope().build().unwrap();
+    let client = descope.client().clone();
+    let own = async move || {
+        let request = tower_descope::wire::OtpVerifyRequest::new("ann@example.com", "000000");
+        let method = tower_descope::wire::DeliveryMethod::Email;
+        let answer = client.otp().verify(method, &request).await;
+        answer.map(|_| ())
+    };
+    let app = Router::new()
+        .route("/own", get(own))
+        .nest("/auth", descope.routes());
+    let read = async |request: Request<String>| {
+        let response: Response<Body> = app.clone().oneshot(request).await.unwrap();
+        let status = response.status().as_u16();
+        let body = axum::body::to_bytes(response.into_body(), 4096)
+            .await
+            .unwrap();
+        (status, String::from_utf8(body.to_vec()).unwrap())
+    };
+    let own = read(Request::get("/own").body(String::new()).unwrap()).await;
+    let body = json!({"loginId": "ann@example.com", "code": "000000"}).to_string();
+    let mounted = Request::post("/auth/v1/auth/otp/verify/email")
+        .header("content-type", "application/json")
+        .body(body);
+    assert_eq!(own, read(mounted.unwrap()).await);
+    assert!(own.0 >= 400 && own.1.contains("errorCode"), "{own:?}");
+}
+
 #[tokio::test]
 async fn a_policy_is_asked_once() {
     use std::sync::atomic::{AtomicUsize, Ordering};

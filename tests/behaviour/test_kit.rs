@@ -242,10 +242,7 @@ async fn it_takes_no_time() {
 #[tokio::test]
 async fn the_emulator_signs_people_in() {
     let emulator = Emulator::builder().start().await.unwrap();
-    let descope = Descope::builder(emulator.project_id())
-        .base_url(emulator.base_url())
-        .build()
-        .unwrap();
+    let descope = emulator.descope().build().unwrap();
     let app = app(&descope);
     let ann = emulator.sign_in("ann@example.com").unwrap();
     assert_eq!(status(&app, ann.get("/me")).await, 200);
@@ -272,4 +269,62 @@ async fn the_emulator_signs_people_in() {
         .unwrap();
     assert!(emulator.sign_in_as(&bob).is_err());
     assert!(emulator.sign_in("").is_err());
+}
+
+#[tokio::test]
+async fn forms_and_json_are_posted_as_clients_post_them() {
+    #[derive(serde::Deserialize)]
+    struct Name {
+        name: String,
+    }
+    let test = TestDescope::new();
+    let app = Router::new()
+        .route(
+            "/form",
+            axum::routing::post(async |user: User, form: axum::Form<Name>| {
+                format!("{} {}", user.id(), form.name)
+            }),
+        )
+        .route(
+            "/json",
+            axum::routing::post(async |user: User, json: axum::Json<Name>| {
+                format!("{} {}", user.id(), json.name)
+            }),
+        )
+        .layer(test.descope().session_layer());
+    let name = "Ann & Bob=? + Zoë/%";
+    let ann = test.user("ann").sign_in();
+    let fields = [("name", name), ("a b", "")];
+    let json = serde_json::json!({"name": name});
+    for request in [ann.submit("/form", &fields), ann.post_json("/json", &json)] {
+        let response = app.clone().oneshot(request).await.unwrap();
+        let body = axum::body::to_bytes(response.into_body(), 4096)
+            .await
+            .unwrap();
+        assert_eq!(body, format!("ann {name}"));
+    }
+    // A form of another site is told apart.
+    let mut forged = ann.submit("/form", &fields);
+    forged.headers_mut().insert(
+        "sec-fetch-site",
+        http::HeaderValue::from_static("cross-site"),
+    );
+    assert_eq!(status(&app, forged).await, 403);
+}
+
+#[tokio::test]
+async fn what_a_browser_holds_after_a_response() {
+    let test = TestDescope::new();
+    let app = app(test.descope());
+    let ann = test.user("ann").expired().sign_in();
+    let response = app.clone().oneshot(ann.browse("/me")).await.unwrap();
+    let after = ann.after(&response);
+    assert_ne!(after.session_jwt(), ann.session_jwt());
+    assert_eq!(after.refresh_jwt(), ann.refresh_jwt());
+    assert_eq!(status(&app, after.get("/me")).await, 200);
+    let nothing = http::Response::builder()
+        .header("set-cookie", "DS=; Max-Age=0")
+        .header("set-cookie", "OTHER=1")
+        .body(());
+    assert_eq!(ann.after(&nothing.unwrap()).session_jwt(), "");
 }

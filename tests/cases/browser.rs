@@ -26,7 +26,6 @@ use http::{HeaderMap, StatusCode};
 use libtest_mimic::Trial;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-use tower_descope::Descope;
 use tower_descope::emulator::{Emulator, RefreshRotation};
 use tower_descope::wire::UserTenant;
 
@@ -134,7 +133,7 @@ impl Site {
         let emulator = Emulator::builder().start().await.unwrap();
         // The hardest setting: a refresh JWT that is used twice ends the session.
         emulator.configure(|config| config.refresh_rotation = RefreshRotation::SingleUse);
-        let mut builder = Descope::builder(emulator.project_id()).base_url(emulator.base_url());
+        let mut builder = emulator.descope();
         if !secure_cookies {
             builder = builder.dangerous_insecure_cookies();
         }

@@ -37,9 +37,7 @@ impl Live {
         let clock = Arc::new(ManualClock::at_unix_seconds(1_800_000_000));
         let emulator = Emulator::builder().clock(clock.clone()).start().await;
         let emulator = emulator.unwrap();
-        let builder = Descope::builder(emulator.project_id())
-            .base_url(emulator.base_url())
-            .clock(clock.clone());
+        let builder = emulator.descope().clock(clock.clone());
         let descope = configure(builder).build().unwrap();
         let app = app(&descope);
         Self {

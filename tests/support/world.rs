@@ -157,8 +157,8 @@ pub fn handle(
     clock: Arc<ManualClock>,
     configure: impl FnOnce(DescopeBuilder) -> DescopeBuilder,
 ) -> Descope {
-    let builder = Descope::builder(emulator.project_id())
-        .base_url(emulator.base_url())
+    let builder = emulator
+        .descope()
         .clock(clock)
         .deadline(Duration::from_secs(2));
     configure(builder).build().unwrap()

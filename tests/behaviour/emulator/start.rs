@@ -159,10 +159,7 @@ async fn calls_in_virtual_time(emulator: &Emulator) {
     emulator.configure(|config| config.latency_ms = 1000);
     let start = tokio::time::Instant::now();
     for n in 0..5 {
-        let descope = tower_descope::Descope::builder(emulator.project_id())
-            .base_url(emulator.base_url())
-            .build()
-            .unwrap();
+        let descope = emulator.descope().build().unwrap();
         let request = OtpSignInRequest::new(format!("ann{n}@example.com"));
         let otp = descope.client().otp();
         otp.sign_up_or_in(DeliveryMethod::Email, &request, None)

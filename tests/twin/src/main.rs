@@ -68,7 +68,7 @@ mod tests {
     #[tokio::test]
     async fn the_api_is_for_those_who_signed_in() {
         let emulator = Emulator::builder().start().await.unwrap();
-        let descope = Descope::builder(emulator.project_id()).base_url(emulator.base_url());
+        let descope = emulator.descope();
         let app = app(&descope.build().unwrap(), Users::default());
         let ann = emulator.sign_in("ann@example.com").unwrap().get("/me");
         let nobody = Request::get("/me").body(String::new()).unwrap();
