@@ -42,7 +42,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use axum::http::Request;
     use tower::ServiceExt;
     use tower_descope::{Emulator, testing::TestDescope};
 
@@ -57,9 +56,7 @@ mod tests {
     #[tokio::test]
     async fn the_form_is_saved() {
         let (test, users) = (TestDescope::new(), Users::default());
-        let form = Request::post("/").header("content-type", "application/x-www-form-urlencoded");
-        let form = form.body("name=Ann".to_owned()).unwrap();
-        let form = test.user("ann").sign_in().with_cookies(form);
+        let form = test.user("ann").sign_in().submit("/", &[("name", "Ann")]);
         let app = app(test.descope(), users.clone());
         app.oneshot(form).await.unwrap();
         assert_eq!(users.lock().unwrap()["ann"].name, "Ann");
@@ -68,10 +65,9 @@ mod tests {
     #[tokio::test]
     async fn the_api_is_for_those_who_signed_in() {
         let emulator = Emulator::builder().start().await.unwrap();
-        let descope = emulator.descope();
-        let app = app(&descope.build().unwrap(), Users::default());
+        let app = app(&emulator.descope().build().unwrap(), Users::default());
         let ann = emulator.sign_in("ann@example.com").unwrap().get("/me");
-        let nobody = Request::get("/me").body(String::new()).unwrap();
+        let nobody = axum::http::Request::get("/me").body(String::new()).unwrap();
         for (request, status) in [(ann, 200), (nobody, 401)] {
             assert_eq!(app.clone().oneshot(request).await.unwrap().status(), status);
         }
