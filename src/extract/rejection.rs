@@ -26,9 +26,7 @@ pub struct AuthRejection {
 impl AuthRejection {
     /// Has the renderer that was chosen for this request make the response.
     pub(super) fn of(error: AuthError, parts: &Parts) -> Self {
-        let session = parts.extensions.get::<Session>();
-        let renderer = session.map(Session::renderer);
-        let response = renderer
+        let response = Session::renderer_in(&parts.extensions)
             .filter(|renderer| renderer.is_chosen())
             .map(|renderer| Box::new(renderer.render(&error, RequestHead::from(parts))));
         Self { error, response }

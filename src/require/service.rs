@@ -37,10 +37,8 @@ impl<S> RequireService<S> {
         let error = User::from_extensions(head.extensions())
             .and_then(|user| self.requirement.check_request(&user, head))
             .err()?;
-        let session = head.extensions().get::<Session>();
-        let renderer = session.map_or(&self.renderer, |session| {
-            self.renderer.or(session.renderer())
-        });
+        let nearest = Session::renderer_in(head.extensions());
+        let renderer = nearest.map_or(&self.renderer, |nearest| self.renderer.or(nearest));
         Some(renderer.render(&error, head))
     }
 }

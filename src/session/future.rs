@@ -100,9 +100,13 @@ where
                 PhaseProj::Deciding { decision, waiting } => {
                     let decided = ready!(decision.as_mut().poll(cx));
                     let mut waiting = *waiting.take().expect("polled after completion");
-                    let session = Session::new(waiting.project, decided, waiting.cookies)
-                        .rendered_by(waiting.renderer)
-                        .insert(&mut waiting.request);
+                    let session = Session::rendered_by(
+                        waiting.renderer,
+                        waiting.project,
+                        decided,
+                        waiting.cookies,
+                    )
+                    .insert(&mut waiting.request);
                     Phase::Calling {
                         future: waiting.service.call(waiting.request),
                         session: Some(session),

@@ -44,21 +44,19 @@ where
 
     fn call(&mut self, mut request: Request<ReqBody>) -> Self::Future {
         let project = &self.project;
-        let mut renderer = &self.renderer;
-        let outer = request.extensions().get::<Session>().cloned();
-        if let Some(outer) = &outer {
+        let mut renderer = self.renderer.clone();
+        if let Some(outer) = request.extensions().get::<Session>() {
             if Arc::ptr_eq(outer.project(), project) {
                 // The layer was applied twice. The outer one has decided, and adds the cookies to the response.
                 if renderer.is_chosen() {
-                    outer
-                        .clone()
-                        .rendered_by(renderer.clone())
-                        .insert(&mut request);
+                    Session::render_by(&renderer, request.extensions_mut());
                 }
                 return ResponseFuture::pass(self.inner.call(request));
             }
             outer.meet(project);
-            renderer = renderer.or(outer.renderer());
+            if let Some(nearest) = Session::renderer_in(request.extensions()) {
+                renderer = renderer.or(nearest).clone();
+            }
         }
         let cross_origin = project.origins.refuses(&request);
         let credentials = project.credentials(request.headers());
@@ -66,8 +64,7 @@ where
         let cookies = credentials.cookie_lines();
         let decision: Decision = match step {
             Step::Decided(decided) => {
-                let session = Session::new(project.clone(), decided, cookies)
-                    .rendered_by(renderer.clone())
+                let session = Session::rendered_by(renderer, project.clone(), decided, cookies)
                     .insert(&mut request);
                 return ResponseFuture::call(self.inner.call(request), session);
             }
@@ -89,7 +86,7 @@ where
             request,
             cookies,
             project: project.clone(),
-            renderer: renderer.clone(),
+            renderer,
         };
         ResponseFuture::wait(decision, waiting)
     }

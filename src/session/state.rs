@@ -19,13 +19,15 @@ use crate::token::{Times, TokenKind, Unverified, Verified};
 /// The outcome for one request. The layer keeps a clone, by which it learns at the response whether the handler asked
 /// for the user.
 #[derive(Clone)]
-pub(crate) struct Session {
-    state: Arc<State>,
-    /// What renders a rejection of this request, inside the layer that has chosen it.
-    renderer: Renderer,
-}
+pub(crate) struct Session(Arc<State>);
+
+/// The renderer of a layer whose handle has decided about the request further outside. It counts before that of the
+/// outcome.
+#[derive(Clone)]
+struct Nearer(Renderer);
 
 struct State {
+    renderer: Renderer,
     project: Arc<Project>,
     identity: Identity,
     renewal: Option<Box<Renewal>>,
@@ -41,8 +43,19 @@ struct State {
 
 impl Session {
     pub(crate) fn new(project: Arc<Project>, decided: Decided, cookies: CookieLines) -> Self {
+        Self::rendered_by(Renderer::default(), project, decided, cookies)
+    }
+
+    /// With the renderer that was chosen for rejections of this request.
+    pub(super) fn rendered_by(
+        renderer: Renderer,
+        project: Arc<Project>,
+        decided: Decided,
+        cookies: CookieLines,
+    ) -> Self {
         events::tell(&decided);
-        let state = Arc::new(State {
+        Self(Arc::new(State {
+            renderer,
             project,
             identity: decided.identity,
             renewal: decided.renewal,
@@ -51,11 +64,7 @@ impl Session {
             identity_read: AtomicBool::new(false),
             unclear_told: AtomicBool::new(decided.unclear),
             shares_cookies: AtomicBool::new(false),
-        });
-        Self {
-            state,
-            renderer: Renderer::default(),
-        }
+        }))
     }
 
     /// The session of a session JWT that did not come with a request.
@@ -83,35 +92,43 @@ impl Session {
     }
 
     pub(crate) fn project(&self) -> &Arc<Project> {
-        &self.state.project
+        &self.0.project
     }
 
-    pub(crate) fn renderer(&self) -> &Renderer {
-        &self.renderer
+    /// The renderer that is nearest to whoever looks into these extensions. `None` if no layer ran.
+    pub(crate) fn renderer_in(extensions: &Extensions) -> Option<&Renderer> {
+        match extensions.get::<Nearer>() {
+            Some(Nearer(renderer)) => Some(renderer),
+            None => extensions.get::<Self>().map(|session| &session.0.renderer),
+        }
     }
 
-    pub(super) fn rendered_by(mut self, renderer: Renderer) -> Self {
-        self.renderer = renderer;
-        self
+    /// Lets this renderer count further inside, and the outcome stay as it is.
+    pub(super) fn render_by(renderer: &Renderer, extensions: &mut Extensions) {
+        extensions.insert(Nearer(renderer.clone()));
     }
 
     /// Puts the outcome into the request, and returns it for use at the response.
     pub(super) fn insert<B>(self, request: &mut http::Request<B>) -> Self {
-        request.extensions_mut().insert(self.clone());
+        let replaced = request.extensions_mut().insert(self.clone());
+        if replaced.is_some() {
+            // What a layer of the other handle has chosen is taken over into this outcome, if it counts here.
+            request.extensions_mut().remove::<Nearer>();
+        }
         self
     }
 
     pub(crate) fn renewal(&self) -> Option<&Renewal> {
-        self.state.renewal.as_deref()
+        self.0.renewal.as_deref()
     }
 
     pub(crate) fn early(&self) -> Option<&Presented> {
-        self.state.early.as_deref()
+        self.0.early.as_deref()
     }
 
     /// The verified session, without noting that the identity was read.
     pub(crate) fn peek(&self) -> Option<&Arc<Verified>> {
-        match &self.state.identity {
+        match &self.0.identity {
             Identity::SignedIn { session, .. } => Some(session),
             _ => None,
         }
@@ -120,7 +137,7 @@ impl Session {
     /// Whether cookies were ignored because another site sent the request.
     pub(crate) fn is_cross_origin(&self) -> bool {
         matches!(
-            &self.state.identity,
+            &self.0.identity,
             Identity::Failed { error, .. } if *error.kind() == AuthErrorKind::CrossOrigin
         )
     }
@@ -129,7 +146,7 @@ impl Session {
     /// on who asked.
     pub(crate) fn require(&self) -> Result<&Arc<Verified>, AuthError> {
         self.note_read();
-        match &self.state.identity {
+        match &self.0.identity {
             Identity::SignedIn { session, .. } => Ok(session),
             Identity::Anonymous => Err(AuthErrorKind::MissingCredentials.into()),
             Identity::Failed { error, .. } => Err(error.clone()),
@@ -140,7 +157,7 @@ impl Session {
     /// bearer that does not count is still an error, because the client that sent it must learn that it is bad.
     pub(crate) fn optional(&self) -> Result<Option<&Arc<Verified>>, AuthError> {
         self.note_read();
-        match &self.state.identity {
+        match &self.0.identity {
             Identity::SignedIn { session, .. } => Ok(Some(session)),
             Identity::Anonymous
             | Identity::Failed {
@@ -152,30 +169,30 @@ impl Session {
     }
 
     fn note_read(&self) {
-        self.state.identity_read.store(true, Ordering::Relaxed);
+        self.0.identity_read.store(true, Ordering::Relaxed);
     }
 
     pub(crate) fn identity_was_read(&self) -> bool {
-        self.state.identity_read.load(Ordering::Relaxed)
+        self.0.identity_read.load(Ordering::Relaxed)
     }
 
     /// Called when another handle takes part in the same request. If the cookies of both handles have the same names,
     /// logs that for both, and notes here that only one of them can write its cookies.
     pub(crate) fn meet(&self, other: &Project) {
-        let ours = &self.state.project;
+        let ours = &self.0.project;
         if let Some(name) = ours.cookies.name_shared_with(&other.cookies) {
-            self.state.shares_cookies.store(true, Ordering::Relaxed);
+            self.0.shares_cookies.store(true, Ordering::Relaxed);
             ours.tell_shared_cookies(name);
             other.tell_shared_cookies(name);
         }
     }
 
     pub(crate) fn shares_cookies(&self) -> bool {
-        self.state.shares_cookies.load(Ordering::Relaxed)
+        self.0.shares_cookies.load(Ordering::Relaxed)
     }
 
     pub(crate) fn cookie_lines(&self) -> &CookieLines {
-        &self.state.cookies
+        &self.0.cookies
     }
 
     /// The refresh JWT as the request carries it; of several refresh cookies, the one that counts.
@@ -191,11 +208,11 @@ impl Session {
         if self.ignores_cookies() {
             return Ok(None);
         }
-        if let Some(renewal) = &self.state.renewal {
+        if let Some(renewal) = &self.0.renewal {
             return Ok(Some(renewal.presented.clone()));
         }
-        let project = &self.state.project;
-        let sent = self.state.cookies.sent(&project.cookies);
+        let project = &self.0.project;
+        let sent = self.0.cookies.sent(&project.cookies);
         let choice = Choice::wait_for(&project.verifier, &sent.refresh).await;
         let unavailable = choice.retry_after();
         let chosen = match self.peek() {
@@ -205,7 +222,7 @@ impl Session {
                 Err(Unchosen::Missing) => None,
                 Err(Unchosen::Unjudged(retry_after)) => return Err(retry_after),
                 Err(Unchosen::Unclear(unclear)) => {
-                    if !self.state.unclear_told.swap(true, Ordering::Relaxed) {
+                    if !self.0.unclear_told.swap(true, Ordering::Relaxed) {
                         unclear.log();
                     }
                     return Ok(None);
@@ -225,8 +242,8 @@ impl Session {
         if self.ignores_cookies() {
             return Default::default();
         }
-        let project = &self.state.project;
-        let sent = self.state.cookies.sent(&project.cookies);
+        let project = &self.0.project;
+        let sent = self.0.cookies.sent(&project.cookies);
         let choice = Choice::wait_for(&project.verifier, &sent.refresh).await;
         let unverified = choice.unverified(&project.verifier);
         (choice.all().collect(), unverified)
@@ -235,7 +252,7 @@ impl Session {
     /// Whether cookies do not count: the request has a bearer, or another site sent it.
     pub(super) fn ignores_cookies(&self) -> bool {
         let bearer = matches!(
-            &self.state.identity,
+            &self.0.identity,
             Identity::SignedIn {
                 credential: TokenSource::Bearer,
                 ..
@@ -258,9 +275,9 @@ impl Session {
             Ok(None) => return RefreshJwt::Missing,
             Err(retry_after) => return RefreshJwt::Unknown { retry_after },
         };
-        let outcome = match &self.state.renewal {
+        let outcome = match &self.0.renewal {
             Some(renewal) => Some(renewal.outcome.clone()),
-            None => self.state.project.renewer.follow(&presented).await,
+            None => self.0.project.renewer.follow(&presented).await,
         };
         let Some(outcome) = outcome else {
             return RefreshJwt::Live(presented);
@@ -283,8 +300,8 @@ impl Session {
         if self.is_cross_origin() {
             return Vec::new();
         }
-        let project = &self.state.project;
-        let sent = self.state.cookies.sent(&project.cookies);
+        let project = &self.0.project;
+        let sent = self.0.cookies.sent(&project.cookies);
         let candidates = match kind {
             TokenKind::Session => sent.session,
             TokenKind::Refresh => sent.refresh,
@@ -304,9 +321,9 @@ impl Session {
         if self.is_cross_origin() {
             return Vec::new();
         }
-        let project = &self.state.project;
+        let project = &self.0.project;
         let mut sessions = Vec::new();
-        for candidate in self.state.cookies.sent(&project.cookies).session.iter() {
+        for candidate in self.0.cookies.sent(&project.cookies).session.iter() {
             let verdict = project
                 .verifier
                 .verify(candidate, TokenKind::Session, Times::Check)

@@ -75,6 +75,21 @@ async fn the_renderer_of_another_handle_counts_below_it() {
     }
 }
 
+/// Three layers: two of one handle, and one of another inside.
+#[tokio::test]
+async fn a_nearer_choice_of_the_same_handle_counts_for_another_handle_too() {
+    let (outer, inner) = (TestDescope::new(), TestDescope::new());
+    let layer = || inner.descope().session_layer();
+    for (layer, expected) in [(layer(), 451), (layer().with_rejection(says(428)), 428)] {
+        let outermost = outer.descope().session_layer();
+        let app = user()
+            .layer(layer)
+            .layer(outermost.clone().with_rejection(says(451)))
+            .layer(outermost.with_rejection(says(418)));
+        assert_eq!(status(app, outer.nobody("/user")).await, expected);
+    }
+}
+
 #[tokio::test]
 async fn a_require_layer_with_its_own_renderer_answers_for_itself_alone() {
     let test = TestDescope::new();
