@@ -63,6 +63,14 @@
 //! The page calls the mounted routes, or the app does it by itself: [`Descope::establish`] makes a session of what the
 //! typed [`Client`] or a Descope Flow has brought, and [`Descope::end`] ends it in this process, in every replica, at
 //! Descope and in the browser. Calling [`Client`]'s `session().logout` instead does not sign a browser out.
+//! [`DescopeBuilder::on_sign_in`] and [`on_sign_out`](DescopeBuilder::on_sign_out) are told of all of them.
+//!
+//! # Testing an app
+//!
+//! With the feature `testing`, `TestDescope::new()` is a handle that trusts a key of its own, and
+//! `test.user("ann").role("admin").get("/admin")` is a request to send to the app with `oneshot`: no network, no waiting.
+//! With the feature `emulator`, `emulator.sign_in("ann@example.com")` signs somebody in at a local Descope. Both belong
+//! among the dev-dependencies.
 //!
 //! # Connections that stay open
 //!
@@ -98,12 +106,14 @@
 //! | `session.refused` | the request has a token that does not count: it has run out, does not verify, came from another origin, or cannot be decided now | `code`, `credential`, `reason` |
 //! | `session.missing_layer` | a handler or a layer asks for a user where no session layer ran (error) | |
 //! | `session.renewed` | the session was renewed for this request | |
-//! | `requirement.refused` | the user is known and may not pass | `rule`: `tenant`, `role`, `permission`, `not`, `predicate`, `alternatives` or `step-up` |
+//! | `requirement.refused` | the user is known and may not pass | `rule`: `tenant`, `role`, `permission`, `not`, `predicate`, `alternatives`, `step-up`, or `request` where a rule is about the request and none was given (error) |
 //! | `renewal.refused` | Descope refused the refresh JWT | `error` |
 //! | `renewal.failed` | Descope gave no answer about the refresh JWT (warn) | `error` |
 //! | `renewal.paused` | no call was made, because earlier calls have failed | `seconds` |
 //! | `renewal.circuit_open` | from now on nobody's session is renewed for a while (warn) | `seconds` |
 //! | `access_key.exchange_failed` | an [`AccessKeyLayer`](client::AccessKeyLayer) got no session for its key (warn) | `error`, `seconds` until the next attempt |
+//! | `sign_in.refused` | the app's hook has refused a sign-in (info) | `reason` |
+//! | `sign_in.hook_failed`, `sign_out.hook_failed` | a hook of the app has failed, panicked or taken too long (error) | `error` |
 //! | `user.load_failed` | the app's own [`LoadUser`] has failed (error) | `error` |
 //! | `sign_out.cross_origin` | a page of another site has sent a sign-out to [`Descope::end`]; nothing was ended (warn) | |
 //!
