@@ -148,7 +148,7 @@
 //!
 //! `http`, `http-body`, `bytes`, `tower-layer`, `tower-service`, `axum-core`, `axum` (`Router`), `serde`,
 //! `serde_json`, `futures-core` (`Stream`), `jsonwebtoken` (`Algorithm`), `utoipa` (`OpenApi`) and `reqwest` (`Client`, as
-//! a transport). A new major version of one of them is a new major version of this crate.
+//! a transport). A new major version of one of them is a new major version of this crate. CI refuses any other.
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![forbid(unsafe_code)]
 #![warn(missing_docs, unreachable_pub)]
