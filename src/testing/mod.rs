@@ -45,7 +45,7 @@
 //!
 //! The private half of the key is published with this crate. No other handle accepts it, whatever it is configured with
 //! and whatever keys it fetches, so a test handle in a release build is the only thing to look out for: keep the feature
-//! `testing` among the dev-dependencies.
+//! `testing` among the dev-dependencies. A release build logs a warning when it makes one.
 
 mod upstream;
 mod user;
@@ -101,6 +101,11 @@ impl TestDescope {
     pub fn with(
         configure: impl FnOnce(DescopeBuilder) -> DescopeBuilder,
     ) -> Result<Self, ConfigError> {
+        if !cfg!(debug_assertions) {
+            tracing::warn!(
+                "a test handle was made in a release build: whoever reads this crate can sign in to what it protects"
+            );
+        }
         let now = SystemClock::new().unix().as_secs();
         let now = i64::try_from(now).unwrap_or(i64::MAX);
         let clock = Arc::new(ManualClock::at_unix_seconds(now));

@@ -184,3 +184,33 @@ fn heap_of_a_cached_session() {
         assert!((token..token + 700).contains(&each), "{each} for {token}");
     });
 }
+
+#[test]
+fn a_requirement_is_checked_without() {
+    use tower_descope::require::{Requirement, TenantFrom};
+
+    alone("a_requirement_is_checked_without", || {
+        let stage = Stage::set(TokenCache::new());
+        let token = stage.token(1, stage.now);
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap();
+        let user = runtime.block_on(stage.descope.validate_session(&token));
+        let user = user.unwrap();
+        let request = Request::get("/t/T2aaaaaaaaaaaaaaaaaaaaaaaaaaa/doc");
+        let request = request.body(()).unwrap();
+        let other = Requirement::new().role("editor").permission("doc.write");
+        let requirement = Requirement::new()
+            .tenant_from(TenantFrom::path_after("/t/"))
+            .role("owner")
+            .and(other.clone())
+            .any_of([Requirement::new().role("admin"), other])
+            .not(Requirement::new().role("guest"))
+            .request_predicate(|user, request| {
+                request.method().is_safe() && user.is_in_tenant("T2bbbbbbbbbbbbbbbbbbbbbbbbbbb")
+            });
+        let check = || measure(|| drop(requirement.check_request(&user, &request))).count_total;
+        assert!(requirement.check_request(&user, &request).is_ok());
+        assert_eq!(check(), 0);
+    });
+}
