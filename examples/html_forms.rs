@@ -7,6 +7,7 @@ use axum::Router;
 use axum::extract::{Form, State};
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
+use http::StatusCode;
 use http::request::Parts;
 use serde::Deserialize;
 use tower_descope::wire::{DeliveryMethod, OtpSignInRequest, OtpVerifyRequest};
@@ -15,7 +16,8 @@ use tower_descope::{Descope, Emulator, SignOut, User};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let emulator = Emulator::builder().start().await?;
-    let descope = emulator.descope().build()?;
+    // Over plain http on this machine. An app that is served over https leaves this out.
+    let descope = emulator.descope().dangerous_insecure_cookies().build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("app:   http://{}", listener.local_addr()?);
     println!("inbox: {}", emulator.inbox_url());
@@ -60,7 +62,7 @@ async fn send_code(State(descope): State<Descope>, Form(Email { email }): Form<E
         .await
     {
         Ok(_) => code_form(&email, "").into_response(),
-        Err(error) => failed(&error.to_string()),
+        Err(_) => failed("The code could not be sent."),
     }
 }
 
@@ -73,8 +75,13 @@ struct Code {
 async fn sign_in(State(descope): State<Descope>, parts: Parts, Form(form): Form<Code>) -> Response {
     let request = OtpVerifyRequest::new(&form.email, form.code.trim());
     let otp = descope.client().otp();
-    let Ok(tokens) = otp.verify(DeliveryMethod::Email, &request).await else {
-        return code_form(&form.email, "<p role=alert>This is not the code.</p>").into_response();
+    let tokens = match otp.verify(DeliveryMethod::Email, &request).await {
+        Ok(tokens) => tokens,
+        Err(error) if error.is_code_refused() => {
+            let note = "<p role=alert>This is not the code.</p>";
+            return code_form(&form.email, note).into_response();
+        }
+        Err(_) => return failed("Sign-in is not available right now."),
     };
     match descope.establish(&parts, &tokens).await {
         Ok(established) => (established, Redirect::to("/")).into_response(),
@@ -96,7 +103,8 @@ fn code_form(email: &str, note: &str) -> Html<String> {
 }
 
 fn failed(why: &str) -> Response {
-    page(&format!("<p role=alert>{}</p>", escape(why))).into_response()
+    let page = page(&format!("<p role=alert>{}</p>", escape(why)));
+    (StatusCode::SERVICE_UNAVAILABLE, page).into_response()
 }
 
 fn page(content: &str) -> Html<String> {

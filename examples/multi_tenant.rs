@@ -23,7 +23,8 @@ use tower_descope::{AuthError, AuthErrorKind, Descope, RequireLayer, User};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let emulator = Emulator::builder().start().await?;
     seed(&emulator)?;
-    let descope = emulator.descope().build()?;
+    // Over plain http on this machine. An app that is served over https leaves this out.
+    let descope = emulator.descope().dangerous_insecure_cookies().build()?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
     println!("app:   http://{}", listener.local_addr()?);
     println!("inbox: {}", emulator.inbox_url());

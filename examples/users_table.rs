@@ -21,7 +21,8 @@ use tower_descope::{CurrentUser, Descope, Emulator, LoadUser, SignOut, User};
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let emulator = Emulator::builder().start().await?;
-    let descope = emulator.descope().build()?;
+    // Over plain http on this machine. An app that is served over https leaves this out.
+    let descope = emulator.descope().dangerous_insecure_cookies().build()?;
     // The emulator forgets its users when it ends, so the table need not outlive it: yours is in a file.
     let app = app(&descope, Connection::open_in_memory()?)?;
     let listener = tokio::net::TcpListener::bind("127.0.0.1:3000").await?;
@@ -169,8 +170,13 @@ struct Code {
 async fn sign_in(State(state): State<AppState>, parts: Parts, Form(form): Form<Code>) -> Response {
     let request = OtpVerifyRequest::new(&form.email, form.code.trim());
     let otp = state.descope.client().otp();
-    let Ok(tokens) = otp.verify(DeliveryMethod::Email, &request).await else {
-        return code_form(&form.email, "<p role=alert>This is not the code.</p>").into_response();
+    let tokens = match otp.verify(DeliveryMethod::Email, &request).await {
+        Ok(tokens) => tokens,
+        Err(error) if error.is_code_refused() => {
+            let note = "<p role=alert>This is not the code.</p>";
+            return code_form(&form.email, note).into_response();
+        }
+        Err(error) => return error.into_response(),
     };
     // The row comes first, so that nobody is signed in without one.
     let Some(user) = tokens.user.clone() else {

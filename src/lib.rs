@@ -106,7 +106,7 @@
 //! | `session.refused` | the request has a token that does not count: it has run out, does not verify, came from another origin, or cannot be decided now | `code`, `credential`, `reason` |
 //! | `session.missing_layer` | a handler or a layer asks for a user where no session layer ran (error) | |
 //! | `session.renewed` | the session was renewed for this request | |
-//! | `requirement.refused` | the user is known and may not pass | `rule`: `tenant`, `role`, `permission`, `not`, `predicate`, `alternatives`, `step-up`, or `request` where a rule is about the request and none was given (error) |
+//! | `requirement.refused` | the user is known and may not pass | `rule`: `tenant`, `requested-tenant` (the request names none), `role`, `permission`, `not`, `predicate`, `alternatives`, `step-up`, or `request` where a rule is about the request and none was given (error) |
 //! | `renewal.refused` | Descope refused the refresh JWT | `error` |
 //! | `renewal.failed` | Descope gave no answer about the refresh JWT (warn) | `error` |
 //! | `renewal.paused` | no call was made, because earlier calls have failed | `seconds` |

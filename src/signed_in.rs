@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, SET_COOKIE};
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, REFERER, SET_COOKIE};
 use http::{HeaderValue, Method, Request, Response};
 use serde::Serialize;
 
@@ -19,7 +19,19 @@ pub struct SignedIn {
 }
 
 impl SignedIn {
-    /// The id of the user.
+    /// A browser in which nobody is signed in yet: it sends no cookies until [`after`](Self::after) has found some. To test
+    /// a sign-in.
+    pub fn nobody() -> Self {
+        Self {
+            user_id: String::new(),
+            session_jwt: String::new(),
+            refresh_jwt: String::new(),
+            session_cookie: "DS".to_owned(),
+            refresh_cookie: "DSR".to_owned(),
+        }
+    }
+
+    /// The id of the user. Empty for [`nobody`](Self::nobody).
     pub fn user_id(&self) -> &str {
         &self.user_id
     }
@@ -39,12 +51,17 @@ impl SignedIn {
         secret(format!("Bearer {}", self.session_jwt))
     }
 
-    /// The value of `Cookie` with which a browser sends both tokens.
+    /// The value of `Cookie` with which a browser sends both tokens. Empty if there are none.
     pub fn cookies(&self) -> HeaderValue {
-        secret(format!(
-            "{}={}; {}={}",
-            self.session_cookie, self.session_jwt, self.refresh_cookie, self.refresh_jwt
-        ))
+        let cookies = [
+            (&self.session_cookie, &self.session_jwt),
+            (&self.refresh_cookie, &self.refresh_jwt),
+        ];
+        let held = cookies.iter().filter(|(_, value)| !value.is_empty());
+        let pairs: Vec<_> = held
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect();
+        secret(pairs.join("; "))
     }
 
     /// Puts the bearer into a request, in place of one that is there.
@@ -55,7 +72,11 @@ impl SignedIn {
 
     /// Puts the cookies into a request, in place of those that are there.
     pub fn with_cookies<B>(&self, mut request: Request<B>) -> Request<B> {
-        request.headers_mut().insert(COOKIE, self.cookies());
+        let cookies = self.cookies();
+        match cookies.is_empty() {
+            true => request.headers_mut().remove(COOKIE),
+            false => request.headers_mut().insert(COOKIE, cookies),
+        };
         request
     }
 
@@ -82,7 +103,8 @@ impl SignedIn {
         request
     }
 
-    /// A form that a browser submits from a page of this app, with the cookies.
+    /// A form that a browser submits, with the cookies. The page with the form is at the same path, of the host
+    /// `localhost`.
     ///
     /// # Panics
     ///
@@ -95,8 +117,12 @@ impl SignedIn {
         let mut request = self.browse(uri);
         *request.method_mut() = Method::POST;
         *request.body_mut() = fields.collect::<Vec<_>>().join("&");
+        let page = format!("http://localhost{}", request.uri());
+        let headers = request.headers_mut();
+        headers.insert(HOST, HeaderValue::from_static("localhost"));
+        headers.extend(HeaderValue::try_from(page).ok().map(|page| (REFERER, page)));
         let form = HeaderValue::from_static("application/x-www-form-urlencoded");
-        request.headers_mut().insert(CONTENT_TYPE, form);
+        headers.insert(CONTENT_TYPE, form);
         request
     }
 

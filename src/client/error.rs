@@ -134,6 +134,18 @@ impl ClientError {
             )
     }
 
+    /// Whether the code that was sent for verification is wrong, has expired, or was tried too often. A form asks for the
+    /// code once more then; any other error is not the user's fault.
+    pub fn is_code_refused(&self) -> bool {
+        let refused = [
+            api_code::WRONG_OTP_CODE,
+            api_code::OTP_EXPIRED,
+            api_code::TOO_MANY_OTP_ATTEMPTS,
+        ];
+        self.inner.kind == ClientErrorKind::Api
+            && self.code().is_some_and(|code| refused.contains(&code))
+    }
+
     /// Whether the call failed because the user has not sent the nOTP message yet.
     pub fn is_notp_pending(&self) -> bool {
         self.inner.kind == ClientErrorKind::Api && self.code() == Some(api_code::NOTP_PENDING)

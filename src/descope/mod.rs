@@ -212,6 +212,18 @@ impl Descope {
     }
 }
 
+#[cfg(any(feature = "emulator", feature = "testing"))]
+impl crate::signed_in::SignedIn {
+    /// The same with the cookie names of this handle, for an app that does not use Descope's names.
+    #[must_use]
+    pub fn with_cookies_of(mut self, descope: &Descope) -> Self {
+        let cookies = &descope.project.cookies;
+        cookies.session_name().clone_into(&mut self.session_cookie);
+        cookies.refresh_name().clone_into(&mut self.refresh_cookie);
+        self
+    }
+}
+
 #[cfg(feature = "emulator")]
 impl crate::emulator::Emulator {
     /// Starts to configure a handle that talks to this emulator.

@@ -94,8 +94,8 @@ impl Descope {
     /// ```
     /// # #[cfg(feature = "routes")] {
     /// use axum::extract::{Form, State};
-    /// use axum::response::{IntoResponse, Redirect, Response};
-    /// use http::request::Parts;
+    /// use axum::http::request::Parts;
+    /// use axum::response::{IntoResponse, Redirect, Response, Result};
     /// use tower_descope::Descope;
     /// use tower_descope::wire::{DeliveryMethod, OtpVerifyRequest};
     ///
@@ -105,15 +105,21 @@ impl Descope {
     ///     code: String,
     /// }
     ///
-    /// async fn sign_in(State(descope): State<Descope>, parts: Parts, Form(form): Form<Code>) -> Response {
+    /// // The `Result` of axum, with which every error that is a response can be passed on.
+    /// async fn sign_in(
+    ///     State(descope): State<Descope>,
+    ///     parts: Parts,
+    ///     Form(form): Form<Code>,
+    /// ) -> Result<Response> {
     ///     let request = OtpVerifyRequest::new(form.email, form.code);
-    ///     let Ok(tokens) = descope.client().otp().verify(DeliveryMethod::Email, &request).await else {
-    ///         return Redirect::to("/sign-in?wrong").into_response();
+    ///     let tokens = match descope.client().otp().verify(DeliveryMethod::Email, &request).await {
+    ///         Err(error) if error.is_code_refused() => {
+    ///             return Ok(Redirect::to("/sign-in?wrong").into_response());
+    ///         }
+    ///         answer => answer?,
     ///     };
-    ///     match descope.establish(&parts, &tokens).await {
-    ///         Ok(established) => (established, Redirect::to("/")).into_response(),
-    ///         Err(error) => error.status().into_response(),
-    ///     }
+    ///     let established = descope.establish(&parts, &tokens).await?;
+    ///     Ok((established, Redirect::to("/")).into_response())
     /// }
     /// # let _ = axum::Router::<Descope>::new().route("/", axum::routing::post(sign_in)); }
     /// ```

@@ -32,7 +32,7 @@ use crate::wire::{LoginOptions, UserProfile};
 /// # #[tokio::main(flavor = "current_thread")]
 /// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let emulator = Emulator::builder().start().await?;
-/// println!("DESCOPE_BASE_URI={}", emulator.base_url());
+/// println!("DESCOPE_BASE_URL={}", emulator.base_url());
 /// println!("DESCOPE_PROJECT_ID={}", emulator.project_id());
 /// println!("inbox: {}", emulator.inbox_url());
 ///
@@ -229,6 +229,9 @@ impl Emulator {
 
     /// Signs somebody in without a code, and creates the user if nobody has this login id: with it as e-mail address if
     /// it has an `@`, as phone number if it begins with `+`.
+    ///
+    /// The app is not asked, so its [`on_sign_in`](crate::DescopeBuilder::on_sign_in) does not run. The cookies have
+    /// Descope's names; [`SignedIn::with_cookies_of`] takes those of a handle.
     ///
     /// # Errors
     ///

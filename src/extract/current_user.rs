@@ -12,7 +12,8 @@ use crate::user::User;
 
 /// How an app finds its own row for a user, for use with [`CurrentUser`].
 ///
-/// `S` is the state of the router.
+/// `S` is the state of the router. Where the router has a larger state, of which `Database` is a part, implement it for all
+/// such states: `impl<S: Send + Sync> LoadUser<S> for Account where Database: FromRef<S>`.
 pub trait LoadUser<S>: Clone + Send + Sync + 'static {
     /// Why a row could not be loaded. It is the source of [`AuthErrorKind::LoadFailed`], and shown to no client.
     type Error: StdError + Send + Sync + 'static;

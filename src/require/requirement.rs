@@ -303,7 +303,10 @@ impl Requirement {
             Scope::CurrentTenant => self.lacking_in(claims, claims.dct()),
             Scope::RequestedTenant(source) => {
                 let request = request.ok_or(Refusal::NoRequest)?;
-                self.lacking_in(claims, source.tenant_of(*request).as_deref())
+                match source.tenant_of(*request) {
+                    Some(tenant) => self.lacking_in(claims, Some(&tenant)),
+                    None => Some("requested-tenant"),
+                }
             }
         };
         lacking.map_or(Ok(()), |rule| Err(Refusal::Lacks(rule)))

@@ -27,7 +27,8 @@ enum Source {
 impl TenantFrom {
     /// The segment of the path that follows this prefix: `path_after("/t/")` for routes below `/t/{tenant}`.
     ///
-    /// The path is the whole one, also inside nested routers of axum. A segment with percent-encoded bytes is decoded
+    /// The path is the whole one, also inside nested routers of axum: for routes that are nested below `/app` the prefix is
+    /// `/app/t/`. A segment with percent-encoded bytes is decoded
     /// once, as axum's `Path` does.
     pub fn path_after(prefix: impl Into<Arc<str>>) -> Self {
         Self(Source::PathAfter(prefix.into()))

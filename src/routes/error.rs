@@ -199,7 +199,7 @@ impl RouteError {
             }
             ClientErrorKind::InvalidRequest => Self::malformed(),
             ClientErrorKind::Unavailable => {
-                tracing::warn!(%error, "a mounted route failed");
+                tracing::warn!(%error, "a call of descope has failed");
                 match (error.unavailable_reason(), error.status()) {
                     (Some(UnavailableReason::NotConnected), _)
                     | (Some(UnavailableReason::Status), Some(StatusCode::SERVICE_UNAVAILABLE)) => {
@@ -225,7 +225,7 @@ impl RouteError {
             ClientErrorKind::Api if error.is_definite_refusal() => Self::api(error),
             ClientErrorKind::InvalidRequest => Self::malformed(),
             _ => {
-                tracing::warn!(%error, "a mounted route failed");
+                tracing::warn!(%error, "a call of descope has failed");
                 Self::unavailable(error.retry_after())
             }
         }

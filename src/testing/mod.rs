@@ -133,7 +133,7 @@ impl TestDescope {
         TestUser::new(self.clone(), id.into())
     }
 
-    /// A GET without credentials.
+    /// A GET without credentials. For forms of a browser in which nobody is signed in see [`SignedIn::nobody`].
     ///
     /// # Panics
     ///
@@ -153,8 +153,8 @@ impl TestDescope {
         self.upstream.set_down(true);
     }
 
-    /// Descope can be reached again. A renewal that has failed is tried again after a pause, see
-    /// [`advance`](Self::advance).
+    /// Descope can be reached again. A renewal that has failed several times is tried again only after a pause, as in
+    /// production; [`advance`](Self::advance) by a minute to be past it.
     pub fn up(&self) {
         self.upstream.set_down(false);
     }

@@ -179,8 +179,8 @@ impl TestUser {
         self.sign_in().cookies()
     }
 
-    /// A GET with a bearer, as an API client sends it. For other requests there are [`SignedIn::post_json`] and
-    /// [`SignedIn::with_bearer`].
+    /// A GET with a bearer, as an API client sends it. [`SignedIn::with_bearer`] makes any
+    /// other request.
     ///
     /// # Panics
     ///
@@ -189,14 +189,32 @@ impl TestUser {
         self.sign_in().get(uri)
     }
 
-    /// A GET with cookies, as a browser sends it that is to show a page of this app. For other requests there are
-    /// [`SignedIn::submit`] and [`SignedIn::with_cookies`].
+    /// A GET with cookies, as a browser sends it that is to show a page of this app. [`SignedIn::with_cookies`] makes any
+    /// other request.
     ///
     /// # Panics
     ///
     /// If `uri` is none.
     pub fn browse(&self, uri: &str) -> Request<String> {
         self.sign_in().browse(uri)
+    }
+
+    /// A form that a browser submits, with cookies. See [`SignedIn::submit`].
+    ///
+    /// # Panics
+    ///
+    /// If `uri` is none.
+    pub fn submit(&self, uri: &str, fields: &[(&str, &str)]) -> Request<String> {
+        self.sign_in().submit(uri, fields)
+    }
+
+    /// A POST of JSON with a bearer, as an API client sends it.
+    ///
+    /// # Panics
+    ///
+    /// If `uri` is none, or the value is not representable in JSON.
+    pub fn post_json(&self, uri: &str, value: &impl Serialize) -> Request<String> {
+        self.sign_in().post_json(uri, value)
     }
 
     /// The claims of a session JWT, without those that change from one to the next.
