@@ -29,7 +29,8 @@ impl SignIn {
     }
 
     /// What Descope said of the user. `None` for tokens from elsewhere, see
-    /// [`adopt_sessions`](DescopeBuilder::adopt_sessions).
+    /// [`adopt_sessions`](DescopeBuilder::adopt_sessions), also for a [`JwtResponse`](crate::wire::JwtResponse) that was
+    /// read from a request: whoever wrote it may have put any profile beside tokens of their own.
     pub fn profile(&self) -> Option<&UserProfile> {
         self.facts.told.profile.as_ref()
     }

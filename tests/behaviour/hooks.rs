@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use http::request::Parts;
 use serde_json::json;
 use tower_descope::routes::TokenDelivery;
-use tower_descope::wire::{DeliveryMethod, OtpVerifyRequest};
+use tower_descope::wire::{DeliveryMethod, JwtResponse, OtpVerifyRequest};
 use tower_descope::{Descope, DescopeBuilder, HookError, SignIn, SignOut, SignedOut, User};
 
 use crate::support::mounted::browser::Answer;
@@ -99,6 +99,7 @@ fn hooked(
 fn app(descope: &Descope) -> Router {
     let own = Router::new()
         .route("/own/in", post(sign_in))
+        .route("/own/flow", post(flow))
         .route("/own/out", post(sign_out))
         .with_state(descope.clone());
     Router::new()
@@ -118,6 +119,18 @@ async fn sign_in(State(descope): State<Descope>, parts: Parts, login_id: String)
             let headers = [("cache-control", "no-store")];
             (error.status(), headers, axum::Json(body)).into_response()
         }
+    }
+}
+
+/// As after a Descope Flow: the page sends what it got.
+async fn flow(
+    State(descope): State<Descope>,
+    parts: Parts,
+    axum::Json(tokens): axum::Json<JwtResponse>,
+) -> Response {
+    match descope.establish(&parts, &tokens).await {
+        Ok(established) => (established, axum::Json(json!({}))).into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
@@ -183,6 +196,27 @@ async fn every_way_in_runs_it_once() {
         assert_eq!(seen.take(), [expected]);
         assert_eq!(page(&mut browser).await.is_ok().text, "Uann");
     }
+}
+
+/// A page may write any profile beside tokens of its own, such as one with the verified address of somebody else.
+#[tokio::test]
+async fn what_a_page_says_of_its_user_is_not_told_to_the_hook() {
+    let upstream = Upstream::rotating();
+    let (descope, seen) = handle(&upstream, || Does::Agree);
+    let mut browser = Browser::new(app(&descope));
+    let (session, refresh) = upstream.tokens("Umallory");
+    let body = json!({
+        "sessionJwt": session,
+        "refreshJwt": refresh,
+        "firstSeen": true,
+        "user": {"userId": "Umallory", "email": "ann@example.com", "verifiedEmail": true},
+    });
+    browser.post("/own/flow", body).await.is_ok();
+    assert_eq!(
+        seen.take(),
+        ["in Umallory user true profile false first false by /auth/own/flow"]
+    );
+    assert_eq!(page(&mut browser).await.is_ok().text, "Umallory");
 }
 
 #[tokio::test]
