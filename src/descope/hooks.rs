@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use super::DescopeBuilder;
 use crate::headers::RequestHead;
@@ -119,7 +120,7 @@ impl DescopeBuilder {
         F: Fn(SignIn) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), HookError>> + Send + 'static,
     {
-        self.hooks.sign_in = Some(Box::new(move |project, facts| {
+        self.hooks.sign_in = Some(Arc::new(move |project, facts| {
             let session = facts.session.clone();
             let user = session.and_then(|session| User::of_tokens(project, session));
             Box::pin(hook(SignIn { user, facts }))
@@ -151,7 +152,7 @@ impl DescopeBuilder {
         F: Fn(SignedOut) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        self.hooks.sign_out = Some(Box::new(move |facts| Box::pin(hook(SignedOut { facts }))));
+        self.hooks.sign_out = Some(Arc::new(move |facts| Box::pin(hook(SignedOut { facts }))));
         self
     }
 }

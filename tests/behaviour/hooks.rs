@@ -1,5 +1,6 @@
 //! What an app's hooks see of sign-ins and sign-outs, and what becomes of one that refuses, fails, panics or hangs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -291,6 +292,31 @@ async fn refused_tokens_are_refused_from_then_on() {
         let mut thief = Browser::with_tokens(browser.app(), (session, refresh));
         assert_eq!(page(&mut thief).await.status, 401);
     }
+}
+
+/// Before it has made a future.
+#[tokio::test]
+async fn a_hook_may_panic_at_once() {
+    let upstream = Upstream::rotating();
+    let panics = Arc::new(AtomicBool::new(false));
+    let asked = panics.clone();
+    let descope = builder(&upstream)
+        .on_sign_in(move |_: SignIn| {
+            assert!(!asked.load(Ordering::Relaxed), "a hook of the app");
+            std::future::ready(Ok(()))
+        })
+        .on_sign_out(|_: SignedOut| -> std::future::Ready<()> { panic!("a hook of the app") })
+        .build()
+        .unwrap();
+    let mut browser = Browser::new(app(&descope));
+    browser.sign_in("ann").await.is_ok();
+    panics.store(true, Ordering::Relaxed);
+    let answer = browser.sign_in("bob").await;
+    answer.is_error(500, "sign_in_failed");
+    assert_eq!(upstream.count(LOGOUT), 1);
+    let answer = browser.post(LOGOUT, json!({})).await;
+    assert!(answer.is_ok().sets_cookies());
+    assert!(browser.cookies.is_empty());
 }
 
 /// Descope signs with a key that it does not publish yet.
