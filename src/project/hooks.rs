@@ -37,7 +37,7 @@ impl HookError {
         Self(Kind::Refused(reason.into()))
     }
 
-    fn failed(how: &'static str) -> Self {
+    pub(crate) fn failed(how: &'static str) -> Self {
         Self::from(Said(how.into()))
     }
 

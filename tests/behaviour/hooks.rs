@@ -10,6 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::request::Parts;
 use serde_json::json;
+use tokio::sync::Notify;
 use tower_descope::routes::TokenDelivery;
 use tower_descope::wire::{DeliveryMethod, JwtResponse, OtpVerifyRequest};
 use tower_descope::{Descope, DescopeBuilder, HookError, SignIn, SignOut, SignedOut, User};
@@ -294,6 +295,43 @@ async fn refused_tokens_are_refused_from_then_on() {
     }
 }
 
+/// Otherwise somebody who expects to be refused could hang up in time, and keep tokens that are good.
+#[tokio::test]
+async fn a_refusal_counts_also_if_the_client_has_hung_up() {
+    let upstream = Upstream::rotating();
+    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (asks, answers) = (asked.clone(), answer.clone());
+    let descope = builder(&upstream)
+        .adopt_sessions()
+        .on_sign_in(move |_: SignIn| {
+            let (asked, answer) = (asks.clone(), answers.clone());
+            async move {
+                asked.notify_one();
+                answer.notified().await;
+                Err(HookError::refuse("banned"))
+            }
+        })
+        .build()
+        .unwrap();
+    let mut browser = Browser::new(app(&descope));
+    let tokens = upstream.tokens("Uann");
+    let body = json!({"sessionJwt": tokens.0, "refreshJwt": tokens.1});
+    tokio::select! {
+        _ = browser.post("/session", body) => unreachable!("nobody has answered"),
+        () = asked.notified() => {}
+    }
+    answer.notify_one();
+    let is_over = async {
+        while upstream.live() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let is_over = tokio::time::timeout(Duration::from_secs(5), is_over).await;
+    assert!(is_over.is_ok(), "the session lives on at Descope");
+    let mut thief = Browser::with_tokens(browser.app(), tokens);
+    assert_eq!(page(&mut thief).await.status, 401);
+}
+
 /// Before it has made a future.
 #[tokio::test]
 async fn a_hook_may_panic_at_once() {
@@ -339,6 +377,21 @@ async fn a_user_who_cannot_be_verified_yet_is_named_by_descope() {
     assert!(!answer.sets_cookies());
     assert!(seen.take().is_empty());
     assert_eq!(upstream.count(LOGOUT), 1);
+}
+
+/// Where there is no hook to ask, nobody has to be named.
+#[tokio::test]
+async fn a_hook_for_sign_outs_holds_up_no_sign_in() {
+    let upstream = Upstream::rotating();
+    let descope = builder(&upstream)
+        .on_sign_out(async |_| {})
+        .build()
+        .unwrap();
+    let mut browser = Browser::new(app(&descope));
+    upstream.set().rotated = true;
+    upstream.set().members = json!({"user": {}}).as_object().unwrap().clone();
+    browser.sign_in("ann").await.is_ok();
+    assert_eq!(upstream.count(LOGOUT), 0);
 }
 
 #[tokio::test]
