@@ -88,8 +88,9 @@ impl DescopeBuilder {
     ///
     /// If the hook refuses, or fails, panics, or takes more than 10 s, nobody is signed in: the new tokens are ended here
     /// and at Descope, the browser keeps the session that it had, and the answer is 403 `sign_in_refused` or 500
-    /// `sign_in_failed`. Where neither the tokens can be verified yet nor Descope has said who signs in, the hook cannot
-    /// be asked, and the answer is 503.
+    /// `sign_in_failed`. After a step-up with an authenticator app they are ended here alone, because for Descope they
+    /// belong to the session that goes on. Where neither the tokens can be verified yet nor Descope has said who signs in,
+    /// the hook cannot be asked, and the answer is 503.
     ///
     /// ```
     /// use tower_descope::{Descope, HookError, SignIn};

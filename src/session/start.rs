@@ -40,7 +40,7 @@ impl Session {
     /// Replaces the session of this request. Answers the `Set-Cookie` values.
     ///
     /// `same_user`: the refresh JWT of the session that the call has continued, for calls that do. `told`: for the app's
-    /// hook, if it has one.
+    /// hook, if it has one and is to be asked.
     pub(crate) async fn start(
         &self,
         accepted: &Accepted,
@@ -60,10 +60,11 @@ impl Session {
             Store::Cookies => cookies(project, accepted, &previous, &owner)?,
             Store::Elsewhere => Vec::new(),
         };
-        if let (Some(told), None) = (told, same_user)
+        if let Some(told) = told
             && project.hooks.sign_in.is_some()
         {
-            ask(project, accepted, facts(accepted, &owner, told)).await?;
+            let refused = Refused::of(accepted, same_user);
+            ask(project, facts(accepted, &owner, told), refused).await?;
         }
         self.end_previous(accepted, &previous, &owner).await;
         if let Owner::Known(user) = owner {
@@ -127,10 +128,10 @@ fn facts(accepted: &Accepted, owner: &Owner<'_>, told: Told) -> Option<SignInFac
 /// This runs on a task of its own, so that a client that hangs up meanwhile does not keep good tokens.
 async fn ask(
     project: &Arc<Project>,
-    accepted: &Accepted,
     facts: Option<SignInFacts>,
+    refused: Refused,
 ) -> Result<(), NotStarted> {
-    let (project, refused) = (project.clone(), Refused::of(accepted));
+    let project = project.clone();
     let asking = async move {
         let answer = match facts {
             Some(facts) => project.ask_about_sign_in(facts).await.map_err(|error| {
@@ -157,10 +158,12 @@ struct Refused {
     refresh: Option<Presented>,
     session: Option<Arc<Verified>>,
     unverified: Option<Box<str>>,
+    /// The refresh JWT of the session that they continue, if they do.
+    continued: Option<Presented>,
 }
 
 impl Refused {
-    fn of(accepted: &Accepted) -> Self {
+    fn of(accepted: &Accepted, same_user: Option<&Presented>) -> Self {
         let Tokens {
             session, refresh, ..
         } = &accepted.tokens;
@@ -170,12 +173,22 @@ impl Refused {
                 .map(|issued| Presented::new(&issued.jwt, issued.verified.clone())),
             session: session.as_ref().map(|issued| issued.verified.clone()),
             unverified: accepted.unverified.as_ref().map(|token| token.jwt().into()),
+            continued: same_user.cloned(),
         }
     }
 
-    /// Ends them, here and at Descope.
+    /// Ends them, here and at Descope. Of a session that was to be continued only the new tokens are ended, and only
+    /// here: Descope would end the session, and so would the family of the refresh JWT here.
     async fn end(self, project: &Arc<Project>) {
         let refresh = self.refresh.as_ref();
+        if let Some(continued) = &self.continued {
+            let new = refresh.filter(|refresh| refresh.jwt != continued.jwt);
+            let new = new.map(|refresh| &refresh.verified);
+            for token in new.into_iter().chain(&self.session) {
+                project.end_session(None, Some(token));
+            }
+            return;
+        }
         project.end_session(refresh, self.session.as_deref());
         let refresh = refresh.map(|token| &*token.jwt);
         if let Some(jwt) = refresh.or(self.unverified.as_deref())

@@ -357,6 +357,36 @@ async fn a_hook_may_panic_at_once() {
     assert!(browser.cookies.is_empty());
 }
 
+/// With an authenticator app the refresh JWT of the session goes along, and the hook is asked all the same.
+#[tokio::test]
+async fn a_step_up_is_asked_about_whichever_way_it_goes() {
+    let upstream = Upstream::rotating();
+    let now = Arc::new(Mutex::new(Does::Agree));
+    let asked = now.clone();
+    let (descope, seen) = handle(&upstream, move || *asked.lock().unwrap());
+    let mut browser = Browser::new(app(&descope));
+    browser.sign_in("ann").await.is_ok();
+    let path = "/v1/auth/totp/verify";
+    let body = json!({"loginId": "ann", "code": CODE, "loginOptions": {"stepup": true}});
+    seen.take();
+    browser.post(path, body.clone()).await.is_ok();
+    assert_eq!(
+        seen.take(),
+        ["in Uann user true profile true first false by /auth/v1/auth/totp/verify"]
+    );
+
+    *now.lock().unwrap() = Does::Refuse;
+    let before = browser.cookies.clone();
+    let answer = browser.post(path, body).await;
+    answer.is_error(403, "sign_in_refused");
+    assert!(!answer.sets_cookies());
+    // The session that was to be stepped up goes on, here and at Descope, for which it is one with the new tokens.
+    assert_eq!(browser.cookies, before);
+    assert_eq!(page(&mut browser).await.is_ok().text, "Uann");
+    browser.post("/v1/auth/refresh", json!({})).await.is_ok();
+    assert_eq!(upstream.count(LOGOUT), 0);
+}
+
 /// Descope signs with a key that it does not publish yet.
 #[tokio::test]
 async fn a_user_who_cannot_be_verified_yet_is_named_by_descope() {
