@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::request::Parts;
 use serde_json::json;
-use tokio::sync::Notify;
+use tokio::sync::{Notify, Semaphore};
 use tower_descope::routes::TokenDelivery;
 use tower_descope::wire::{DeliveryMethod, JwtResponse, OtpVerifyRequest};
 use tower_descope::{Descope, DescopeBuilder, HookError, SignIn, SignOut, SignedOut, User};
@@ -473,6 +473,47 @@ async fn sign_outs_are_told() {
     upstream.fault(LOGOUT, Fault::Transport(down));
     browser.post(LOGOUT, json!({})).await.is_ok();
     assert!(seen.take()[0].contains("confirmed false"));
+}
+
+/// A page that signs out and is closed at once, for example.
+#[tokio::test]
+async fn a_sign_out_goes_on_if_the_client_has_hung_up() {
+    let upstream = Upstream::rotating();
+    let (descope, seen) = handle(&upstream, || Does::Agree);
+    for (path, which) in [
+        (LOGOUT, "ThisSession"),
+        ("/v1/auth/logoutall", "Everywhere"),
+    ] {
+        let mut browser = Browser::new(app(&descope));
+        browser.sign_in("ann").await.is_ok();
+        seen.take();
+        let gate = Arc::new(Semaphore::new(0));
+        upstream.fault(path, Fault::Wait(gate.clone()));
+        let is_asked = async {
+            while upstream.count(path) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = browser.post(path, json!({})) => unreachable!("Descope has not answered"),
+            () = is_asked => {}
+        }
+        gate.add_permits(1);
+        let is_told = async {
+            loop {
+                match seen.take().pop() {
+                    Some(told) => return told,
+                    None => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(5), is_told).await;
+        assert_eq!(
+            told.expect("the hook was told"),
+            format!("out Uann {which} confirmed true by /auth{path}")
+        );
+        assert_eq!(upstream.live(), 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]
