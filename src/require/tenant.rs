@@ -6,7 +6,7 @@ use http::HeaderName;
 use http::header::HOST;
 
 use crate::headers::RequestHead;
-use crate::reject::percent_decoded;
+use crate::reject::{percent_decoded, percent_decoded_bytes};
 
 /// Where a request names the tenant that it is about, for [`Requirement::tenant_from`](super::Requirement::tenant_from).
 ///
@@ -29,7 +29,8 @@ impl TenantFrom {
     /// The segment of the path that follows this prefix: `path_after("/t/")` for routes below `/t/{tenant}`.
     ///
     /// The path is the whole one, also inside nested routers of axum. A segment with percent-encoded bytes is decoded
-    /// once, as axum's `Path` does.
+    /// once, as axum's `Path` does. A path that has the segments `.` or `..`, percent-encoded or not, names no tenant:
+    /// a handler that passes it on to a service that normalises it would reach another one's data.
     pub fn path_after(prefix: impl Into<Arc<str>>) -> Self {
         Self(Source::PathAfter(prefix.into()))
     }
@@ -63,7 +64,11 @@ impl TenantFrom {
         let request = request.into();
         let tenant = match &self.0 {
             Source::PathAfter(prefix) => {
-                let rest = request.uri().path().strip_prefix(&**prefix)?;
+                let path = request.uri().path();
+                let rest = path.strip_prefix(&**prefix)?;
+                if has_dot_segments(path) {
+                    return None;
+                }
                 percent_decoded(rest.split('/').next()?)
             }
             Source::SubdomainOf(domain) => subdomain_of_all(hosts(&request), domain),
@@ -76,6 +81,15 @@ impl TenantFrom {
         };
         tenant.filter(|tenant| !tenant.is_empty())
     }
+}
+
+/// Whether normalising this path changes it. Some services decode it before, take a backslash for a slash, and leave out
+/// what follows a semicolon.
+fn has_dot_segments(path: &str) -> bool {
+    percent_decoded_bytes(path)
+        .split(|byte| matches!(byte, b'/' | b'\\'))
+        .filter_map(|segment| segment.split(|byte| *byte == b';').next())
+        .any(|segment| matches!(segment, b"." | b".."))
 }
 
 /// Every host that the request names. An HTTP/1.1 client may name one in the request line and others in `Host`, and which
@@ -159,6 +173,16 @@ mod tests {
             ("/T/acme", None),
             ("/%74/acme", None),
             ("/x/t/acme", None),
+            // Whoever normalises the path finds another tenant in it.
+            ("/t/acme/../other/orders", None),
+            ("/t/acme/%2E%2e/other", None),
+            ("/t/acme/..%2Fother", None),
+            ("/t/acme/..%5Cother", None),
+            ("/t/acme/..;a=b/other", None),
+            ("/t/acme/%FF/..", None),
+            ("/t/./acme", None),
+            ("/t/acme/..a/b.c/...", Some("acme")),
+            ("/t/acme/caf%E9?of=/../other", Some("acme")),
             (&huge, Some(&huge[3..])),
         ] {
             assert_eq!(tenant(&from, path, &[]).as_deref(), found, "{path:.20}");
