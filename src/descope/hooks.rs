@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::future::Future;
+use std::sync::Arc;
 
 use super::DescopeBuilder;
 use crate::headers::RequestHead;
@@ -29,7 +30,8 @@ impl SignIn {
     }
 
     /// What Descope said of the user. `None` for tokens from elsewhere, see
-    /// [`adopt_sessions`](DescopeBuilder::adopt_sessions).
+    /// [`adopt_sessions`](DescopeBuilder::adopt_sessions), also for a [`JwtResponse`](crate::wire::JwtResponse) that was
+    /// read from a request: whoever wrote it may have put any profile beside tokens of their own.
     pub fn profile(&self) -> Option<&UserProfile> {
         self.facts.told.profile.as_ref()
     }
@@ -86,8 +88,9 @@ impl DescopeBuilder {
     ///
     /// If the hook refuses, or fails, panics, or takes more than 10 s, nobody is signed in: the new tokens are ended here
     /// and at Descope, the browser keeps the session that it had, and the answer is 403 `sign_in_refused` or 500
-    /// `sign_in_failed`. Where neither the tokens can be verified yet nor Descope has said who signs in, the hook cannot
-    /// be asked, and the answer is 503.
+    /// `sign_in_failed`. After a step-up with an authenticator app they are ended here alone, because for Descope they
+    /// belong to the session that goes on. Where neither the tokens can be verified yet nor Descope has said who signs in,
+    /// the hook cannot be asked, and the answer is 503.
     ///
     /// ```
     /// use tower_descope::{Descope, HookError, SignIn};
@@ -118,7 +121,7 @@ impl DescopeBuilder {
         F: Fn(SignIn) -> R + Send + Sync + 'static,
         R: Future<Output = Result<(), HookError>> + Send + 'static,
     {
-        self.hooks.sign_in = Some(Box::new(move |project, facts| {
+        self.hooks.sign_in = Some(Arc::new(move |project, facts| {
             let session = facts.session.clone();
             let user = session.and_then(|session| User::of_tokens(project, session));
             Box::pin(hook(SignIn { user, facts }))
@@ -150,7 +153,7 @@ impl DescopeBuilder {
         F: Fn(SignedOut) -> R + Send + Sync + 'static,
         R: Future<Output = ()> + Send + 'static,
     {
-        self.hooks.sign_out = Some(Box::new(move |facts| Box::pin(hook(SignedOut { facts }))));
+        self.hooks.sign_out = Some(Arc::new(move |facts| Box::pin(hook(SignedOut { facts }))));
         self
     }
 }

@@ -157,9 +157,11 @@ impl Descope {
             true => renewer.accept(tokens, None, None).await?,
             false => renewer.examine(tokens).await?,
         };
+        // What came from anywhere else has nothing signed but the tokens.
+        let is_descopes = tokens.received.0;
         let told = self.project.hooks.sign_in.as_ref().map(|_| Told {
-            profile: tokens.user.clone(),
-            first_seen: tokens.first_seen,
+            profile: tokens.user.clone().filter(|_| is_descopes),
+            first_seen: tokens.first_seen && is_descopes,
             request: request.clone(),
         });
         let started = session.start(&accepted, None, Store::Cookies, told);

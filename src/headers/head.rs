@@ -50,10 +50,15 @@ impl<'a> RequestHead<'a> {
     /// The host that was asked: the authority of the URI, as HTTP/2 sends it, else `Host`. It may have a port. `None` if
     /// there is none, or if it is not text.
     pub fn host(&self) -> Option<&'a str> {
-        match self.uri.authority() {
-            Some(authority) => Some(authority.as_str()),
+        match self.authority() {
+            Some(authority) => Some(authority),
             None => self.headers.get(HOST)?.to_str().ok(),
         }
+    }
+
+    /// The authority of the URI: HTTP/2 always has one, and HTTP/1.1 may.
+    pub(crate) fn authority(&self) -> Option<&'a str> {
+        self.uri.authority().map(|authority| authority.as_str())
     }
 
     /// Whether a browser is about to show the response as a page: `Sec-Fetch-Mode: navigate`; without that header, a GET

@@ -37,7 +37,7 @@ impl HookError {
         Self(Kind::Refused(reason.into()))
     }
 
-    fn failed(how: &'static str) -> Self {
+    pub(crate) fn failed(how: &'static str) -> Self {
         Self::from(Said(how.into()))
     }
 
@@ -121,8 +121,8 @@ type SignOutHook = dyn Fn(SignOutFacts) -> HookFuture<()> + Send + Sync;
 /// The hooks of a handle.
 #[derive(Default)]
 pub(crate) struct Hooks {
-    pub(crate) sign_in: Option<Box<SignInHook>>,
-    pub(crate) sign_out: Option<Box<SignOutHook>>,
+    pub(crate) sign_in: Option<Arc<SignInHook>>,
+    pub(crate) sign_out: Option<Arc<SignOutHook>>,
 }
 
 impl Hooks {
@@ -139,16 +139,17 @@ impl Project {
         self: &Arc<Self>,
         facts: SignInFacts,
     ) -> Result<(), HookError> {
-        let Some(hook) = &self.hooks.sign_in else {
+        let Some(hook) = self.hooks.sign_in.clone() else {
             return Ok(());
         };
-        within_limit(hook(self, facts)).await?
+        let project = self.clone();
+        within_limit(async move { hook(&project, facts).await }).await?
     }
 
     /// Tells the app about a sign-out.
     pub(crate) async fn tell_of_sign_out(&self, facts: SignOutFacts) {
-        if let Some(hook) = &self.hooks.sign_out
-            && let Err(error) = within_limit(hook(facts)).await
+        if let Some(hook) = self.hooks.sign_out.clone()
+            && let Err(error) = within_limit(async move { hook(facts).await }).await
         {
             tracing::error!(
                 event = "sign_out.hook_failed",
@@ -159,8 +160,11 @@ impl Project {
     }
 }
 
-/// Runs a hook as a task, so that a panic ends the task alone.
-async fn within_limit<T: Send + 'static>(hook: HookFuture<T>) -> Result<T, HookError> {
+/// Runs a hook as a task, so that a panic ends the task alone. The app's function, too, is called there, because it may
+/// panic before it has made a future.
+async fn within_limit<T: Send + 'static>(
+    hook: impl Future<Output = T> + Send + 'static,
+) -> Result<T, HookError> {
     let mut task = tokio::spawn(hook.in_current_span());
     let result = timeout(LIMIT, &mut task).await;
     match result {

@@ -55,10 +55,18 @@ fn is_plain_path(path: &str) -> bool {
             .any(|segment| matches!(segment, "." | ".."))
 }
 
-/// The path with its escapes replaced; `None` if the result is not UTF-8. A `%` that begins no escape stays.
+/// The path with its escapes replaced; `None` if the result is not UTF-8.
 pub(crate) fn percent_decoded(path: &str) -> Option<Cow<'_, str>> {
+    match percent_decoded_bytes(path) {
+        Cow::Borrowed(_) => Some(Cow::Borrowed(path)),
+        Cow::Owned(decoded) => String::from_utf8(decoded).ok().map(Cow::Owned),
+    }
+}
+
+/// The path with its escapes replaced. A `%` that begins no escape stays.
+pub(crate) fn percent_decoded_bytes(path: &str) -> Cow<'_, [u8]> {
     if !path.contains('%') {
-        return Some(Cow::Borrowed(path));
+        return Cow::Borrowed(path.as_bytes());
     }
     let mut decoded = Vec::with_capacity(path.len());
     let mut rest = path.as_bytes();
@@ -67,7 +75,7 @@ pub(crate) fn percent_decoded(path: &str) -> Option<Cow<'_, str>> {
         decoded.push(byte);
         rest = tail;
     }
-    String::from_utf8(decoded).ok().map(Cow::Owned)
+    Cow::Owned(decoded)
 }
 
 /// The byte that a percent-encoded escape at the beginning stands for, and the bytes after the escape.

@@ -47,7 +47,7 @@ where
         _ => RouteError::upstream(&error),
     })?;
     if C::Answer::ISSUES_TOKENS {
-        return signed_in(&caller, reply, token.as_ref()).await;
+        return signed_in(&caller, C::ENDPOINT.purpose, reply, token.as_ref()).await;
     }
     plain::<C::Answer>(reply).ok_or_else(|| match C::ENDPOINT.purpose {
         // 503 is not taken for a sign-out by Descope's browser SDK.

@@ -17,7 +17,7 @@ use crate::project::Project;
 use crate::refresh::{Presented, Tokens};
 use crate::session::Store;
 use crate::wire::endpoint::{has_needed, is_blank};
-use crate::wire::{Endpoint, JwtResponse};
+use crate::wire::{Endpoint, JwtResponse, Purpose};
 
 /// Sends a parsed request upstream.
 ///
@@ -75,9 +75,10 @@ pub(super) fn empty(cookies: Vec<HeaderValue>) -> Response {
 /// replace is ended.
 ///
 /// `same_user` is the refresh JWT of the session that the call continues, if it continues one: the tokens have to name
-/// the same user.
+/// the same user. A session that is only moved into another tenant (`Purpose::Renew`) is not asked about.
 pub(super) async fn signed_in(
     caller: &Caller,
+    purpose: Purpose,
     body: Value,
     same_user: Option<&Presented>,
 ) -> Result<Response, RouteError> {
@@ -96,7 +97,10 @@ pub(super) async fn signed_in(
         .renewer
         .accept(&issued, parent, Some(caller.began()))
         .await?;
-    let told = caller.told(&body);
+    let told = match purpose {
+        Purpose::Renew => None,
+        _ => caller.told(&body),
+    };
     let store = match project.delivery {
         TokenDelivery::Body => Store::Elsewhere,
         _ => Store::Cookies,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::request::Parts;
 use http::{HeaderValue, Method};
 use tokio::task::JoinSet;
+use tracing::Instrument;
 
 use super::previous::Previous;
 use super::state::Session;
@@ -48,8 +49,24 @@ impl Session {
     /// Ends the session of this request. Answers whether Descope has confirmed it; the session is over here in any
     /// case. With [`SignOut::Everywhere`] over a shared store this takes up to a second.
     ///
+    /// It runs on a task of its own, so that Descope and the app's hook learn of it also if the client hangs up, as a
+    /// page does that is closed meanwhile.
+    ///
     /// `head`: for the app's hook, if it has one.
     pub(crate) async fn end(
+        &self,
+        which: SignOut,
+        request: &LogoutRequest,
+        head: Option<Parts>,
+    ) -> bool {
+        let (session, request) = (self.clone(), request.clone());
+        let ending = async move { session.end_and_tell(which, &request, head).await };
+        // A task that was lost with its runtime has confirmed nothing.
+        let ended = tokio::spawn(ending.in_current_span()).await;
+        ended.unwrap_or(false)
+    }
+
+    async fn end_and_tell(
         &self,
         which: SignOut,
         request: &LogoutRequest,

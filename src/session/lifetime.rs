@@ -154,6 +154,7 @@ impl Session {
             if let Some(outcome) = renewer.at_hand(&presented)
                 && let Some(renewed) = &outcome.tokens().session
                 && renewed.verified.id != session.id
+                && is_newer(&renewed.verified, session)
                 && !renewer.is_revoked(&outcome)
             {
                 let decided = renewed_by(project, presented.clone(), outcome);
@@ -198,6 +199,16 @@ impl Session {
             revoked.get_or_insert(token);
         }
         revoked
+    }
+}
+
+/// Whether a renewed session JWT was issued after that of a connection, which a change of tenant or another replica may
+/// have brought since the renewal. Of the same second it is not: a change of tenant may follow the renewal of its own
+/// request at once, while no session is renewed in the second in which it was issued.
+fn is_newer(renewed: &Verified, session: &Verified) -> bool {
+    match (renewed.claims.iat, session.claims.iat) {
+        (Some(renewed), Some(session)) => renewed > session,
+        _ => true,
     }
 }
 

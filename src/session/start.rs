@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use http::HeaderValue;
+use tracing::Instrument;
 
 use super::end::end_at_descope;
 use super::previous::Previous;
@@ -39,7 +40,7 @@ impl Session {
     /// Replaces the session of this request. Answers the `Set-Cookie` values.
     ///
     /// `same_user`: the refresh JWT of the session that the call has continued, for calls that do. `told`: for the app's
-    /// hook, if it has one.
+    /// hook, if it has one and is to be asked.
     pub(crate) async fn start(
         &self,
         accepted: &Accepted,
@@ -59,11 +60,11 @@ impl Session {
             Store::Cookies => cookies(project, accepted, &previous, &owner)?,
             Store::Elsewhere => Vec::new(),
         };
-        if let (Some(told), None) = (told, same_user)
-            && let Err(refused) = ask(project, accepted, &owner, told).await
+        if let Some(told) = told
+            && project.hooks.sign_in.is_some()
         {
-            end_refused(project, accepted).await;
-            return Err(refused);
+            let refused = Refused::of(accepted, same_user);
+            ask(project, facts(accepted, &owner, told), refused).await?;
         }
         self.end_previous(accepted, &previous, &owner).await;
         if let Owner::Known(user) = owner {
@@ -106,46 +107,95 @@ impl Session {
     }
 }
 
-/// Asks the app's hook whether this user may sign in.
-async fn ask(
-    project: &Arc<Project>,
-    accepted: &Accepted,
-    owner: &Owner<'_>,
-    told: Told,
-) -> Result<(), NotStarted> {
+/// What the app's hook is told. `None` if it cannot be asked.
+fn facts(accepted: &Accepted, owner: &Owner<'_>, told: Told) -> Option<SignInFacts> {
     let profile_id = told.profile.as_ref().map(|profile| &*profile.user_id);
     let user_id = match owner {
         Owner::Known(user) => user.claims.id(),
         // What Descope says of the user is worth as much as the token that it sends beside it.
-        Owner::Claimed(_) => profile_id
-            .filter(|id| !id.is_empty())
-            .ok_or(NotStarted::Undecided)?,
+        Owner::Claimed(_) => profile_id.filter(|id| !id.is_empty())?,
     };
     let session = accepted.tokens.session.as_ref();
-    let facts = SignInFacts {
+    Some(SignInFacts {
         session: session.map(|issued| issued.verified.clone()),
         user_id: user_id.to_owned(),
         told,
-    };
-    let answer = project.ask_about_sign_in(facts).await;
-    answer.map_err(|error| {
-        error.log();
-        NotStarted::Refused(error)
     })
 }
 
-/// Ends the tokens of a sign-in that the app has refused, here and at Descope.
-async fn end_refused(project: &Arc<Project>, accepted: &Accepted) {
-    let tokens = &accepted.tokens;
-    let refresh = tokens.refresh.as_ref();
-    let refresh = refresh.map(|issued| Presented::new(&issued.jwt, issued.verified.clone()));
-    let session = tokens.session.as_ref().map(|issued| &*issued.verified);
-    project.end_session(refresh.as_ref(), session);
-    let unverified = accepted.unverified.as_ref().map(Unverified::jwt);
-    if let Some(jwt) = refresh.as_ref().map(|token| &*token.jwt).or(unverified)
-        && let Err(error) = end_at_descope(project, jwt).await
-    {
-        tracing::warn!(%error, "a sign-in was refused, but upstream did not confirm that its session is over");
+/// Asks the app's hook whether this user may sign in, and ends the tokens if not.
+///
+/// This runs on a task of its own, so that a client that hangs up meanwhile does not keep good tokens.
+async fn ask(
+    project: &Arc<Project>,
+    facts: Option<SignInFacts>,
+    refused: Refused,
+) -> Result<(), NotStarted> {
+    let project = project.clone();
+    let asking = async move {
+        let answer = match facts {
+            Some(facts) => project.ask_about_sign_in(facts).await.map_err(|error| {
+                error.log();
+                NotStarted::Refused(error)
+            }),
+            None => Err(NotStarted::Undecided),
+        };
+        if answer.is_err() {
+            refused.end(&project).await;
+        }
+        answer
+    };
+    match tokio::spawn(asking.in_current_span()).await {
+        Ok(answer) => answer,
+        Err(_) => Err(NotStarted::Refused(HookError::failed(
+            "the runtime of the hook ended",
+        ))),
+    }
+}
+
+/// The tokens of a sign-in that the app may refuse.
+struct Refused {
+    refresh: Option<Presented>,
+    session: Option<Arc<Verified>>,
+    unverified: Option<Box<str>>,
+    /// The refresh JWT of the session that they continue, if they do.
+    continued: Option<Presented>,
+}
+
+impl Refused {
+    fn of(accepted: &Accepted, same_user: Option<&Presented>) -> Self {
+        let Tokens {
+            session, refresh, ..
+        } = &accepted.tokens;
+        Self {
+            refresh: refresh
+                .as_ref()
+                .map(|issued| Presented::new(&issued.jwt, issued.verified.clone())),
+            session: session.as_ref().map(|issued| issued.verified.clone()),
+            unverified: accepted.unverified.as_ref().map(|token| token.jwt().into()),
+            continued: same_user.cloned(),
+        }
+    }
+
+    /// Ends them, here and at Descope. Of a session that was to be continued only the new tokens are ended, and only
+    /// here: Descope would end the session, and so would the family of the refresh JWT here.
+    async fn end(self, project: &Arc<Project>) {
+        let refresh = self.refresh.as_ref();
+        if let Some(continued) = &self.continued {
+            let new = refresh.filter(|refresh| refresh.jwt != continued.jwt);
+            let new = new.map(|refresh| &refresh.verified);
+            for token in new.into_iter().chain(&self.session) {
+                project.end_session(None, Some(token));
+            }
+            return;
+        }
+        project.end_session(refresh, self.session.as_deref());
+        let refresh = refresh.map(|token| &*token.jwt);
+        if let Some(jwt) = refresh.or(self.unverified.as_deref())
+            && let Err(error) = end_at_descope(project, jwt).await
+        {
+            tracing::warn!(%error, "a sign-in was refused, but upstream did not confirm that its session is over");
+        }
     }
 }
 

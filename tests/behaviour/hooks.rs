@@ -1,5 +1,6 @@
 //! What an app's hooks see of sign-ins and sign-outs, and what becomes of one that refuses, fails, panics or hangs.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -9,8 +10,9 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use http::request::Parts;
 use serde_json::json;
+use tokio::sync::{Notify, Semaphore};
 use tower_descope::routes::TokenDelivery;
-use tower_descope::wire::{DeliveryMethod, OtpVerifyRequest};
+use tower_descope::wire::{DeliveryMethod, JwtResponse, OtpVerifyRequest};
 use tower_descope::{Descope, DescopeBuilder, HookError, SignIn, SignOut, SignedOut, User};
 
 use crate::support::mounted::browser::Answer;
@@ -99,6 +101,7 @@ fn hooked(
 fn app(descope: &Descope) -> Router {
     let own = Router::new()
         .route("/own/in", post(sign_in))
+        .route("/own/flow", post(flow))
         .route("/own/out", post(sign_out))
         .with_state(descope.clone());
     Router::new()
@@ -118,6 +121,18 @@ async fn sign_in(State(descope): State<Descope>, parts: Parts, login_id: String)
             let headers = [("cache-control", "no-store")];
             (error.status(), headers, axum::Json(body)).into_response()
         }
+    }
+}
+
+/// As after a Descope Flow: the page sends what it got.
+async fn flow(
+    State(descope): State<Descope>,
+    parts: Parts,
+    axum::Json(tokens): axum::Json<JwtResponse>,
+) -> Response {
+    match descope.establish(&parts, &tokens).await {
+        Ok(established) => (established, axum::Json(json!({}))).into_response(),
+        Err(error) => error.into_response(),
     }
 }
 
@@ -183,6 +198,27 @@ async fn every_way_in_runs_it_once() {
         assert_eq!(seen.take(), [expected]);
         assert_eq!(page(&mut browser).await.is_ok().text, "Uann");
     }
+}
+
+/// A page may write any profile beside tokens of its own, such as one with the verified address of somebody else.
+#[tokio::test]
+async fn what_a_page_says_of_its_user_is_not_told_to_the_hook() {
+    let upstream = Upstream::rotating();
+    let (descope, seen) = handle(&upstream, || Does::Agree);
+    let mut browser = Browser::new(app(&descope));
+    let (session, refresh) = upstream.tokens("Umallory");
+    let body = json!({
+        "sessionJwt": session,
+        "refreshJwt": refresh,
+        "firstSeen": true,
+        "user": {"userId": "Umallory", "email": "ann@example.com", "verifiedEmail": true},
+    });
+    browser.post("/own/flow", body).await.is_ok();
+    assert_eq!(
+        seen.take(),
+        ["in Umallory user true profile false first false by /auth/own/flow"]
+    );
+    assert_eq!(page(&mut browser).await.is_ok().text, "Umallory");
 }
 
 #[tokio::test]
@@ -259,6 +295,98 @@ async fn refused_tokens_are_refused_from_then_on() {
     }
 }
 
+/// Otherwise somebody who expects to be refused could hang up in time, and keep tokens that are good.
+#[tokio::test]
+async fn a_refusal_counts_also_if_the_client_has_hung_up() {
+    let upstream = Upstream::rotating();
+    let (asked, answer) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let (asks, answers) = (asked.clone(), answer.clone());
+    let descope = builder(&upstream)
+        .adopt_sessions()
+        .on_sign_in(move |_: SignIn| {
+            let (asked, answer) = (asks.clone(), answers.clone());
+            async move {
+                asked.notify_one();
+                answer.notified().await;
+                Err(HookError::refuse("banned"))
+            }
+        })
+        .build()
+        .unwrap();
+    let mut browser = Browser::new(app(&descope));
+    let tokens = upstream.tokens("Uann");
+    let body = json!({"sessionJwt": tokens.0, "refreshJwt": tokens.1});
+    tokio::select! {
+        _ = browser.post("/session", body) => unreachable!("nobody has answered"),
+        () = asked.notified() => {}
+    }
+    answer.notify_one();
+    let is_over = async {
+        while upstream.live() > 0 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let is_over = tokio::time::timeout(Duration::from_secs(5), is_over).await;
+    assert!(is_over.is_ok(), "the session lives on at Descope");
+    let mut thief = Browser::with_tokens(browser.app(), tokens);
+    assert_eq!(page(&mut thief).await.status, 401);
+}
+
+/// Before it has made a future.
+#[tokio::test]
+async fn a_hook_may_panic_at_once() {
+    let upstream = Upstream::rotating();
+    let panics = Arc::new(AtomicBool::new(false));
+    let asked = panics.clone();
+    let descope = builder(&upstream)
+        .on_sign_in(move |_: SignIn| {
+            assert!(!asked.load(Ordering::Relaxed), "a hook of the app");
+            std::future::ready(Ok(()))
+        })
+        .on_sign_out(|_: SignedOut| -> std::future::Ready<()> { panic!("a hook of the app") })
+        .build()
+        .unwrap();
+    let mut browser = Browser::new(app(&descope));
+    browser.sign_in("ann").await.is_ok();
+    panics.store(true, Ordering::Relaxed);
+    let answer = browser.sign_in("bob").await;
+    answer.is_error(500, "sign_in_failed");
+    assert_eq!(upstream.count(LOGOUT), 1);
+    let answer = browser.post(LOGOUT, json!({})).await;
+    assert!(answer.is_ok().sets_cookies());
+    assert!(browser.cookies.is_empty());
+}
+
+/// With an authenticator app the refresh JWT of the session goes along, and the hook is asked all the same.
+#[tokio::test]
+async fn a_step_up_is_asked_about_whichever_way_it_goes() {
+    let upstream = Upstream::rotating();
+    let now = Arc::new(Mutex::new(Does::Agree));
+    let asked = now.clone();
+    let (descope, seen) = handle(&upstream, move || *asked.lock().unwrap());
+    let mut browser = Browser::new(app(&descope));
+    browser.sign_in("ann").await.is_ok();
+    let path = "/v1/auth/totp/verify";
+    let body = json!({"loginId": "ann", "code": CODE, "loginOptions": {"stepup": true}});
+    seen.take();
+    browser.post(path, body.clone()).await.is_ok();
+    assert_eq!(
+        seen.take(),
+        ["in Uann user true profile true first false by /auth/v1/auth/totp/verify"]
+    );
+
+    *now.lock().unwrap() = Does::Refuse;
+    let before = browser.cookies.clone();
+    let answer = browser.post(path, body).await;
+    answer.is_error(403, "sign_in_refused");
+    assert!(!answer.sets_cookies());
+    // The session that was to be stepped up goes on, here and at Descope, for which it is one with the new tokens.
+    assert_eq!(browser.cookies, before);
+    assert_eq!(page(&mut browser).await.is_ok().text, "Uann");
+    browser.post("/v1/auth/refresh", json!({})).await.is_ok();
+    assert_eq!(upstream.count(LOGOUT), 0);
+}
+
 /// Descope signs with a key that it does not publish yet.
 #[tokio::test]
 async fn a_user_who_cannot_be_verified_yet_is_named_by_descope() {
@@ -279,6 +407,21 @@ async fn a_user_who_cannot_be_verified_yet_is_named_by_descope() {
     assert!(!answer.sets_cookies());
     assert!(seen.take().is_empty());
     assert_eq!(upstream.count(LOGOUT), 1);
+}
+
+/// Where there is no hook to ask, nobody has to be named.
+#[tokio::test]
+async fn a_hook_for_sign_outs_holds_up_no_sign_in() {
+    let upstream = Upstream::rotating();
+    let descope = builder(&upstream)
+        .on_sign_out(async |_| {})
+        .build()
+        .unwrap();
+    let mut browser = Browser::new(app(&descope));
+    upstream.set().rotated = true;
+    upstream.set().members = json!({"user": {}}).as_object().unwrap().clone();
+    browser.sign_in("ann").await.is_ok();
+    assert_eq!(upstream.count(LOGOUT), 0);
 }
 
 #[tokio::test]
@@ -330,6 +473,47 @@ async fn sign_outs_are_told() {
     upstream.fault(LOGOUT, Fault::Transport(down));
     browser.post(LOGOUT, json!({})).await.is_ok();
     assert!(seen.take()[0].contains("confirmed false"));
+}
+
+/// A page that signs out and is closed at once, for example.
+#[tokio::test]
+async fn a_sign_out_goes_on_if_the_client_has_hung_up() {
+    let upstream = Upstream::rotating();
+    let (descope, seen) = handle(&upstream, || Does::Agree);
+    for (path, which) in [
+        (LOGOUT, "ThisSession"),
+        ("/v1/auth/logoutall", "Everywhere"),
+    ] {
+        let mut browser = Browser::new(app(&descope));
+        browser.sign_in("ann").await.is_ok();
+        seen.take();
+        let gate = Arc::new(Semaphore::new(0));
+        upstream.fault(path, Fault::Wait(gate.clone()));
+        let is_asked = async {
+            while upstream.count(path) == 0 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::select! {
+            _ = browser.post(path, json!({})) => unreachable!("Descope has not answered"),
+            () = is_asked => {}
+        }
+        gate.add_permits(1);
+        let is_told = async {
+            loop {
+                match seen.take().pop() {
+                    Some(told) => return told,
+                    None => tokio::time::sleep(Duration::from_millis(10)).await,
+                }
+            }
+        };
+        let told = tokio::time::timeout(Duration::from_secs(5), is_told).await;
+        assert_eq!(
+            told.expect("the hook was told"),
+            format!("out Uann {which} confirmed true by /auth{path}")
+        );
+        assert_eq!(upstream.live(), 0);
+    }
 }
 
 #[tokio::test(start_paused = true)]

@@ -225,3 +225,35 @@ async fn a_watch_goes_on_with_the_session_that_a_request_has_renewed() {
     let _ = world.descope.end(&parts, SignOut::ThisSession).await;
     assert_eq!(soon(watch.over()).await, SessionEnd::SignedOut);
 }
+
+/// The roles and the tenant of a session may be other ones by then: after a change of tenant, which brings a session JWT
+/// alone, the outcome of the renewal before it is still at hand.
+#[tokio::test]
+async fn a_watch_does_not_go_back_to_an_older_session() {
+    let world = World::new().await;
+    let ann = world.sign_in("ann@example.com").await;
+    let opened = user(&world.descope, &ann.cookie_line()).await;
+    world.clock.advance(SESSION_LIFE + LEEWAY);
+    let older = opened.renewed().await.unwrap();
+    world.clock.advance(Duration::from_secs(2));
+    let token = RefreshToken::new(ann.refresh_jwt()).unwrap();
+    let other = world::handle(&world.emulator, world.clock.clone(), |builder| builder);
+    let newer = other.client().session().refresh(&token).await.unwrap();
+    let cookies = format!("DS={}; DSR={}", newer.session_jwt, ann.refresh_jwt());
+    let newer = user(&world.descope, &cookies).await;
+    assert!(newer.expires_at() > older.expires_at());
+    let mut watch = newer.watch();
+    assert!(goes_on(pin!(watch.over())).await);
+    assert_eq!(watch.user().expires_at(), newer.expires_at());
+    // It goes on with newer ones as ever.
+    world.clock.advance(SESSION_LIFE + LEEWAY);
+    assert!(goes_on(pin!(watch.over())).await);
+    for _ in 0..50 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        assert!(goes_on(pin!(watch.over())).await);
+        if is_fresh(&world, watch.user()) {
+            return;
+        }
+    }
+    panic!("the session was not renewed");
+}
