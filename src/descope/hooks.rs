@@ -92,6 +92,9 @@ impl DescopeBuilder {
     /// belong to the session that goes on. Where neither the tokens can be verified yet nor Descope has said who signs in,
     /// the hook cannot be asked, and the answer is 503.
     ///
+    /// It decides about sign-ins, and about nothing else: sessions that somebody has already go on. To end those of somebody
+    /// who is banned, call [`Descope::revoke`](super::Descope::revoke) as well.
+    ///
     /// ```
     /// use tower_descope::{Descope, HookError, SignIn};
     ///

@@ -181,6 +181,30 @@ async fn the_tenant_of_a_nested_route_counts() {
     assert_eq!(status(app, ann.get(&huge)).await, 403);
 }
 
+/// An operator sees the difference between a stranger and a prefix that does not fit.
+#[tokio::test]
+async fn the_log_says_if_a_request_names_no_tenant() {
+    let test = TestDescope::new();
+    let user = test.user("ann").tenant("acme").sign_in();
+    let user = test
+        .descope()
+        .validate_session(user.session_jwt())
+        .await
+        .unwrap();
+    let by_tenant = Requirement::new().tenant_from(TenantFrom::path_after("/t/"));
+    let log = crate::support::log::Log::of_level(tracing::Level::DEBUG);
+    for (path, rule) in [("/app/t/acme", "requested-tenant"), ("/t/other", "tenant")] {
+        by_tenant
+            .check_request(&user, &test.nobody(path))
+            .unwrap_err();
+        assert!(
+            log.text().contains(&format!("rule=\"{rule}\"")),
+            "{}",
+            log.text()
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_requirement_about_the_request_is_not_met_without_one() {
     let test = TestDescope::new();
