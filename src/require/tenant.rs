@@ -54,6 +54,9 @@ impl TenantFrom {
 
     /// What a function of yours finds in the request, for example by a table of names and ids. It runs with every
     /// request, so it must not block.
+    ///
+    /// A function that reads the host should refuse a request whose `Host` and URI differ: [`RequestHead::host`] prefers the
+    /// URI, and the handler may read the other.
     pub fn function(
         find: impl Fn(&RequestHead<'_>) -> Option<String> + Send + Sync + 'static,
     ) -> Self {
