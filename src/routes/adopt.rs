@@ -13,8 +13,8 @@ use super::reply::{rewrite, with_cookies};
 use super::request::Input;
 use crate::error::AuthError;
 use crate::session::Store;
-use crate::wire::JwtResponse;
 use crate::wire::endpoint::Request;
+use crate::wire::{JwtResponse, nullable};
 
 /// Where it is mounted. Not a path of Descope's API.
 pub(super) const PATH: &str = "/session";
@@ -23,7 +23,9 @@ pub(super) const PATH: &str = "/session";
 #[derive(Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
 pub(super) struct AdoptRequest {
+    #[serde(deserialize_with = "nullable")]
     session_jwt: String,
+    #[serde(deserialize_with = "nullable")]
     refresh_jwt: String,
 }
 

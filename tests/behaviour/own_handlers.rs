@@ -275,6 +275,8 @@ async fn a_page_trades_the_tokens_of_a_flow_for_cookies_where_the_app_allows_it(
         let mut browser = Browser::new(app);
         for (body, status) in [
             (json!({}), 400),
+            (json!({ "sessionJwt": null, "refreshJwt": null }), 400),
+            (json!({ "sessionJwt": "junk", "refreshJwt": null }), 401),
             (json!({ "sessionJwt": "junk" }), 401),
             (json!({ "sessionJwt": other, "refreshJwt": refresh }), 401),
         ] {
