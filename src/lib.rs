@@ -163,6 +163,7 @@ compile_error!(
 #[doc(hidden)]
 #[path = "fuzzing.rs"]
 pub mod __fuzzing;
+mod backoff;
 mod bounded;
 pub mod client;
 pub mod clock;
@@ -178,6 +179,7 @@ mod ledger;
 mod names;
 #[cfg(feature = "axum")]
 mod per_type;
+mod percent;
 mod project;
 mod refresh;
 mod reject;

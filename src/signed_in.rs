@@ -6,6 +6,8 @@ use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, COOKIE, HOST, REFERER, S
 use http::{HeaderValue, Method, Request, Response};
 use serde::Serialize;
 
+use crate::percent;
+
 /// The tokens of somebody who is signed in, and requests that carry them. For tests.
 ///
 /// Made by `Emulator::sign_in` (feature `emulator`) and by `TestUser::sign_in` (feature `testing`).
@@ -111,7 +113,8 @@ impl SignedIn {
     /// If `uri` is none.
     pub fn submit(&self, uri: &str, fields: &[(&str, &str)]) -> Request<String> {
         let fields = fields.iter().map(|(name, value)| {
-            let [name, value] = [name, value].map(|text| percent_encoded(text));
+            let [name, value] =
+                [name, value].map(|text| percent::encoded(text, percent::is_unreserved));
             format!("{name}={value}")
         });
         let mut request = self.browse(uri);
@@ -164,21 +167,11 @@ impl SignedIn {
     }
 }
 
-fn get(uri: &str) -> Request<String> {
+/// A GET without credentials. Panics if `uri` is none.
+pub(crate) fn get(uri: &str) -> Request<String> {
     Request::get(uri)
         .body(String::new())
         .unwrap_or_else(|_| panic!("not a URI: {uri:?}"))
-}
-
-/// All but the unreserved characters of a URL (RFC 3986 section 2.3) as percent-encoded bytes.
-fn percent_encoded(text: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    text.bytes()
-        .map(|byte| match is_plain(byte) {
-            true => char::from(byte).to_string(),
-            false => format!("%{byte:02X}"),
-        })
-        .collect()
 }
 
 fn secret(text: String) -> HeaderValue {

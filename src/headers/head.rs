@@ -1,6 +1,6 @@
 use http::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, REFERER};
 use http::request::Parts;
-use http::{Extensions, Method, Request, Uri};
+use http::{Extensions, HeaderValue, Method, Request, Uri};
 
 /// The head of a request, as [`Reject`](crate::require::Reject) and
 /// [`Requirement`](crate::require::Requirement) see it.
@@ -105,17 +105,8 @@ impl<'a> RequestHead<'a> {
             "multipart/form-data",
             "text/plain",
         ];
-        let value = self.headers.get(CONTENT_TYPE);
-        let media_type = value
-            .and_then(|value| value.to_str().ok())
-            .and_then(|value| value.split(';').next());
-        self.method == Method::POST
-            && media_type.is_some_and(|media_type| {
-                let media_type = media_type.trim();
-                forms
-                    .iter()
-                    .any(|form| media_type.eq_ignore_ascii_case(form))
-            })
+        let is_form = |field: &HeaderValue| forms.iter().any(|form| is_of_type(field, form));
+        self.method == Method::POST && self.headers.get(CONTENT_TYPE).is_some_and(is_form)
     }
 
     fn accepts_html(&self) -> bool {
@@ -125,6 +116,12 @@ impl<'a> RequestHead<'a> {
             .filter_map(|accept| accept.to_str().ok())
             .any(|accept| accept.contains("text/html"))
     }
+}
+
+/// Whether a content type is this one, whatever its parameters.
+pub(crate) fn is_of_type(content_type: &HeaderValue, wanted: &str) -> bool {
+    let essence = content_type.as_bytes().split(|byte| *byte == b';').next();
+    essence.is_some_and(|it| it.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 /// Header fields in which browsers and htmx name the page that made a request.

@@ -13,6 +13,8 @@ pub(crate) use self::caching::{forbid_caching, keep_private};
 pub(crate) use self::credentials::{Bearer, Candidates, CookieLines, Credentials};
 pub(crate) use self::head::PageField;
 pub use self::head::RequestHead;
+#[cfg(feature = "routes")]
+pub(crate) use self::head::is_of_type;
 pub(crate) use self::origin::{OriginPolicy, normalize_origin};
 pub use self::set_cookie::SameSite;
 pub(crate) use self::set_cookie::{

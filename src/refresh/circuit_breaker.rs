@@ -34,17 +34,18 @@
 use std::time::Duration;
 
 use super::flight::Key;
+use crate::backoff::{self, doubled};
 use crate::bounded::Bounded;
 
-/// Longest hold, and longest wait of a token. One wrong `Retry-After` must not stop renewals for an hour.
-const MAX_HOLD: Duration = Duration::from_secs(60);
+/// Longest hold, and longest wait of a token.
+const MAX_HOLD: Duration = backoff::LONGEST;
 /// From so many failures in a row on, a token has to wait although upstream named no time. After so many calls without
 /// a connection the path is held.
 const TOLERATED: u32 = 3;
 /// If so many different users fail, the failure is not that of one user.
 const SEVERAL: usize = 3;
 /// First hold, and first wait of a token; doubled with each failure.
-const FIRST_HOLD: Duration = Duration::from_secs(1);
+const FIRST_HOLD: Duration = backoff::FIRST;
 /// For how long a failure is known.
 const REMEMBERED: Duration = Duration::from_secs(60 * 60);
 /// Most tokens, and most users, whose failures are remembered.
@@ -319,10 +320,6 @@ impl Path {
             }
         }
     }
-}
-
-fn doubled(times: u32) -> Duration {
-    FIRST_HOLD.saturating_mul(1 << times.min(6)).min(MAX_HOLD)
 }
 
 #[cfg(test)]

@@ -17,7 +17,6 @@ use http::Response;
 
 pub use self::body::ResponseBody;
 pub use self::next::path_on_this_host;
-pub(crate) use self::next::{percent_decoded, percent_decoded_bytes};
 pub use self::redirect::RedirectToLogin;
 pub(crate) use self::render::problem;
 pub use self::render::{GrpcStatus, NoBody, ProblemJson};

@@ -1,6 +1,6 @@
 //! Checks the path (`next`) to which a login page may redirect a browser after sign-in.
 
-use std::borrow::Cow;
+use crate::percent;
 
 /// Longest `next` in bytes. It is part of a `Location` header, for which common servers and proxies have a limit of 8
 /// KiB.
@@ -39,7 +39,7 @@ pub fn path_on_this_host(next: &str) -> Option<&str> {
     let accepted = next.len() <= MAX_NEXT
         && !next.contains(|c: char| c.is_control() || c.is_whitespace())
         && is_plain_path(path)
-        && percent_decoded(path).is_some_and(|decoded| is_plain_path(&decoded));
+        && percent::decoded(path).is_some_and(|decoded| is_plain_path(&decoded));
     accepted.then_some(next)
 }
 
@@ -53,39 +53,6 @@ fn is_plain_path(path: &str) -> bool {
         && !segments
             .split('/')
             .any(|segment| matches!(segment, "." | ".."))
-}
-
-/// The path with its escapes replaced; `None` if the result is not UTF-8.
-pub(crate) fn percent_decoded(path: &str) -> Option<Cow<'_, str>> {
-    match percent_decoded_bytes(path) {
-        Cow::Borrowed(_) => Some(Cow::Borrowed(path)),
-        Cow::Owned(decoded) => String::from_utf8(decoded).ok().map(Cow::Owned),
-    }
-}
-
-/// The path with its escapes replaced. A `%` that begins no escape stays.
-pub(crate) fn percent_decoded_bytes(path: &str) -> Cow<'_, [u8]> {
-    if !path.contains('%') {
-        return Cow::Borrowed(path.as_bytes());
-    }
-    let mut decoded = Vec::with_capacity(path.len());
-    let mut rest = path.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let (byte, tail) = escaped(rest).unwrap_or((*first, tail));
-        decoded.push(byte);
-        rest = tail;
-    }
-    Cow::Owned(decoded)
-}
-
-/// The byte that a percent-encoded escape at the beginning stands for, and the bytes after the escape.
-fn escaped(bytes: &[u8]) -> Option<(u8, &[u8])> {
-    let [b'%', high, low, tail @ ..] = bytes else {
-        return None;
-    };
-    let digit = |byte: &u8| char::from(*byte).to_digit(16);
-    let byte = digit(high)? * 16 + digit(low)?;
-    Some((u8::try_from(byte).ok()?, tail))
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use http::{HeaderName, HeaderValue, Response, StatusCode};
 use super::next::path_on_this_host;
 use super::{Reject, Rejected, problem};
 use crate::headers::{PageField, RequestHead};
+use crate::percent;
 
 const HX_REDIRECT: HeaderName = HeaderName::from_static("hx-redirect");
 
@@ -56,7 +57,9 @@ impl RedirectToLogin {
         let location = match next.and_then(path_on_this_host) {
             Some(next) => {
                 let separator = if self.login.contains('?') { '&' } else { '?' };
-                format!("{}{separator}next={}", self.login, query_value(next))
+                let next =
+                    percent::encoded(next, |byte| byte == b'/' || percent::is_unreserved(byte));
+                format!("{}{separator}next={next}", self.login)
             }
             None => self.login.to_string(),
         };
@@ -98,20 +101,6 @@ fn page(request: &RequestHead<'_>) -> Option<String> {
     } else {
         request.own_page(PageField::Referer)
     }
-}
-
-/// Percent-encodes everything but unreserved characters and `/`.
-fn query_value(text: &str) -> String {
-    let mut encoded = String::with_capacity(text.len());
-    for byte in text.bytes() {
-        match byte {
-            b'A'..=b'Z' | b'a'..=b'z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b'/' => {
-                encoded.push(char::from(byte));
-            }
-            _ => encoded.push_str(&format!("%{byte:02X}")),
-        }
-    }
-    encoded
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@ use http::HeaderName;
 use http::header::HOST;
 
 use crate::headers::RequestHead;
-use crate::reject::{percent_decoded, percent_decoded_bytes};
+use crate::percent;
 
 /// Where a request names the tenant that it is about, for [`Requirement::tenant_from`](super::Requirement::tenant_from).
 ///
@@ -73,7 +73,7 @@ impl TenantFrom {
                 if has_dot_segments(path) {
                     return None;
                 }
-                percent_decoded(rest.split('/').next()?)
+                percent::decoded(rest.split('/').next()?)
             }
             Source::SubdomainOf(domain) => subdomain_of_all(hosts(&request), domain),
             Source::Header(name) => {
@@ -90,7 +90,7 @@ impl TenantFrom {
 /// Whether normalising this path changes it. Some services decode it before, take a backslash for a slash, and leave out
 /// what follows a semicolon.
 fn has_dot_segments(path: &str) -> bool {
-    percent_decoded_bytes(path)
+    percent::decoded_bytes(path)
         .split(|byte| matches!(byte, b'/' | b'\\'))
         .filter_map(|segment| segment.split(|byte| *byte == b';').next())
         .any(|segment| matches!(segment, b"." | b".."))

@@ -6,11 +6,11 @@ use std::sync::Arc;
 
 use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, RawPathParams, Request};
-use http::HeaderValue;
 use http::header::{CONTENT_TYPE, HeaderMap};
 use http::request::Parts;
 
 use super::error::RouteError;
+use crate::headers::is_of_type;
 use crate::project::Project;
 use crate::wire::endpoint::{self, Call, Parameter, Request as RequestType};
 
@@ -61,12 +61,6 @@ fn content_type(headers: &HeaderMap) -> Result<ContentType, RouteError> {
     } else {
         Err(RouteError::unsupported_media_type())
     }
-}
-
-/// Whether a content type is this one, whatever its parameters.
-pub(super) fn is_of_type(content_type: &HeaderValue, wanted: &str) -> bool {
-    let essence = content_type.as_bytes().split(|byte| *byte == b';').next();
-    essence.is_some_and(|it| it.trim_ascii().eq_ignore_ascii_case(wanted.as_bytes()))
 }
 
 /// Reads the body, of which the router allows [`MAX_BODY`] bytes. The whole body has to arrive within `body_timeout`: a

@@ -10,7 +10,9 @@ use serde::Deserialize;
 
 use super::TokenDelivery;
 use super::error::RouteError;
-use super::request::{Input, is_of_type};
+use super::request::Input;
+use crate::headers::is_of_type;
+use crate::percent;
 use crate::project::Project;
 use crate::reject::path_on_this_host;
 use crate::wire::LogoutRequest;
@@ -67,12 +69,6 @@ fn is_form(headers: &HeaderMap) -> bool {
 
 /// The path as a header field, which is ASCII.
 fn location(path: &str) -> Option<HeaderValue> {
-    let mut ascii = String::with_capacity(path.len());
-    for byte in path.bytes() {
-        match byte {
-            b'!'..=b'~' => ascii.push(byte.into()),
-            _ => ascii.push_str(&format!("%{byte:02X}")),
-        }
-    }
+    let ascii = percent::encoded(path, |byte| byte.is_ascii_graphic());
     HeaderValue::try_from(ascii).ok()
 }

@@ -60,6 +60,7 @@ use self::upstream::Upstream;
 pub use self::user::TestUser;
 use crate::clock::{Clock, ManualClock, SystemClock};
 use crate::descope::{ConfigError, Descope, DescopeBuilder};
+use crate::signed_in;
 pub use crate::signed_in::SignedIn;
 
 /// The project of [`TestDescope`].
@@ -139,8 +140,7 @@ impl TestDescope {
     ///
     /// If `uri` is none.
     pub fn nobody(&self, uri: &str) -> Request<String> {
-        let request = Request::get(uri).body(String::new());
-        request.unwrap_or_else(|_| panic!("not a URI: {uri:?}"))
+        signed_in::get(uri)
     }
 
     /// Lets time pass for the handle. Sessions live for ten minutes, and can be renewed for four weeks.

@@ -139,11 +139,10 @@ impl TestUser {
         } else {
             now
         };
-        let session_jwt = session(&self.template(), issued);
-        let mut refresh = Map::new();
-        for name in ["iss", "sub"] {
-            refresh.insert(name.to_owned(), self.template()[name].clone());
-        }
+        let template = self.template();
+        let session_jwt = session(&template, issued);
+        let mut refresh = template.clone();
+        refresh.retain(|name, _| matches!(name.as_str(), "iss" | "sub"));
         let refresh_jwt = token(refresh, "DSR", issued, REFRESH);
         let project = self.test.descope.project();
         if self.revoked {
@@ -157,8 +156,7 @@ impl TestUser {
                 }
             }
         } else {
-            let upstream = &self.test.upstream;
-            upstream.sign_in(&refresh_jwt, self.template());
+            self.test.upstream.sign_in(&refresh_jwt, template);
         }
         SignedIn {
             user_id: self.id.clone(),

@@ -11,12 +11,8 @@ use std::time::Duration;
 use http::HeaderValue;
 
 use super::token::{Age, Moment, Token};
+use crate::backoff::{LONGEST, doubled};
 use crate::client::ClientError;
-
-/// Pause after the first failure; doubled with each further one.
-const FIRST_PAUSE: Duration = Duration::from_secs(1);
-/// Longest pause. One wrong `Retry-After` must not stop all calls for an hour.
-const MAX_PAUSE: Duration = Duration::from_secs(60);
 
 /// See the module's documentation.
 #[derive(Default)]
@@ -84,9 +80,8 @@ impl Ledger {
     /// Notes that an exchange has failed. Returns the pause before the next one.
     pub(super) fn failed(&mut self, error: ClientError, now: Moment) -> Duration {
         let before = self.failed.as_ref().map_or(0, |failed| failed.in_a_row);
-        let doubled = FIRST_PAUSE.saturating_mul(1 << before.min(6));
         let asked = error.retry_after().unwrap_or_default();
-        let pause = doubled.max(asked).min(MAX_PAUSE);
+        let pause = doubled(before).max(asked).min(LONGEST);
         self.failed = Some(Failed {
             error,
             in_a_row: before.saturating_add(1),
