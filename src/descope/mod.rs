@@ -1,5 +1,6 @@
 //! The [`Descope`] handle, which makes the layer and the routes, and its builder.
 
+mod browsers;
 mod builder;
 mod connection;
 mod environment;
