@@ -214,3 +214,29 @@ fn a_requirement_is_checked_without() {
         assert_eq!(check(), 0);
     });
 }
+
+/// A policy is asked once and kept by the handle.
+#[test]
+fn a_policy_in_the_signature_adds_none() {
+    use tower_descope::require::Requirement;
+    use tower_descope::{Allowed, Policy};
+
+    struct Editor;
+
+    impl Policy for Editor {
+        fn requirement() -> Requirement {
+            Requirement::new().role("editor").permission("doc.write")
+        }
+    }
+
+    alone("a_policy_in_the_signature_adds_none", || {
+        let stage = Stage::set(TokenCache::new());
+        let token = stage.token(1, stage.now);
+        let app = Router::new()
+            .route("/user", get(async |_: User| ()))
+            .route("/edit", get(async |_: Allowed<Editor>| ()))
+            .layer(stage.descope.session_layer());
+        let user = request(&app, "/user", &token);
+        assert_eq!(request(&app, "/edit", &token), user);
+    });
+}

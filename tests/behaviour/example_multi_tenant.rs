@@ -14,12 +14,7 @@ const BOB: &str = "bob@example.com";
 async fn signed_in(emulator: &Emulator, email: &str) -> Browser {
     let descope = emulator.descope().build().unwrap();
     let mut browser = Browser::new(multi_tenant::app(&descope)).await;
-    let page = browser.submit("/code", &[("email", email)]).await;
-    assert!(page.contains("name=code"), "{page}");
-    let code = emulator.last_code(email).unwrap();
-    let page = browser
-        .submit("/sign-in", &[("email", email), ("code", &code)])
-        .await;
+    let page = browser.sign_in_by_code(emulator, email).await;
     assert!(page.contains("Current tenant"), "{page}");
     browser
 }

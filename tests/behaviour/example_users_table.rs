@@ -14,16 +14,6 @@ fn database(name: &str) -> Connection {
     Connection::open(format!("file:{name}?mode=memory&cache=shared")).unwrap()
 }
 
-async fn sign_in(browser: &mut Browser, emulator: &Emulator, email: &str) {
-    let page = browser.submit("/code", &[("email", email)]).await;
-    assert!(page.contains("name=code"), "{page}");
-    let code = emulator.last_code(email).unwrap();
-    let page = browser
-        .submit("/sign-in", &[("email", email), ("code", &code)])
-        .await;
-    assert!(page.contains("Hello"), "{page}");
-}
-
 fn rows(table: &Connection) -> Vec<(String, String)> {
     let mut statement = table
         .prepare("SELECT email, nickname FROM accounts ORDER BY email")
@@ -47,7 +37,8 @@ async fn users_table_has_a_row_from_the_first_sign_in_on() {
     assert_eq!(page.status, 401);
     assert!(rows(&table).is_empty());
 
-    sign_in(&mut browser, &emulator, "ann@example.com").await;
+    let page = browser.sign_in_by_code(&emulator, "ann@example.com").await;
+    assert!(page.contains("Hello"), "{page}");
     assert_eq!(rows(&table), [row("ann@example.com", "")]);
     let page = browser.submit("/nickname", &[("nickname", "A\"<b>")]).await;
     assert!(page.contains("A&quot;&lt;b>"), "{page}");

@@ -32,6 +32,7 @@ mod support {
     pub mod record;
     pub mod redis_server;
     pub mod renewal;
+    pub mod replica_process;
     pub mod signer;
     pub mod socket_faults;
     pub mod suites;

@@ -2,12 +2,13 @@
 //!
 //! This binary is also the replica: it starts itself again, with [`REPLICA`] in the environment.
 
-use std::io::{BufRead, BufReader, Read};
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::io::Read;
+use std::process::{Child, Command, ExitCode};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::support::needs;
 use crate::support::redis_server::RedisServer;
+use crate::support::replica_process;
 use crate::support::tls::Authority;
 use crate::support::world::{self, CookieLine as _, REFRESH, World};
 use axum::Router;
@@ -705,17 +706,9 @@ impl Replica {
     fn start(world: &World, redis: &RedisServer) -> Self {
         let emulator = &world.emulator;
         let setting = [emulator.base_url(), emulator.project_id(), &redis.url()].join(" ");
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .env(REPLICA, setting)
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = process.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
+        let (process, port) = replica_process::start([(REPLICA, &*setting)]);
         Self {
-            port: line.trim().parse().expect("the port of the replica"),
+            port: port.parse().expect("the port of the replica"),
             process,
         }
     }

@@ -3,9 +3,9 @@
 //! This binary is also the example: it starts itself again, with [`REPLICA`] in the environment.
 
 use std::future::poll_fn;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::pin::Pin;
-use std::process::{Child, Command, ExitCode, Stdio};
+use std::process::{Child, ExitCode};
 use std::time::{Duration, Instant};
 
 use futures_core::Stream;
@@ -18,6 +18,7 @@ use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async};
 
 use crate::support::needs;
 use crate::support::redis_server::RedisServer;
+use crate::support::replica_process;
 use crate::support::world::{CookieLine as _, SignedIn, World};
 
 #[allow(dead_code)]
@@ -144,20 +145,15 @@ struct Replica {
 
 impl Replica {
     fn start(world: &World, redis: &RedisServer) -> Self {
-        let mut process = Command::new(std::env::current_exe().unwrap())
-            .env(REPLICA, "1")
-            .env("DESCOPE_PROJECT_ID", world.emulator.project_id())
-            .env("DESCOPE_BASE_URL", world.emulator.base_url())
-            .env("REDIS_URL", redis.url())
-            .env("LISTEN", "127.0.0.1:0")
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let mut line = String::new();
-        let stdout = process.stdout.take().unwrap();
-        BufReader::new(stdout).read_line(&mut line).unwrap();
-        let (_, port) = line.trim().rsplit_once(':').expect("an address");
+        let redis = redis.url();
+        let (process, line) = replica_process::start([
+            (REPLICA, "1"),
+            ("DESCOPE_PROJECT_ID", world.emulator.project_id()),
+            ("DESCOPE_BASE_URL", world.emulator.base_url()),
+            ("REDIS_URL", &redis),
+            ("LISTEN", "127.0.0.1:0"),
+        ]);
+        let (_, port) = line.rsplit_once(':').expect("an address");
         Self {
             port: port.parse().unwrap(),
             process,

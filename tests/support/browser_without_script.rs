@@ -6,6 +6,7 @@ use std::ops::Deref;
 
 use axum::Router;
 use http::header::{LOCATION, SET_COOKIE};
+use tower_descope::Emulator;
 use tower_descope::testing::SignedIn;
 
 /// A browser that submits forms, follows redirects and keeps cookies.
@@ -48,6 +49,15 @@ impl Browser {
             .filter_map(|pair| pair.split_once('='))
             .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
+    }
+
+    /// Signs in by an e-mailed code, with the two forms that the examples have for it.
+    pub async fn sign_in_by_code(&mut self, emulator: &Emulator, email: &str) -> Page {
+        let page = self.submit("/code", &[("email", email)]).await;
+        assert!(page.contains("name=code"), "{page}");
+        let code = emulator.last_code(email).unwrap();
+        let fields = [("email", email), ("code", &*code)];
+        self.submit("/sign-in", &fields).await
     }
 
     /// Opens a page and follows where it leads.
