@@ -312,6 +312,22 @@ mod tests {
     }
 
     #[test]
+    fn which_errors_ask_for_the_code_once_more() {
+        for (status, code, refused_code) in [
+            (400, Some("E061102"), true),
+            (400, Some("E061103"), true),
+            (400, Some("E061104"), true),
+            (401, Some("E061005"), false),
+            (400, Some("E062108"), false),
+            (503, Some("E061102"), false),
+            (400, None, false),
+        ] {
+            let error = refused(status, code, None);
+            assert_eq!(error.is_code_refused(), refused_code, "{status} {code:?}");
+        }
+    }
+
+    #[test]
     fn what_a_status_means() {
         use ClientErrorKind::{Api, RateLimited, Unavailable};
         for (status, code, kind, definite) in [

@@ -50,7 +50,8 @@ pub struct Descope {
 }
 
 impl Descope {
-    /// Starts to configure a handle for a project.
+    /// Starts to configure a handle for a project. [`DescopeBuilder::build`] refuses an id that is empty or has characters
+    /// that none has.
     pub fn builder(project_id: impl Into<String>) -> DescopeBuilder {
         DescopeBuilder::new(project_id.into())
     }

@@ -84,10 +84,10 @@ impl Upstream {
                 let why = format!(
                     "the test kit answers renewals, sign-outs and profiles, but not {path}; test that with the emulator"
                 );
-                reply(
-                    501,
-                    &json!({"errorCode": "E000000", "errorDescription": why}),
-                )
+                // In the log, because an app may hide the error, and in the error, because a test may not see the log.
+                tracing::error!("{why}");
+                let body = json!({"errorCode": "test_kit", "errorDescription": why});
+                reply(400, &body)
             }
         })
     }

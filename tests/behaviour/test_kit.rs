@@ -202,12 +202,23 @@ async fn no_other_handle_trusts_the_key() {
 
 #[tokio::test]
 async fn what_it_lacks_it_says() {
+    let log = crate::support::log::Log::start();
     let test = TestDescope::new();
     let request = tower_descope::wire::OtpSignInRequest::new("ann@example.com");
     let otp = test.descope().client().otp();
     let method = tower_descope::wire::DeliveryMethod::Email;
     let error = otp.sign_in(method, &request, None).await.unwrap_err();
     assert!(!error.is_definite_refusal());
+    assert!(
+        error
+            .description()
+            .is_some_and(|why| why.contains("emulator"))
+    );
+    assert!(
+        log.text().contains("/v1/auth/otp/signin/email"),
+        "{}",
+        log.text()
+    );
 }
 
 #[tokio::test]
