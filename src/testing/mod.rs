@@ -37,10 +37,10 @@
 //! ```
 //!
 //! A session that has expired is renewed where its request carries cookies ([`TestUser::browse`]), as in production, by a
-//! Descope of the test kit's own that answers renewals, sign-outs and profiles. [`TestDescope::down`] lets it fail. Every other call of Descope gets 400
-//! `test_kit`, and an event in the log says which. What
-//! needs more of Descope, such as the mounted sign-in endpoints, is tested against the `Emulator` (feature
-//! `emulator`), whose `sign_in` signs somebody in without a code.
+//! Descope of the test kit's own that answers renewals, sign-outs and profiles. [`TestDescope::down`] lets it fail. Every
+//! other call of Descope gets 400 `test_kit`, and an event in the log says which. What needs more of Descope, such as the
+//! mounted sign-in endpoints, is tested against the `Emulator` (feature `emulator`), whose `sign_in` signs somebody in
+//! without a code.
 //!
 //! # The key that everybody knows
 //!
